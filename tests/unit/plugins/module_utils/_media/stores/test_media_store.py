@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
+    FileChangedError,
+    LocalFile,
+    MediaStore,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> MediaStore:
+    return MediaStore(tmp_path)
+
+
+def write(media: MediaStore, path: str, content: bytes = b"content") -> LocalFile:
+    target = media.path / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    return next(file for file in media.scan() if file.path == path)
+
+
+def test_missing_directory(tmp_path: Path) -> None:
+    missing = tmp_path / "media"
+
+    with pytest.raises(UnavailableError) as caught:
+        MediaStore(missing)
+
+    assert str(caught.value) == (
+        f"Could not open the media store {str(missing)!r}: there is no such directory."
+        " Mount it, or correct media_store_path in Synapse's configuration."
+    )
+
+
+def test_scan_sees_only_media(media: MediaStore) -> None:
+    write(media, "local_content/aa/bb/cc")
+    for path in ("url_cache/2026-01-01/a", "url_cache_thumbnails/2026-01-01/a/1-1-image-png-crop", "file", "tmp/a"):
+        (media.path / path).parent.mkdir(parents=True, exist_ok=True)
+        (media.path / path).write_bytes(b"")
+
+    assert [(file.path, file.size) for file in media.scan()] == [("local_content/aa/bb/cc", 7)]
+
+
+def test_scan_follows_no_link(media: MediaStore, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "bb").mkdir()
+    (outside / "bb" / "cc").write_bytes(b"elsewhere")
+    (media.path / "local_content" / "ab").mkdir(parents=True)
+    (media.path / "local_content" / "aa").symlink_to(outside)
+    (media.path / "local_content" / "ab" / "link").symlink_to(outside / "bb" / "cc")
+    (media.path / "remote_content").symlink_to(outside)
+
+    assert list(media.scan()) == []
+    assert media.linked_roots() == ["remote_content"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(st.sets(st.text("a-.0Zß", min_size=1, max_size=3).filter(lambda name: name.strip(".")), min_size=1))
+def test_scan_goes_in_the_order_of_keys(tmp_path_factory: pytest.TempPathFactory, names: set[str]) -> None:
+    media = MediaStore(tmp_path_factory.mktemp("media"))
+    for index, name in enumerate(sorted(names)):
+        # Some names are files, some are directories: "a/b" and "a-b" must come in the order of S3.
+        target = media.path / "remote_content" / (f"{name}/b" if index % 2 else name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(b"")
+
+    found = [file.path.encode() for file in media.scan()]
+
+    assert found == sorted(found)
+    assert len(found) == len(names)
+
+
+def test_remove_takes_empty_directories_but_no_root(media: MediaStore) -> None:
+    write(media, "local_content/aa/bb/other")
+    first = write(media, "local_content/aa/cc/file")
+    last = write(media, "local_thumbnails/aa/bb/cc/1-1-image-png-crop")
+
+    media.remove(first)
+    media.remove(last)
+
+    assert sorted(str(path.relative_to(media.path)) for path in media.path.rglob("*")) == [
+        "local_content",
+        "local_content/aa",
+        "local_content/aa/bb",
+        "local_content/aa/bb/other",
+        "local_thumbnails",
+    ]
+
+
+@pytest.mark.parametrize("change", ["content", "time", "replaced", "gone", "link"])
+def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str) -> None:
+    file = write(media, "local_content/aa/bb/cc")
+    target = media.path / file.path
+    if change == "content":
+        target.write_bytes(b"longer content")
+        os.utime(target, ns=(file.modified_ns, file.modified_ns))
+    elif change == "time":
+        os.utime(target, ns=(1, 1))
+    elif change == "replaced":
+        (media.path / "new").write_bytes(b"content")
+        os.utime(media.path / "new", ns=(file.modified_ns, file.modified_ns))
+        (media.path / "new").replace(target)
+    else:
+        target.unlink()
+        if change == "link":
+            (media.path / "elsewhere").write_bytes(b"content")
+            target.symlink_to(media.path / "elsewhere")
+    left = target.read_bytes() if target.exists() else None
+
+    with pytest.raises(FileChangedError):
+        media.remove(file)
+    with pytest.raises(FileChangedError), media.open(file):
+        pass
+
+    assert (target.read_bytes() if target.exists() else None) == left
+
+
+def test_file_that_changes_while_it_is_read(media: MediaStore) -> None:
+    file = write(media, "local_content/aa/bb/cc")
+
+    def read_while_it_grows() -> None:
+        with media.open(file) as source:
+            source.read(1)
+            (media.path / file.path).write_bytes(b"other and longer")
+
+    with pytest.raises(FileChangedError):
+        read_while_it_grows()
+
+
+def test_lock_excludes_another_run(media: MediaStore) -> None:
+    other = MediaStore(media.path)
+
+    with (
+        media.lock(fcntl.LOCK_EX | fcntl.LOCK_NB),
+        pytest.raises(BlockingIOError),
+        other.lock(fcntl.LOCK_EX | fcntl.LOCK_NB),
+    ):
+        pass
+    with other.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        pass
