@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the program asks of a bucket: the contract that ``s3`` and the tests' memory store keep.
+
+``tests/contract/test_object_store.py`` holds every implementation to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from ..rules.content import PART_SIZE
+from ..rules.errors import MediaError, UnavailableError
+
+# From this size on, content is stored in parts of PART_SIZE, as Synapse's storage provider does it: equal
+# content gets an equal ETag whoever stored it.
+MULTIPART_THRESHOLD = PART_SIZE
+
+
+@dataclass(frozen=True)
+class RemoteObject:
+    """An object as the bucket describes it. The ETag has no quotes, and is '' when there is none."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class StoreUnavailable(UnavailableError):
+    """The bucket can't be reached, or answers with a failure of its own. The same call may succeed later."""
+
+
+class ObjectFailure(MediaError):
+    """This one object can't be stored or read. Others still may be; the same call would fail again."""
+
+
+class ObjectExists(ObjectFailure):
+    """The key is taken; what it holds was not touched."""
+
+
+class ObjectMissing(ObjectFailure):
+    """The bucket certainly has no object of this key."""
+
+
+class Readable(Protocol):
+    """An object's content, front to back."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, and b'' only at the true end of the object.
+
+        Content that stops early raises StoreUnavailable.
+        """
+
+
+class ObjectStore(Protocol):
+    """One bucket.
+
+    Threads: one store serves many threads at once.
+    Retries: an implementation retries what is worth retrying before it raises, so a caller need not. It
+    may do so: each call leads to the same end when it is made twice, except ``put``: see there.
+    Errors: StoreUnavailable, AccessError and ConfigurationError concern the whole bucket; ObjectFailure
+    concerns the one object. Nothing else is raised for what the bucket answers, or for its silence.
+    """
+
+    @property
+    def requests(self) -> int:
+        """The number of HTTP requests tried so far, retries included."""
+
+    def head(self, key: str) -> RemoteObject | None:
+        """Describe an object. None only when the bucket is sure that there is none: any doubt raises."""
+
+    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
+        """Store the content of ``source`` under a key that is free.
+
+        ``source`` stands at its start and holds ``size`` bytes of this MD5; if it doesn't, or if the bytes
+        change on the way, ObjectFailure is raised and the key stays free. A taken key raises ObjectExists
+        and keeps its content. A retry after a lost answer meets the caller's own object, so ObjectExists
+        may also mean "stored just now": compare the content. Some servers ignore the condition, so a
+        caller looks (``head`` or ``list``) before it puts. Never holds more than one part in memory.
+        """
+
+    def open(self, key: str) -> AbstractContextManager[Readable]:
+        """Open an object for reading. Raises ObjectMissing, on entering, when there is none."""
+
+    def list(self, prefix: str) -> Iterator[RemoteObject]:
+        """Describe all objects whose keys begin with ``prefix``, keys ascending in UTF-8 order.
+
+        In constant memory. An iterator that ends without an error has named every object.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove an object. A missing one is no error."""

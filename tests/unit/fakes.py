@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stores for tests: one in memory, which keeps the contract of ObjectStore, and one that fails by a script."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    MULTIPART_THRESHOLD,
+    ObjectExists,
+    ObjectFailure,
+    ObjectMissing,
+    ObjectStore,
+    Readable,
+    RemoteObject,
+    StoreUnavailable,
+)
+
+PAGE = 1000
+
+
+class MemoryStore:
+    """An ObjectStore in memory. ``objects`` holds the content by key; a test may change it directly."""
+
+    def __init__(self, objects: dict[str, bytes] | None = None) -> None:
+        self.objects = dict(objects or {})
+        self._lock = threading.Lock()
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        return self._requests
+
+    def _count(self, requests: int = 1) -> None:
+        with self._lock:
+            self._requests += requests
+
+    def head(self, key: str) -> RemoteObject | None:
+        self._count()
+        content = self.objects.get(key)
+        return None if content is None else _describe(key, content)
+
+    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
+        content = source.read(size + 1)
+        # As S3ObjectStore: in parts it takes a look first, a start, the parts and a completion.
+        self._count(1 if size < MULTIPART_THRESHOLD else 3 + len(_parts(content)))
+        if len(content) != size or _md5(content).digest() != md5:
+            raise ObjectFailure(f"Could not store object {key!r}: its content changed on the way. Try again.")
+        with self._lock:
+            if key in self.objects:
+                raise ObjectExists(f"Could not store object {key!r}: the key is taken already. It was left as it is.")
+            self.objects[key] = content
+        return _describe(key, content)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Readable]:
+        self._count()
+        content = self.objects.get(key)
+        if content is None:
+            raise ObjectMissing(f"Could not read object {key!r}: there is no such object. It may have been deleted.")
+        yield io.BytesIO(content)
+
+    def list(self, prefix: str) -> Iterator[RemoteObject]:
+        self._count()
+        with self._lock:
+            found = sorted((key, content) for key, content in self.objects.items() if key.startswith(prefix))
+        for number, (key, content) in enumerate(found):
+            if number and number % PAGE == 0:
+                self._count()
+            yield _describe(key, content)
+
+    def delete(self, key: str) -> None:
+        self._count()
+        with self._lock:
+            self.objects.pop(key, None)
+
+
+@dataclass
+class _Cut:
+    """Content that stops early."""
+
+    content: BinaryIO
+
+    def read(self, size: int, /) -> bytes:
+        if data := self.content.read(size):
+            return data
+        raise StoreUnavailable("Could not read the object: the connection broke off. Try again later.")
+
+
+class FailingStore:
+    """A store in front of another that fails by a script: one word a call, "ok" when the words are used up.
+
+    ok    the call is passed on
+    503   the server fails, nothing is done
+    403   the server refuses, nothing is done
+    cut   the connection breaks halfway: a read or a list stops in the middle, nothing is stored or deleted
+    lost  the call is done, but its answer is lost
+    """
+
+    def __init__(self, store: ObjectStore, script: str) -> None:
+        self.store = store
+        self._words = iter(script.split())
+        self._lock = threading.Lock()
+        self._failed = 0
+
+    @property
+    def requests(self) -> int:
+        return self.store.requests + self._failed
+
+    def _next(self) -> str:
+        with self._lock:
+            word = next(self._words, "ok")
+            if word in ("503", "403"):
+                self._failed += 1
+        if word == "503":
+            raise StoreUnavailable("Could not reach the store: the server failed (HTTP 503). Try again later.")
+        if word == "403":
+            raise AccessError("Could not use the store: the server refused (HTTP 403). Check the credentials.")
+        if word not in ("ok", "cut", "lost"):
+            raise ValueError(f"{word!r} is no word of a FailingStore's script")
+        return word
+
+    def head(self, key: str) -> RemoteObject | None:
+        word = self._next()
+        answer = self.store.head(key)
+        _lose(word, "cut", "lost")
+        return answer
+
+    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
+        word = self._next()
+        _lose(word, "cut")
+        answer = self.store.put(key, source, size, md5)
+        _lose(word, "lost")
+        return answer
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Readable]:
+        word = self._next()
+        _lose(word, "lost")
+        with self.store.open(key) as body:
+            yield body if word == "ok" else _Cut(io.BytesIO(_half(body)))
+
+    def list(self, prefix: str) -> Iterator[RemoteObject]:
+        word = self._next()
+        _lose(word, "lost")
+        if word == "ok":
+            yield from self.store.list(prefix)
+            return
+        found = list(self.store.list(prefix))
+        yield from found[: len(found) // 2]
+        _lose(word, "cut")
+
+    def delete(self, key: str) -> None:
+        word = self._next()
+        _lose(word, "cut")
+        self.store.delete(key)
+        _lose(word, "lost")
+
+
+def _lose(word: str, *lost: str) -> None:
+    if word in lost:
+        raise StoreUnavailable("Could not reach the store: the connection broke off. Try again later.")
+
+
+def _half(body: Readable) -> bytes:
+    content = b"".join(iter(lambda: body.read(PART_SIZE), b""))
+    return content[: len(content) // 2]
+
+
+def _describe(key: str, content: bytes) -> RemoteObject:
+    return RemoteObject(key, len(content), _etag(content))
+
+
+def _etag(content: bytes) -> str:
+    if len(content) < MULTIPART_THRESHOLD:
+        return _md5(content).hexdigest()
+    parts = _parts(content)
+    return f"{_md5(b''.join(_md5(part).digest() for part in parts)).hexdigest()}-{len(parts)}"
+
+
+def _parts(content: bytes) -> list[bytes]:
+    return [content[start : start + PART_SIZE] for start in range(0, len(content), PART_SIZE)]
+
+
+def _md5(content: bytes) -> hashlib._Hash:
+    return hashlib.md5(content, usedforsecurity=False)
