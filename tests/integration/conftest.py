@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from ansible_collections.matrixops.synapse_s3.tests.minio_server import minio_http, minio_https
+
+__all__ = ["minio_http", "minio_https"]

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What S3ObjectStore does beyond the contract: on a real server, and on one that fails by a script."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    AccessError,
+    ConfigurationError,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    ObjectExists,
+    ObjectFailure,
+    RemoteObject,
+    StoreUnavailable,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import Limits, S3ObjectStore
+from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
+from ansible_collections.matrixops.synapse_s3.tests.scripted_server import Answer, run_script, s3_error
+
+KEY = "k" * 32
+LARGE = b"0123456789abcdef" * (PART_SIZE // 16) + b"and some more"
+LIMITS = Limits(connect_timeout=2, read_timeout=2, attempts=2)
+DONE = Answer(200, headers={"ETag": '"etag"'})
+PAGE = (
+    "<ListBucketResult><IsTruncated>{}</IsTruncated>"
+    "<NextContinuationToken>next</NextContinuationToken>{}</ListBucketResult>"
+)
+
+
+def md5_of(content: bytes) -> bytes:
+    return hashlib.md5(content).digest()
+
+
+def put(store: S3ObjectStore, key: str, content: bytes) -> RemoteObject:
+    return store.put(key, io.BytesIO(content), len(content), md5_of(content))
+
+
+def read(store: S3ObjectStore, key: str) -> bytes:
+    with store.open(key) as body:
+        return b"".join(iter(lambda: body.read(1_000_000), b""))
+
+
+def scripted(url: str) -> S3ObjectStore:
+    settings = BucketSettings(
+        bucket="media",
+        region_name="eu-test-1",
+        endpoint_url=url,
+        access_key_id="key",
+        secret_access_key="secret",
+    )
+    return S3ObjectStore(settings, 2, LIMITS)
+
+
+# --- on a real server
+
+
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["single", "multipart"])
+def test_encryption_with_the_customers_key(minio_https: MinioServer, content: bytes) -> None:
+    settings = replace(minio_https.new_bucket(), sse_customer_key=KEY)
+    store = S3ObjectStore(settings, 2)
+    put(store, "key", content)
+    found = store.head("key")
+    assert found
+    assert found.size == len(content)
+    assert read(store, "key") == content
+    with pytest.raises(ObjectExists):
+        put(store, "key", content)
+    with pytest.raises(ObjectFailure) as failure:
+        read(S3ObjectStore(replace(settings, sse_customer_key=None), 1), "key")
+    assert str(failure.value) == (
+        f"Could not read object 'key' from bucket '{settings.bucket}': it was stored with another encryption than "
+        "the configured one. Set sse_customer_key to the key that it was stored with, if any."
+    )
+    with pytest.raises(AccessError) as refusal:
+        read(S3ObjectStore(replace(settings, sse_customer_key="x" * 32), 1), "key")
+    assert "stored with another encryption key" in str(refusal.value)
+
+
+def test_an_object_that_was_stored_before_there_was_an_encryption_key(minio_https: MinioServer) -> None:
+    settings = minio_https.new_bucket()
+    put(S3ObjectStore(settings, 1), "key", b"content")
+    store = S3ObjectStore(replace(settings, sse_customer_key=KEY), 1)
+    with pytest.raises(ObjectFailure):
+        store.head("key")
+    with pytest.raises(ObjectFailure):
+        read(store, "key")
+
+
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["single", "multipart"])
+@pytest.mark.parametrize("storage_class", ["STANDARD", "REDUCED_REDUNDANCY"])
+def test_storage_class(minio_http: MinioServer, storage_class: str, content: bytes) -> None:
+    store = S3ObjectStore(replace(minio_http.new_bucket(), storage_class=storage_class), 2)
+    put(store, "key", content)
+    assert store.storage_class("key") == storage_class
+
+
+@pytest.mark.parametrize("content", [b"small", LARGE], ids=["single", "multipart"])
+def test_storage_class_that_is_refused(minio_http: MinioServer, content: bytes) -> None:
+    store = S3ObjectStore(replace(minio_http.new_bucket(), storage_class="STANDARD_IA"), 2)
+    with pytest.raises(ConfigurationError):
+        put(store, "key", content)
+    assert store.head("key") is None
+
+
+class Interrupted(io.BytesIO):
+    """A source whose second part is met by a Ctrl+C."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise KeyboardInterrupt
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (Interrupted(LARGE), KeyboardInterrupt),
+        (io.BytesIO(LARGE[:-1]), ObjectFailure),
+        (io.BytesIO(LARGE + b"!"), ObjectFailure),
+    ],
+    ids=["interrupted", "shrunk", "grown"],
+)
+def test_a_failed_upload_leaves_no_parts_behind(
+    minio_http: MinioServer, source: BinaryIO, error: type[BaseException]
+) -> None:
+    settings = minio_http.new_bucket()
+    store = S3ObjectStore(settings, 2)
+    with pytest.raises(error):
+        store.put("key", source, len(LARGE), md5_of(LARGE))
+    uploads = minio_http.client().list_multipart_uploads(Bucket=settings.bucket, Prefix="key")
+    assert uploads.get("Uploads", []) == []
+    assert list(store.list("")) == []
+
+
+def test_a_large_file_does_not_fill_the_memory(minio_http: MinioServer, tmp_path: Path) -> None:
+    size = 12 * PART_SIZE
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(size)
+    md5 = hashlib.md5()
+    for _ in range(12):
+        md5.update(bytes(PART_SIZE))
+    store = S3ObjectStore(minio_http.new_bucket(), 2)
+    tracemalloc.start()
+    try:
+        with path.open("rb") as source:
+            store.put("key", source, size, md5.digest())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * PART_SIZE
+    found = store.head("key")
+    assert found
+    assert found.size == size
+
+
+def test_the_right_region_is_found_and_named(minio_http: MinioServer) -> None:
+    settings = minio_http.new_bucket()
+    right, wrong = (S3ObjectStore(replace(settings, region_name=name), 1) for name in ("eu-test-1", "us-east-1"))
+    assert [list(store.list("")) for store in (right, wrong)] == [[], []]
+    assert (right.redirected_to, wrong.redirected_to) == ("", "eu-test-1")
+
+
+# --- on a server with a script
+
+
+def test_a_failing_server_is_asked_again() -> None:
+    with run_script(s3_error(503, "SlowDown"), DONE) as server:
+        store = scripted(server.url)
+        assert put(store, "key", b"content") == RemoteObject("key", 7, "etag")
+    assert server.seen == ["PUT /media/key"] * 2
+    assert store.requests == 2
+
+
+def test_a_server_that_keeps_failing_is_unavailable() -> None:
+    with run_script(s3_error(503, "SlowDown"), s3_error(503, "SlowDown")) as server:
+        store = scripted(server.url)
+        with pytest.raises(StoreUnavailable) as failure:
+            put(store, "key", b"content")
+    assert str(failure.value) == (
+        f"Could not store object 'key' in bucket 'media': the server {server.url} asks for fewer requests (SlowDown). "
+        "Try again later, or with fewer workers."
+    )
+    assert store.requests == 2
+
+
+def test_a_lost_answer_ends_as_a_taken_key() -> None:
+    with run_script(Answer(0), s3_error(412, "PreconditionFailed")) as server, pytest.raises(ObjectExists):
+        put(scripted(server.url), "key", b"content")
+
+
+def test_content_is_sent_with_its_md5_and_the_condition() -> None:
+    with run_script(DONE) as server:
+        put(scripted(server.url), "key", b"content")
+    (headers,) = server.headers
+    assert headers["content-md5"] == "mgNkuembtIDdJeHwKEyFVQ=="
+    assert headers["if-none-match"] == "*"
+    assert headers["x-amz-storage-class"] == "STANDARD"
+    assert [name for name in headers if "checksum" in name or "trailer" in name] == []
+
+
+def test_without_conditional_writes_it_looks_first() -> None:
+    answers = [s3_error(501, "NotImplemented"), Answer(404), DONE, Answer(404), DONE, DONE]
+    with run_script(*answers) as server:
+        store = scripted(server.url)
+        put(store, "one", b"content")
+        put(store, "two", b"content")
+        with pytest.raises(ObjectExists):
+            put(store, "three", b"content")
+    assert server.seen == [
+        "PUT /media/one",
+        "HEAD /media/one",
+        "PUT /media/one",
+        "HEAD /media/two",
+        "PUT /media/two",
+        "HEAD /media/three",
+    ]
+    assert ["if-none-match" in headers for headers in server.headers] == [True] + 5 * [False]
+
+
+def test_a_multipart_upload_is_aborted_when_a_part_fails() -> None:
+    start = Answer(200, b"<R><UploadId>u1</UploadId></R>")
+    with (
+        run_script(Answer(404), start, DONE, s3_error(400, "BadDigest"), Answer(204)) as server,
+        pytest.raises(ObjectFailure) as failure,
+    ):
+        put(scripted(server.url), "key", LARGE)
+    assert str(failure.value) == (
+        "Could not store object 'key' in bucket 'media': the content did not arrive as it was sent (BadDigest). "
+        "Nothing was stored; try again."
+    )
+    assert server.seen == [
+        "HEAD /media/key",
+        "POST /media/key?uploads",
+        "PUT /media/key?uploadId=u1&partNumber=1",
+        "PUT /media/key?uploadId=u1&partNumber=2",
+        "DELETE /media/key?uploadId=u1",
+    ]
+
+
+def test_a_multipart_upload_that_cannot_be_aborted_fails_with_the_first_cause() -> None:
+    start = Answer(200, b"<R><UploadId>u1</UploadId></R>")
+    refusals = [s3_error(403, "AccessDenied"), s3_error(403, "AccessDenied")]
+    with run_script(Answer(404), start, *refusals) as server, pytest.raises(AccessError) as failure:
+        put(scripted(server.url), "key", LARGE)
+    assert "s3:PutObject" in str(failure.value)
+
+
+@pytest.mark.parametrize("sent", [b"", b"half"])
+def test_a_download_that_breaks_off(sent: bytes) -> None:
+    with run_script(Answer(200, sent, missing=10)) as server, pytest.raises(StoreUnavailable) as failure:
+        read(scripted(server.url), "key")
+    assert str(failure.value) == (
+        f"Could not read object 'key' from bucket 'media': the connection to {server.url} broke off. "
+        "Try again later; check the server and the network."
+    )
+
+
+TEST_DOUBTS = [
+    (Answer(403), AccessError),
+    (Answer(400), ObjectFailure),
+    (Answer(500), StoreUnavailable),
+]
+
+
+@pytest.mark.parametrize(("answer", "error"), TEST_DOUBTS)
+def test_only_a_404_means_that_there_is_no_object(answer: Answer, error: type[Exception]) -> None:
+    # A 400 makes boto3 ask for the bucket's region, so there are more answers than calls.
+    with run_script(*[answer] * 4) as server, pytest.raises(error):
+        scripted(server.url).head("key")
+
+
+def test_a_list_out_of_order_is_refused() -> None:
+    contents = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in ("b", "a"))
+    with run_script(Answer(200, PAGE.format("false", contents).encode())) as server:
+        found: Iterator[RemoteObject] = scripted(server.url).list("")
+        assert next(found) == RemoteObject("b", 1, "")
+        with pytest.raises(ConfigurationError) as failure:
+            next(found)
+    assert str(failure.value) == (
+        f"Could not list bucket 'media': the server {server.url} does not list keys in ascending order. "
+        "Use a general purpose bucket, whose lists are sorted."
+    )
+
+
+def test_a_list_that_fails_on_its_second_page_does_not_end_early() -> None:
+    first = Answer(200, PAGE.format("true", "<Contents><Key>a</Key><Size>1</Size></Contents>").encode())
+    with run_script(first, s3_error(403, "AccessDenied")) as server:
+        found = scripted(server.url).list("")
+        assert next(found).key == "a"
+        with pytest.raises(AccessError):
+            next(found)
+
+
+@pytest.mark.parametrize("page", [b"", b"<html><p>well formed</p></html>", b"<!doctype html><p>as most are"])
+def test_a_web_page_is_not_s3(page: bytes) -> None:
+    answers = [Answer(200, page, {"Content-Type": "text/html; charset=utf-8"})] * 2
+    with run_script(*answers) as server, pytest.raises(ConfigurationError) as failure:
+        list(scripted(server.url).list(""))
+    assert str(failure.value) == (
+        f"Could not list bucket 'media': what answers at {server.url} does not speak S3. "
+        "Correct endpoint_url: it names the S3 service itself, not its web console, and with the right port."
+    )
