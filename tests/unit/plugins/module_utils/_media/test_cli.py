@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line without a bucket: tests/integration/test_program.py has the rest."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    stdout, stderr = io.StringIO(), io.StringIO()
+    status = main(arguments, stdout, stderr)
+    return status, stdout.getvalue(), stderr.getvalue()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in ("preflight", "migrate", "status"))])
+def test_help(arguments: list[str]) -> None:
+    status, stdout, stderr = run(*arguments)
+
+    assert status == 0
+    assert stdout.startswith("usage: matrix-synapse-s3-storage-provider")
+    assert "69 bucket, database or media store not available" in stdout
+    assert stderr == ""
+
+
+TEST_USAGE: list[tuple[list[str], str]] = [
+    ([], "the following arguments are required: COMMAND"),
+    (["migrate", "--workers", "0"], "argument --workers: '0' is not a whole number of at least 1"),
+    (["migrate", "--workers", "many"], "argument --workers: 'many' is not a whole number of at least 1"),
+    (["migrate", "--unused-days", "-1"], "argument --unused-days: '-1' is not a whole number of at least 0"),
+    (
+        ["migrate", "--engine", "rsync"],
+        "argument --engine: invalid choice: 'rsync' (choose from 'parallel', 's3_media_upload')",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "complaint"), TEST_USAGE)
+def test_usage(arguments: list[str], complaint: str) -> None:
+    status, stdout, stderr = run(*arguments)
+
+    assert status == 2
+    assert stdout == ""
+    # Python 3.12 and later print choices without quotes.
+    assert stderr.splitlines()[-1].partition(": ")[2].replace("'", "") == complaint.replace("'", "")
+
+
+def test_no_configuration() -> None:
+    assert run("status") == (2, "", "Could not start: no configuration was named. Give Synapse's with --config.\n")
+
+
+def test_missing_configuration(tmp_path: Path) -> None:
+    path = str(tmp_path / "homeserver.yaml")
+
+    assert run("--config", path, "preflight") == (
+        78,
+        "",
+        f"Could not read Synapse's configuration {path!r}: there is no such file."
+        " Give the path that Synapse is started with.\n",
+    )
+
+
+def write_configuration(tmp_path: Path, **changes: object) -> str:
+    path = tmp_path / "homeserver.yaml"
+    provider = {
+        "module": "s3_storage_provider.S3StorageProviderBackend",
+        # Nothing listens there.
+        "config": {"bucket": "media", "endpoint_url": "http://127.0.0.1:1", "region_name": "x"},
+    }
+    configuration = {
+        "media_store_path": str(tmp_path),
+        "media_storage_providers": [provider],
+        "database": {"name": "sqlite3", "args": {"database": str(tmp_path / "homeserver.db")}},
+        **changes,
+    }
+    path.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+    return str(path)
+
+
+def test_refused_run_says_so_everywhere(tmp_path: Path) -> None:
+    missing = str(tmp_path / "unmounted")
+    metrics = tmp_path / "migrate.prom"
+    metrics.write_text("synapse_s3_migrate_exit_status 0\n")
+    configuration = write_configuration(tmp_path, media_store_path=missing)
+
+    status, stdout, stderr = run("--config", configuration, "migrate", "--json", "--metrics-file", str(metrics))
+
+    message = (
+        f"Could not open the media store {missing!r}: there is no such directory."
+        " Mount it, or correct media_store_path in Synapse's configuration."
+    )
+    verdict = "NOTHING WAS DONE, for the reason above. (0 requests to the bucket in "
+    result = json.loads(stdout)
+    assert status == 69
+    assert (result["exit_code"], result["errors"]) == (69, [message])
+    assert stderr.splitlines()[0] == message
+    assert stderr.splitlines()[1].startswith(verdict)
+    assert "synapse_s3_migrate_exit_status 69\n" in metrics.read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["homeserver.yaml", "migrate.prom"]
+
+
+def test_database_that_is_not_there(tmp_path: Path) -> None:
+    database = str(tmp_path / "homeserver.db")
+
+    status, _, stderr = run("--config", write_configuration(tmp_path), "migrate")
+
+    assert status == 69
+    assert stderr == (
+        f"Could not open Synapse's database {database!r}: unable to open database file."
+        " Check 'database' in Synapse's configuration.\n"
+    )
+
+
+def test_metrics_that_cannot_be_written(tmp_path: Path) -> None:
+    metrics = tmp_path / "missing" / "migrate.prom"
+    configuration = write_configuration(tmp_path)
+
+    status, _, stderr = run("--config", configuration, "migrate", "--metrics-file", str(metrics))
+
+    assert status != 0
+    assert stderr.splitlines()[-1] == (
+        f"Could not write the metrics file {str(metrics)!r}: No such file or directory. Check its directory."
+    )
