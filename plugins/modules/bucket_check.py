@@ -7,9 +7,9 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: bucket_check
 short_description: Try an S3 bucket for use by Synapse's storage provider
-version_added: 1.0.0
+version_added: 0.1.0
 author:
-  - The matrixops.synapse_s3 contributors (@matrixops)
+  - The matrixops.synapse_s3 authors (@matrixops)
 description:
   - Tries everything that Synapse's storage provider and the nightly migration ask of a bucket.
     It connects, compares the region, lists, writes an object, reads it back,
