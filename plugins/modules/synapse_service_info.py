@@ -1,0 +1,182 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module ``synapse_service_info``: whether Synapse runs with the files that are on the disk."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: synapse_service_info
+short_description: Tells whether Synapse's services run with the files that are on the disk
+version_added: 0.1.0
+author:
+  - The matrixops.synapse_s3 authors (@matrixops)
+description:
+  - Compares the time when each service started with the time when the files that it reads at its start last changed.
+  - So a change that was made, but never taken up because the run was interrupted before the restart, is found by the
+    next run without anything being remembered.
+options:
+  services:
+    description:
+      - Synapse's systemd units, each with the path of the drop-in that the caller gives it.
+    type: dict
+    required: true
+  paths:
+    description:
+      - Files and links that the services read when they start. Those that do not exist are left out.
+    type: list
+    elements: path
+    default: []
+  python_path:
+    description:
+      - What the drop-ins set E(PYTHONPATH) to.
+    type: str
+    required: true
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+attributes:
+  platform:
+    platforms: posix
+    support: full
+    description: Where it runs.
+  check_mode:
+    support: full
+    description: Changes nothing.
+  diff_mode:
+    support: none
+    description: Changes nothing.
+"""
+
+EXAMPLES = r"""
+- name: Look at Synapse
+  matrixops.synapse_s3.synapse_service_info:
+    services:
+      matrix-synapse.service: /etc/systemd/system/matrix-synapse.service.d/example.conf
+    paths:
+      - /etc/matrix-synapse/conf.d/example.yaml
+    python_path: /opt/example/import
+"""
+
+RETURN = r"""
+problems:
+  description: What would keep the services from working with the drop-ins. Each says what to change.
+  returned: success
+  type: list
+  elements: str
+outdated:
+  description:
+    - The services that are to be restarted. With the drop-in, those that do not run, or not with the newest of the
+      files; without it, those that still run with what it said.
+  returned: success
+  type: list
+  elements: str
+working_directory:
+  description: The directory in which the first of the services runs.
+  returned: success
+  type: str
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "NeedDaemonReload",
+    "ExecMainStartTimestamp",
+    "Environment",
+    "WorkingDirectory",
+)
+RUNNING = ("active", "reloading")
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """The output of ``systemctl show``."""
+    return {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
+
+
+def parse_timestamp(text: str) -> float:
+    """Seconds since 1970 of ``Sun 2026-11-22 21:50:10.123456 UTC``; 0 when systemd has no time to tell."""
+    words = text.split()
+    if len(words) != 4:
+        return 0.0
+    return datetime.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc).timestamp()
+
+
+def is_outdated(properties: Mapping[str, str], newest: float, python_path: str, *, has_dropin: bool) -> bool:
+    """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``."""
+    runs = properties.get("ActiveState") in RUNNING
+    if not has_dropin:
+        # It may be stopped on purpose: without our drop-in, only a process that still has our setting matters.
+        return runs and set_python_path(properties) == python_path
+    return (
+        not runs
+        or properties.get("NeedDaemonReload") == "yes"
+        or parse_timestamp(properties.get("ExecMainStartTimestamp", "")) < newest
+    )
+
+
+def set_python_path(properties: Mapping[str, str]) -> str | None:
+    """What the service's unit, as systemd has loaded it, sets PYTHONPATH to."""
+    settings = dict(setting.partition("=")[::2] for setting in shlex.split(properties.get("Environment", "")))
+    return settings.get("PYTHONPATH")
+
+
+def service_problems(service: str, properties: Mapping[str, str], python_path: str, *, has_dropin: bool) -> list[str]:
+    """Why a drop-in can't be given to this service."""
+    if properties.get("LoadState") != "loaded":
+        problem = f"Could not find the service {service!r}: systemd has no such unit that it can load."
+        return [f"{problem} Give the units that run Synapse."]
+    other = set_python_path(properties)
+    if other not in (None, python_path) and not has_dropin:
+        problem = (
+            f"Could not set PYTHONPATH for {service!r}: its unit sets it to {other!r} already,"
+            " and systemd can't add to it."
+        )
+        advice = "Install what needs it into Synapse's environment, remove the setting and run systemctl daemon-reload."
+        return [f"{problem} {advice}"]
+    return []
+
+
+def working_directory(properties: Mapping[str, str]) -> str:
+    """Where the service runs; systemd puts ``-`` or ``!`` before a directory that may be missing."""
+    return properties.get("WorkingDirectory", "").lstrip("-!") or "/"
+
+
+def newest_change(paths: Sequence[Path]) -> float:
+    """When the last of the paths changed: contents, owner, permissions or name."""
+    return max((path.lstat().st_ctime for path in paths if path.is_symlink() or path.exists()), default=0.0)
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "services": {"type": "dict", "required": True},
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "python_path": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    dropins = {service: Path(path) for service, path in module.params["services"].items()}
+    newest = newest_change([*map(Path, module.params["paths"]), *dropins.values()])
+    systemctl = module.get_bin_path("systemctl", required=True)
+    shown: dict[str, dict[str, str]] = {}
+    problems, outdated = [], []
+    for service, dropin in dropins.items():
+        command = [systemctl, "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", service]
+        _status, output, _errors = module.run_command(command, check_rc=True)
+        shown[service] = properties = parse_properties(output)
+        python_path, has_dropin = module.params["python_path"], dropin.exists()
+        problems += service_problems(service, properties, python_path, has_dropin=has_dropin)
+        if is_outdated(properties, newest, python_path, has_dropin=has_dropin):
+            outdated.append(service)
+    directory = working_directory(next(iter(shown.values()), {}))
+    module.exit_json(changed=False, problems=problems, outdated=outdated, working_directory=directory)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``synapse_config_info``: every problem of Synapse's configuration, told whole."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_config_info import inspect
+
+PROVIDER = "media_storage_providers: [{module: some.Provider}]\n"
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    """A configuration that nothing is wrong with: a file and an empty directory."""
+    (tmp_path / "media").mkdir()
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "homeserver.yaml").write_text(
+        f"media_store_path: {tmp_path}/media\ndatabase: {{name: psycopg2, args: {{password: hunter2}}}}\n"
+    )
+    return tmp_path
+
+
+def look(etc: Path, *, own: str = "conf.d/own.yaml", user: str = "") -> dict[str, object]:
+    """What the module returns."""
+    return inspect([etc / "homeserver.yaml", etc / "conf.d"], etc / own, user or getpass.getuser())
+
+
+def add(etc: Path, name: str, text: str) -> None:
+    """Append to a file of the configuration."""
+    with (etc / name).open("a") as target:
+        target.write(text)
+
+
+def test_nothing_wrong(etc: Path) -> None:
+    expected = {"problems": [], "media_store_path": str(etc / "media"), "database": "psycopg2"}
+    assert look(etc) == expected
+    add(etc, "conf.d/own.yaml", PROVIDER)
+    assert look(etc) == expected
+
+
+TEST_PROBLEMS = [
+    (
+        "homeserver.yaml",
+        PROVIDER,
+        "Could not add a storage provider: '{etc}/homeserver.yaml' already sets media_storage_providers,"
+        " and Synapse uses only one such list. Remove it there; this role writes its own.",
+    ),
+    (
+        "conf.d/zz.yaml",
+        "media_storage_providers: []\n",
+        "Could not add a storage provider: '{etc}/conf.d/zz.yaml' already sets media_storage_providers,"
+        " and Synapse uses only one such list. Remove it there; this role writes its own.",
+    ),
+    (
+        "conf.d/other.yaml",
+        "media_store_providers: []\n",
+        "Could not trust '{etc}/conf.d/other.yaml': it sets 'media_store_providers', which Synapse ignores in silence."
+        " Remove it; the right name is media_storage_providers.",
+    ),
+    (
+        "homeserver.yaml",
+        "backup_media_store_path: /backup\n",
+        "Could not add a storage provider: Synapse's configuration sets backup_media_store_path,"
+        " which excludes every other storage provider. Remove it.",
+    ),
+    (
+        "homeserver.yaml",
+        "enable_local_media_storage: false\n",
+        "Could not add a storage provider: Synapse's configuration sets enable_local_media_storage to false,"
+        " with which every upload fails. Remove it.",
+    ),
+    (
+        "conf.d/path.yaml",
+        "media_store_path: /nowhere/media\n",
+        "Could not find the media store '/nowhere/media': there is no such directory."
+        " Mount it, or correct media_store_path in Synapse's configuration.",
+    ),
+    (
+        "conf.d/path.yaml",
+        "media_store_path: media\n",
+        "Could not find the media store: media_store_path is 'media', which depends on the directory"
+        " that Synapse is started in. Give an absolute path in Synapse's configuration.",
+    ),
+    (
+        "conf.d/broken.yaml",
+        "a: 1\nb: [password: hunter2\n",
+        "Could not read Synapse's configuration '{etc}/conf.d/broken.yaml': it is not valid YAML near line 3."
+        " Correct the file.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "text", "problem"), TEST_PROBLEMS)
+def test_problems(etc: Path, file: str, text: str, problem: str) -> None:
+    add(etc, file, text)
+    assert look(etc)["problems"] == [problem.format(etc=etc)]
+
+
+def test_empty_list_before_ours_is_harmless(etc: Path) -> None:
+    add(etc, "conf.d/own.yaml", PROVIDER)
+    add(etc, "conf.d/a.yaml", "media_storage_providers: []\n")
+    assert look(etc)["problems"] == []
+
+
+@pytest.mark.parametrize("own", ["own.yaml", "conf.d/own.conf"])
+def test_file_that_synapse_would_not_read(etc: Path, own: str) -> None:
+    assert look(etc, own=own)["problems"] == [
+        f"Could not add a storage provider: Synapse would not read '{etc}/{own}'."
+        " Put it, with a name that ends in .yaml, into a directory that Synapse is given as configuration."
+    ]
+
+
+def test_all_problems_at_once(etc: Path) -> None:
+    (etc / "homeserver.yaml").unlink()
+    (etc / "conf.d").rmdir()
+    result = look(etc, user="no-such-user")
+    missing = "there is no such file. Give the path that Synapse is started with."
+    assert result == {
+        "problems": [
+            "Could not find Synapse's user 'no-such-user': this host has none of that name."
+            " Give the user that Synapse runs as.",
+            f"Could not read Synapse's configuration '{etc}/homeserver.yaml': {missing}",
+            f"Could not read Synapse's configuration '{etc}/conf.d': {missing}",
+        ],
+        "media_store_path": "",
+        "database": "",
+    }
+
+
+def test_no_secret_is_returned(etc: Path) -> None:
+    add(etc, "homeserver.yaml", "macaroon_secret_key: hunter3\n")
+    assert "hunter" not in str(look(etc))

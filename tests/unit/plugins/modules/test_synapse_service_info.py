@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``synapse_service_info``: a Synapse that runs with older files is found, no other."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
+    is_outdated,
+    newest_change,
+    parse_properties,
+    parse_timestamp,
+    service_problems,
+    working_directory,
+)
+
+OURS = "/opt/example/import"
+STARTED = 1795384220.5
+SHOWN = f"""\
+LoadState=loaded
+ActiveState=active
+NeedDaemonReload=no
+ExecMainStartTimestamp=Sun 2026-11-22 21:50:20.500000 UTC
+Environment=LANG=C.UTF-8 "NAME=two words" PYTHONPATH={OURS}
+WorkingDirectory=!/var/lib/matrix-synapse
+"""
+RUNNING = parse_properties(SHOWN)
+
+TEST_TIMESTAMPS = [
+    ("Sun 2026-11-22 21:50:20.500000 UTC", STARTED),
+    ("Thu 1970-01-01 00:00:00.000000 UTC", 0.0),
+    ("n/a", 0.0),
+    ("", 0.0),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), TEST_TIMESTAMPS)
+def test_timestamps(text: str, seconds: float) -> None:
+    assert parse_timestamp(text) == seconds
+
+
+TEST_OUTDATED = [
+    # what systemd says differently, newest file, our drop-in is there -> to be restarted
+    ({}, STARTED - 0.001, True, False),
+    ({}, STARTED, True, False),
+    ({}, STARTED + 0.001, True, True),
+    ({"ActiveState": "reloading"}, STARTED - 1, True, False),
+    ({"ActiveState": "failed"}, STARTED - 1, True, True),
+    ({"ActiveState": "inactive"}, STARTED - 1, True, True),
+    ({"ActiveState": "activating"}, STARTED - 1, True, True),
+    ({"NeedDaemonReload": "yes"}, STARTED - 1, True, True),
+    ({"ExecMainStartTimestamp": ""}, STARTED - 1, True, True),
+    # without the drop-in only a process that still has our setting
+    ({}, 0.0, False, True),
+    ({"Environment": ""}, 0.0, False, False),
+    ({"Environment": "PYTHONPATH=/theirs"}, 0.0, False, False),
+    ({"ActiveState": "inactive"}, 0.0, False, False),
+    ({"Environment": "", "NeedDaemonReload": "yes"}, 0.0, False, False),
+]
+
+
+@pytest.mark.parametrize(("properties", "newest", "has_dropin", "outdated"), TEST_OUTDATED)
+def test_outdated(properties: dict[str, str], newest: float, has_dropin: bool, outdated: bool) -> None:
+    assert is_outdated({**RUNNING, **properties}, newest, OURS, has_dropin=has_dropin) is outdated
+
+
+NOT_FOUND = (
+    "Could not find the service 'a.service': systemd has no such unit that it can load."
+    " Give the units that run Synapse."
+)
+OTHERS = (
+    "Could not set PYTHONPATH for 'a.service': its unit sets it to '/theirs' already, and systemd can't add to it."
+    " Install what needs it into Synapse's environment, remove the setting and run systemctl daemon-reload."
+)
+TEST_PROBLEMS = [
+    ({}, False, []),
+    ({"Environment": ""}, False, []),
+    ({"Environment": "PYTHONPATH=/theirs"}, False, [OTHERS]),
+    # Another base_path than last time.
+    ({"Environment": "PYTHONPATH=/theirs"}, True, []),
+    ({"LoadState": "not-found"}, False, [NOT_FOUND]),
+    ({"LoadState": "masked"}, True, [NOT_FOUND]),
+]
+
+
+@pytest.mark.parametrize(("properties", "has_dropin", "problems"), TEST_PROBLEMS)
+def test_problems(properties: dict[str, str], has_dropin: bool, problems: list[str]) -> None:
+    assert service_problems("a.service", {**RUNNING, **properties}, OURS, has_dropin=has_dropin) == problems
+
+
+@pytest.mark.parametrize(
+    ("shown", "directory"), [("!/var/lib/a", "/var/lib/a"), ("-/srv/a", "/srv/a"), ("/srv/a", "/srv/a"), ("", "/")]
+)
+def test_working_directory(shown: str, directory: str) -> None:
+    assert working_directory({"WorkingDirectory": shown}) == directory
+
+
+def test_newest_change_is_seen_without_following_links(tmp_path: Path) -> None:
+    assert newest_change([tmp_path / "missing"]) == 0.0
+    (tmp_path / "link").symlink_to("nowhere")
+    changed = (tmp_path / "link").lstat().st_ctime
+    assert newest_change([tmp_path / "link", tmp_path / "missing"]) == changed
+
+
+def test_newest_change_sees_what_leaves_the_time_of_modification(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    os.utime(file, (0, 0))
+    assert newest_change([file]) == file.stat().st_ctime > 0
