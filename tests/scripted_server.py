@@ -12,12 +12,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer. ``missing`` bytes are announced and never sent; status 0 closes without an answer."""
+    """One answer. ``missing`` bytes are announced and never sent; status 0 closes without an answer.
+
+    Without ``has_length`` the end of the connection is the end of the content.
+    """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     missing: int = 0
+    has_length: bool = True
 
 
 def s3_error(status: int, code: str, message: str = "", **more: str) -> Answer:
@@ -71,7 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+        if answer.has_length:
+            self.send_header("Content-Length", str(len(answer.body) + answer.missing))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)

@@ -345,8 +345,54 @@ def test_shell_passes_on_the_status(homeserver: Homeserver) -> None:
     assert stdout == f"{homeserver.state / 's3_media_upload'}\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_shell_that_is_ended_leaves_no_password(homeserver: Homeserver, number: int) -> None:
+    file = homeserver.state / "s3_media_upload" / "database.yaml"
+    process = homeserver.start("shell", "--state-directory", str(homeserver.state), "sleep", "60")
+    while not file.exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+
+    assert process.returncode == 128 + number
+    assert not file.exists()
+
+
 def test_shell_without_such_a_command(homeserver: Homeserver) -> None:
     status, _, stderr = homeserver.run("shell", "--state-directory", str(homeserver.state), "no-such-command")
 
     assert status == 78
     assert stderr == "Could not run 'no-such-command': No such file or directory. Give a command that is there.\n"
+
+
+@pytest.mark.parametrize("command", ["migrate", "status", "preflight"])
+def test_result_that_nobody_reads(homeserver: Homeserver, tmp_path: Path, command: str) -> None:
+    """A pipe whose reader has gone; the metrics are written all the same."""
+    homeserver.upload([10])
+    metrics = tmp_path / "migrate.prom"
+    options = ["--metrics-file", str(metrics)] if command == "migrate" else []
+    process = homeserver.start(command, "--json", *options)
+    assert process.stdout
+    process.stdout.close()
+    process.stdout = None
+    _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1] == (
+        "Could not print the result: Broken pipe. See that what stdout is connected to stays open and has space."
+    )
+    assert metrics.exists() == (command == "migrate")
+
+
+def test_engine_s3_media_upload_that_is_not_installed(homeserver: Homeserver) -> None:
+    content = homeserver.upload([10])
+
+    result = homeserver.migrate("--engine", "s3_media_upload", "--state-directory", str(homeserver.state))
+
+    assert result["exit_code"] == 78
+    assert result["errors"] == [
+        f"Could not find s3_media_upload beside {sys.executable!r}: synapse-s3-storage-provider is not installed."
+        " Install it, or run the role again."
+    ]
+    assert homeserver.local() == content

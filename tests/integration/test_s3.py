@@ -312,3 +312,27 @@ def test_a_web_page_is_not_s3(page: bytes) -> None:
         f"Could not list bucket 'media': what answers at {server.url} does not speak S3. "
         "Correct endpoint_url: it names the S3 service itself, not its web console, and with the right port."
     )
+
+
+WEB_PAGE = Answer(200, b"<html>Welcome</html>", {"Content-Type": "text/html"})
+START = Answer(200, b"<R><UploadId>u1</UploadId></R>")
+TEST_NOT_S3: dict[str, tuple[str, bytes, list[Answer]]] = {
+    "HEAD without a length": ("look up", b"", [Answer(200, has_length=False)]),
+    "HEAD with a date that is none": ("look up", b"", [Answer(200, headers={"Last-Modified": "yesterday"})]),
+    "HEAD that is redirected in circles": ("look up", b"", [Answer(302, headers={"Location": "/login"})] * 2000),
+    "upload that is not begun": ("store", LARGE, [Answer(404), WEB_PAGE]),
+    "part without an ETag": ("store", LARGE, [Answer(404), START, WEB_PAGE, Answer(204)]),
+}
+
+
+@pytest.mark.parametrize("name", TEST_NOT_S3)
+def test_an_answer_that_is_no_s3_servers(name: str) -> None:
+    action, content, answers = TEST_NOT_S3[name]
+    with run_script(*answers) as server:
+        store = scripted(server.url)
+        with pytest.raises(ConfigurationError) as failure:
+            store.head("key") if action == "look up" else put(store, "key", content)
+    assert str(failure.value) == (
+        f"Could not {action} object 'key' in bucket 'media': what answers at {server.url} does not speak S3."
+        " Correct endpoint_url: it names the S3 service itself, not its web console, and with the right port."
+    )

@@ -117,7 +117,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     migrating.add_argument("--wait", action="store_true", help="wait for another run to end instead of failing")
     migrating.add_argument(
-        "--metrics-file", type=Path, metavar="FILE", help="write the result in Prometheus text format"
+        "--metrics-file",
+        type=Path,
+        metavar="FILE",
+        help="write the result in Prometheus text format (not of a dry run)",
     )
     migrating.add_argument(
         "--engine",
@@ -136,8 +139,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _whole_number(minimum: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {minimum}")
+        # Larger numbers than these overflow where they are used.
+        if not text.isdecimal() or len(text) > 9 or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to 999999999")
         return int(text)
 
     return convert

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -50,9 +50,16 @@ class _Run:
         """Print the result for a person, or with --json as the last line of stdout."""
         if self.options.json:
             print(text, file=self.stderr)
-            print(json.dumps(as_json), file=self.stdout, flush=True)
-        else:
-            print(text, file=self.stdout, flush=True)
+        try:
+            print(json.dumps(as_json) if self.options.json else text, file=self.stdout, flush=True)
+        except OSError as error:
+            # What could not be written is written again at the end of the process, unless it goes elsewhere.
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.stdout.fileno())
+            raise MediaError(
+                f"Could not print the result: {error.strerror}. See that what stdout is connected to stays open and has"
+                " space."
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,8 @@ def main(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
         return _COMMANDS[run.options.command](run)
     except MediaError as error:
         print(error, file=stderr)
+        if getattr(run.options, "json", False):
+            print(json.dumps({"errors": [str(error)], "exit_code": error.exit_status}), file=stdout, flush=True)
         return error.exit_status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
@@ -109,9 +118,14 @@ def _migrate(run: _Run) -> int:
         summary = _carry_out(run, replace(plan, upload=False), began, before=partial(_upload_with_script, run))
     else:
         summary = _carry_out(run, plan, began)
+    # A dry run did nothing, so what the last run did remains true.
+    if options.metrics_file and not options.dry_run:
+        try:
+            _write_metrics(options.metrics_file, summary)
+        except MediaError as error:
+            summary.errors.append(str(error))
+            print(error, file=run.stderr)
     run.print_result(summary.as_text(), summary.as_json())
-    if options.metrics_file:
-        _write_metrics(options.metrics_file, summary)
     return summary.exit_status
 
 
@@ -161,7 +175,7 @@ def _carry_out(
             check_sides(media, store, database, sides.bucket.prefix)
             if before is not None:
                 summary.errors += before(sides, store)
-            report = held.enter_context(progress(run.stderr, lambda: sum(1 for _ in media.scan())))
+            report = held.enter_context(progress(run.stderr, media))
             migrate(plan, sides.bucket.prefix, media, store, database, summary, stop=run.stop, report=report)
     except MediaError as error:
         # Counted, not raised: a run that could not begin must replace the metrics of an earlier, better one.
@@ -175,6 +189,8 @@ def _carry_out(
 
 
 def _upload_with_script(run: _Run, sides: _Sides, store: S3ObjectStore) -> list[str]:
+    # Before it begins, so that a run without the script has touched nothing.
+    upstream.find_script()
     with _script_surroundings(run, sides, store.endpoint_url) as (environment, directory):
         try:
             upstream.run_all(sides.bucket, environment, directory, show_progress=run.stderr.isatty(), stop=run.stop)
@@ -224,12 +240,20 @@ def _script_surroundings(run: _Run, sides: _Sides, endpoint_url: str) -> Iterato
 
 def _write_metrics(path: Path, summary: Summary) -> None:
     """Replace the file at once, so that a collector never reads half of it; world-readable for that collector."""
+    if path.exists() and not path.is_file():
+        # Root would replace /dev/null.
+        raise MediaError(
+            f"Could not write the metrics file {str(path)!r}: it is not a regular file. Give the path of a file with"
+            " --metrics-file."
+        )
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(summary.as_metrics(time.time()), encoding="utf-8")
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise MediaError(
             f"Could not write the metrics file {str(path)!r}: {error.strerror}. Check its directory."
         ) from error

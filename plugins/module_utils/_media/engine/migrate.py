@@ -111,9 +111,9 @@ def migrate_file(
         failed = frozenset({Step.FAILED})
         return Outcome(file.path, file.size, failed, str(error), unavailable=isinstance(error, UnavailableError))
     except OSError as error:
-        return Outcome(
-            file.path, file.size, frozenset({Step.FAILED}), f"Could not use the local file: {error.strerror}."
-        )
+        cure = "Give it and its directory to Synapse's user" if isinstance(error, PermissionError) else "Check its disk"
+        reason = f"Could not use the local file: {error.strerror}. {cure}."
+        return Outcome(file.path, file.size, frozenset({Step.FAILED}), reason)
 
 
 def _migrate_file(
@@ -121,6 +121,9 @@ def _migrate_file(
 ) -> tuple[set[Step], str]:
     if file.modified_ns > plan.recent_after_ns:
         return {Step.KEPT}, "too recent"
+    if not _is_text(file.path):
+        # Neither Synapse nor a bucket can have such a name.
+        return {Step.KEPT}, "its name is not UTF-8"
     with media.open(file) as source:
         content = read_content(source)
     known = _known(row, content)
@@ -145,6 +148,15 @@ def _migrate_file(
     if decision.action is Action.UPLOAD:
         return {Step.FAILED}, "It is not in the bucket, although its upload was accepted."
     return steps | {Step.KEPT}, decision.reason
+
+
+def _is_text(path: str) -> bool:
+    """Whether all bytes of the name on the disk were UTF-8: what is not came in as lone surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _known(row: MediaRow | None, content: Content) -> Known:

@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from ..rules.errors import MediaError
+from ..stores.media_store import MediaStore
 from .summary import PROBLEMS, Outcome, format_bytes
 
 _LINE_SECONDS = 60.0
 
 
 @contextmanager
-def progress(stream: TextIO, count_files: Callable[[], int]) -> Iterator[Callable[[Outcome], None]]:
-    """Give a function that is told every outcome.
-
-    ``count_files`` tells how many files there are; it is called only where a bar is drawn.
-    """
+def progress(stream: TextIO, media: MediaStore) -> Iterator[Callable[[Outcome], None]]:
+    """Give a function that is told every outcome of a run on ``media``; its files are counted where a bar is drawn."""
     if stream.isatty() and _tqdm_installed():
-        with _bar(stream, count_files()) as report:
+        with _bar(stream, _count_files(media)) as report:
             yield report
     else:
         yield _lines(stream)
@@ -35,8 +34,16 @@ def _tqdm_installed() -> bool:
     return True
 
 
+def _count_files(media: MediaStore) -> int | None:
+    try:
+        return sum(1 for _ in media.scan())
+    except MediaError:
+        # The run itself will meet this, and tell it.
+        return None
+
+
 @contextmanager
-def _bar(stream: TextIO, total: int) -> Iterator[Callable[[Outcome], None]]:
+def _bar(stream: TextIO, total: int | None) -> Iterator[Callable[[Outcome], None]]:
     import tqdm
 
     with tqdm.tqdm(total=total, unit=" files", file=stream, dynamic_ncols=True) as bar:

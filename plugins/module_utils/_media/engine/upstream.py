@@ -11,7 +11,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -66,7 +66,16 @@ def work_directory(state_directory: Path, database: DatabaseSettings) -> Iterato
         ) from error
     engine = "sqlite" if database.engine == "sqlite3" else "postgres"
     file = directory / "database.yaml"
-    write_private_yaml(file, {engine: dict(database.arguments)})
+    try:
+        write_private_yaml(file, {engine: dict(database.arguments)})
+    except OSError as error:
+        # Not even a part of the password stays.
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        raise UnavailableError(
+            f"Could not write {str(file)!r}: {error.strerror}. Give its directory to Synapse's user and see that there"
+            " is space, or name another with --state-directory."
+        ) from error
     try:
         yield directory
     finally:
@@ -92,7 +101,7 @@ def run_script(arguments: Sequence[str], bucket: BucketSettings) -> int:
 
     In this process, so that an encryption key never stands in a process's argument list.
     """
-    script = _script()
+    script = find_script()
     sys.argv = [script.name, *script_arguments(arguments, bucket)]
     try:
         runpy.run_path(str(script), run_name="__main__")
@@ -134,12 +143,12 @@ def open_shell(command: Sequence[str], environment: Mapping[str, str], directory
         raise ConfigurationError(
             f"Could not run {argv[0]!r}: {error.strerror}. Give a command that is there."
         ) from error
-    # Ctrl+C is for the command, which shares the terminal.
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        status = child.wait()
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    # Ctrl+C is for the command, which shares the terminal. What would end this program ends the command instead, so
+    # that what was written for it is cleaned up.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: child.send_signal(number))
+    status = child.wait()
     return status if status >= 0 else 128 - status
 
 
@@ -160,9 +169,12 @@ def _run_in_child(function: Callable[[], int], environment: Mapping[str, str], d
         except BaseException:  # noqa: BLE001 (whatever it is, this process must end here, as a failure)
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(status)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                # Whatever became of the output: the parent's work is not for this process.
+                os._exit(status)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
@@ -172,7 +184,7 @@ def _run_in_child(function: Callable[[], int], environment: Mapping[str, str], d
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _script() -> Path:
+def find_script() -> Path:
     """The script stands beside the provider (``pip install --target``) or beside Python (a virtual environment)."""
     provider = importlib.util.find_spec("s3_storage_provider")
     places = [Path(sys.executable).parent / "s3_media_upload"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -119,7 +120,13 @@ def connect(settings: DatabaseSettings) -> Iterator[SynapseDatabase]:
 
 def _connect_postgresql(settings: DatabaseSettings) -> tuple[Any, str, type[Exception]]:
     # Only the library of the engine in use need be installed.
-    import psycopg2
+    try:
+        import psycopg2
+    except ImportError as error:
+        raise UnavailableError(
+            f"Could not read Synapse's database: psycopg2 is not installed for {sys.executable!r}. Run this with the"
+            " Python that runs Synapse."
+        ) from error
 
     arguments = {"application_name": "matrix-synapse-s3-storage-provider", **settings.arguments}
     try:

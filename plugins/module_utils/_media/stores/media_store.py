@@ -39,16 +39,13 @@ class MediaStore:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_dir():
+        if not _is_directory(path):
             raise UnavailableError(
                 f"Could not open the media store {str(path)!r}: there is no such directory. Mount it, or correct"
                 " media_store_path in Synapse's configuration."
             )
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise AccessError(
-                f"Could not open the media store {str(path)!r}: permission denied. Run this as root or as Synapse's"
-                " user."
-            )
+            raise _no_access(path)
         self.path = path
 
     def has_roots(self) -> bool:
@@ -69,9 +66,11 @@ class MediaStore:
     def open(self, file: LocalFile) -> Iterator[BinaryIO]:
         """Open ``file`` for reading; FileChangedError when it is not as it was seen, before or after."""
         try:
-            descriptor = os.open(self.path / file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # O_NONBLOCK: a pipe that has taken the file's place would be waited for without end.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            descriptor = os.open(self.path / file.path, flags)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ELOOP):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 raise FileChangedError(file.path) from error
             raise
         with open(descriptor, "rb", buffering=0) as source:
@@ -116,26 +115,60 @@ class MediaStore:
         return self.path / root.value
 
     def _scan(self, directory: str) -> Iterator[LocalFile]:
+        for entry in self._entries(directory):
+            path = f"{directory}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._scan(path)
+            elif entry.is_file(follow_symlinks=False):
+                status = None
+                with self._reading(directory):
+                    status = entry.stat(follow_symlinks=False)
+                if status is not None:
+                    yield _seen(path, status)
+
+    def _entries(self, directory: str) -> list[os.DirEntry[str]]:
+        entries: list[os.DirEntry[str]] = []
+        with self._reading(directory), os.scandir(self.path / directory) as listing:
+            # "a/b" sorts after "a-b": a directory's place is that of its name with the slash.
+            entries += sorted(listing, key=_sort_key)
+        return entries
+
+    @contextmanager
+    def _reading(self, directory: str) -> Iterator[None]:
+        """What is gone by now is passed over; any other failure is told."""
         try:
-            with os.scandir(self.path / directory) as listing:
-                # "a/b" sorts after "a-b": a directory's place is that of its name with the slash.
-                entries = sorted(listing, key=_sort_key)
-        except FileNotFoundError:
-            return
+            yield
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         except PermissionError as error:
             raise AccessError(
                 f"Could not read the directory {str(self.path / directory)!r}: permission denied. Give it to"
                 " Synapse's user."
             ) from error
-        for entry in entries:
-            path = f"{directory}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._scan(path)
-            elif entry.is_file(follow_symlinks=False):
-                try:
-                    yield _seen(path, entry.stat(follow_symlinks=False))
-                except FileNotFoundError:
-                    continue
+        except OSError as error:
+            raise UnavailableError(
+                f"Could not read the directory {str(self.path / directory)!r}: {error.strerror}. Check its disk."
+            ) from error
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # ValueError: a path with a null character.
+        return False
+    except PermissionError as error:
+        raise _no_access(path) from error
+    except OSError as error:
+        raise UnavailableError(
+            f"Could not open the media store {str(path)!r}: {error.strerror}. Check its disk, and that it is mounted."
+        ) from error
+
+
+def _no_access(path: Path) -> AccessError:
+    return AccessError(
+        f"Could not open the media store {str(path)!r}: permission denied. Run this as root or as Synapse's user."
+    )
 
 
 def _sort_key(entry: os.DirEntry[str]) -> bytes:

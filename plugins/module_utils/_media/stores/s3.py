@@ -35,6 +35,9 @@ _LIBRARY_ERRORS = (
     botocore.exceptions.ClientError,
     botocore.parsers.ResponseParserError,
     urllib3.exceptions.HTTPError,
+    # From an answer that is no S3 server's: a date that is none, a redirect that boto3 follows in circles.
+    ValueError,
+    RecursionError,
 )
 
 
@@ -117,7 +120,9 @@ class S3ObjectStore:
 
     def head(self, key: str) -> RemoteObject | None:
         answer = self._describe(key)
-        return answer and RemoteObject(key, answer["ContentLength"], _plain_etag(answer))
+        return answer and RemoteObject(
+            key, self._given(answer, "ContentLength", self._to_look_up(key)), _plain_etag(answer)
+        )
 
     def storage_class(self, key: str) -> str:
         """The storage class in which an object is kept. Servers leave out the default one."""
@@ -125,7 +130,7 @@ class S3ObjectStore:
         return str((answer or {}).get("StorageClass") or "STANDARD")
 
     def _describe(self, key: str) -> Any:
-        with self._explained(f"look up object {key!r} in bucket {self._bucket!r}"):
+        with self._explained(self._to_look_up(key)):
             try:
                 return self._client.head_object(Bucket=self._bucket, Key=key, **self._encryption)
             except botocore.exceptions.ClientError as error:
@@ -157,7 +162,8 @@ class S3ObjectStore:
         # notice a source that changes. Parts go one after the other; files go in parallel.
         with self._storing(key):
             self._refuse_if_taken(key)
-            upload = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **self._new_object)["UploadId"]
+            answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **self._new_object)
+        upload = self._given(answer, "UploadId", self._to_store(key))
         try:
             parts = self._upload_parts(key, upload, source, size, md5)
             request = partial(
@@ -194,7 +200,8 @@ class S3ObjectStore:
                     ContentMD5=_base64(hashlib.md5(content, usedforsecurity=False).digest()),
                     **self._encryption,
                 )
-            parts.append({"PartNumber": len(parts) + 1, "ETag": answer["ETag"]})
+            etag = self._given(answer, "ETag", self._to_store(key))
+            parts.append({"PartNumber": len(parts) + 1, "ETag": etag})
         if left != 0 or seen.digest() != md5:
             raise self._source_changed(key)
         return parts
@@ -244,6 +251,15 @@ class S3ObjectStore:
     def delete(self, key: str) -> None:
         with self._explained(f"delete object {key!r} from bucket {self._bucket!r}"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    def _given(self, answer: Any, name: str, action: str) -> Any:
+        """A value that every S3 server gives. Any web page with status 200 would pass for an answer without it."""
+        if name not in answer:
+            raise describe(Failure("not_s3"), self._settings, action)
+        return answer[name]
+
+    def _to_look_up(self, key: str) -> str:
+        return f"look up object {key!r} in bucket {self._bucket!r}"
 
     def _to_store(self, key: str) -> str:
         return f"store object {key!r} in bucket {self._bucket!r}"
@@ -299,6 +315,8 @@ def _failure(error: BaseException) -> Failure:
         for cause in causes:
             if isinstance(cause, kind):
                 return Failure(code(cause) if callable(code) else code)
+    if isinstance(error, ValueError):
+        return Failure("not_s3")
     return Failure(type(error).__name__, said=str(error))
 
 
@@ -346,6 +364,7 @@ def _tls_code(error: Any) -> str:
 
 # The first kind that is among an error's causes names it.
 _ON_THE_WAY: tuple[tuple[type[BaseException], str | Callable[[Any], str]], ...] = (
+    (RecursionError, "not_s3"),
     (botocore.exceptions.NoCredentialsError, "no_credentials"),
     (botocore.exceptions.PartialCredentialsError, "no_credentials"),
     (botocore.exceptions.CredentialRetrievalError, "credentials_unavailable"),

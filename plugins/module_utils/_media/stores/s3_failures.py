@@ -229,6 +229,9 @@ TABLE: dict[str, Explanation] = {
         cause="the access key does not have the permission {permission}, or it was stored with another encryption key",
         cure="Allow it in the policy of the access key or of the bucket, or correct sse_customer_key",
     ),
+    "sse_head": _REFUSED_SILENTLY._replace(
+        cure="Check sse_customer_key, in case it was stored with another, and the permission {permission}",
+    ),
     "sse_other": Explanation(
         ObjectFailure,
         "it was stored with another encryption than the configured one",
@@ -432,6 +435,7 @@ _AMBIGUOUS: tuple[tuple[str, Callable[[Failure, BucketSettings], bool]], ...] = 
     ("sse_refused", lambda f, s: _bad_request(f) and _writes(f) and bool(s.sse_customer_key)),
     ("sse_other", lambda f, _: _bad_request(f) and _reads(f)),
     ("sse_or_denied", lambda f, s: f.code == "AccessDenied" and _reads(f) and bool(s.sse_customer_key)),
+    ("sse_head", lambda f, s: f.code == "403" and f.operation == "HeadObject" and bool(s.sse_customer_key)),
     (
         "InvalidStorageClass",
         lambda f, s: f.code == "InvalidArgument" and _writes(f) and s.storage_class != "STANDARD",

@@ -31,13 +31,16 @@ class DatabaseSettings:
 
 def config_files(paths: Sequence[Path]) -> list[Path]:
     """The files that Synapse reads for these paths, in its order."""
-    files: list[Path] = []
-    for path in paths:
+    return [file for path in paths for file in _files_below(path)]
+
+
+def _files_below(path: Path) -> list[Path]:
+    try:
         if path.is_dir():
-            files += sorted(entry for entry in path.iterdir() if entry.suffix == ".yaml" and entry.is_file())
-        else:
-            files.append(path)
-    return files
+            return sorted(entry for entry in path.iterdir() if entry.suffix == ".yaml" and entry.is_file())
+    except PermissionError as error:
+        raise _no_access(path) from error
+    return [path]
 
 
 def read_config_file(path: Path) -> Mapping[str, Any]:
@@ -51,11 +54,14 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
             " Synapse is started with."
         ) from error
     except PermissionError as error:
-        raise AccessError(
-            f"Could not read Synapse's configuration {str(path)!r}: permission denied. Run this as root or as"
-            " Synapse's user."
+        raise _no_access(path) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"Could not read Synapse's configuration {str(path)!r}: {error.strerror}. Give the path that Synapse is"
+            " started with."
         ) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: bytes that are no UTF-8, or a date that is none; RecursionError: thousands of brackets.
         # The parser's own text quotes the line, which may hold a password.
         mark = getattr(error, "problem_mark", None)
         place = f" near line {mark.line + 1}" if mark else ""
@@ -63,6 +69,13 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
             f"Could not read Synapse's configuration {str(path)!r}: it is not valid YAML{place}. Correct the file."
         ) from None
     return content if isinstance(content, dict) else {}
+
+
+def _no_access(path: Path) -> AccessError:
+    return AccessError(
+        f"Could not read Synapse's configuration {str(path)!r}: permission denied. Run this as root or as Synapse's"
+        " user."
+    )
 
 
 def read_config(paths: Sequence[Path]) -> Mapping[str, Any]:
@@ -86,9 +99,10 @@ def media_store_path(config: Mapping[str, Any]) -> Path:
 
 def s3_provider(config: Mapping[str, Any]) -> BucketSettings:
     """The settings of the one S3 storage provider in Synapse's configuration."""
+    providers = config.get("media_storage_providers")
     entries = [
         entry
-        for entry in config.get("media_storage_providers") or []
+        for entry in (providers if isinstance(providers, list) else [])
         if isinstance(entry, dict) and entry.get("module") == PROVIDER_MODULE
     ]
     if len(entries) != 1:
@@ -97,15 +111,17 @@ def s3_provider(config: Mapping[str, Any]) -> BucketSettings:
             f" {PROVIDER_MODULE!r}"
             " below media_storage_providers. Exactly one is needed."
         )
-    return bucket_settings(entries[0].get("config") or {})
+    return bucket_settings(_mapping(entries[0].get("config") or {}, "the bucket", f"'config' of {PROVIDER_MODULE}"))
 
 
 def database_settings(config: Mapping[str, Any]) -> DatabaseSettings:
     """How to reach the database that holds Synapse's media tables (the data store ``main``)."""
-    candidates = [config["database"]] if config.get("database") else list((config.get("databases") or {}).values())
-    for candidate in candidates:
-        if "main" in candidate.get("data_stores", ["main"]):
-            return _database(candidate)
+    sections = {"database": config["database"]} if config.get("database") else config.get("databases") or {}
+    for name, value in _mapping(sections, "Synapse's database", "'databases'").items():
+        section = _mapping(value, "Synapse's database", repr(name))
+        # As in Synapse, a section that names no stores has them all.
+        if "main" in (section.get("data_stores") or ["main"]):
+            return _database(section)
     if config.get("database_path"):
         return _database({"name": "sqlite3", "args": {"database": config["database_path"]}})
     raise ConfigurationError(
@@ -115,13 +131,22 @@ def database_settings(config: Mapping[str, Any]) -> DatabaseSettings:
 
 
 def _database(section: Mapping[str, Any]) -> DatabaseSettings:
-    engine, arguments = section.get("name"), section.get("args") or {}
+    engine, arguments = section.get("name"), _mapping(section.get("args") or {}, "Synapse's database", "'args'")
     if engine not in ("psycopg2", "sqlite3"):
         raise ConfigurationError(
             f"Could not use Synapse's database: its engine is {engine!r}. Synapse knows 'psycopg2' and 'sqlite3'."
         )
     # Arguments beginning with cp_ are for the connection pool of Twisted, not for the database's library.
-    return DatabaseSettings(engine, {key: value for key, value in arguments.items() if not key.startswith("cp_")})
+    return DatabaseSettings(engine, {key: value for key, value in arguments.items() if not str(key).startswith("cp_")})
+
+
+def _mapping(value: object, thing: str, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigurationError(
+            f"Could not use {thing}: {name} in Synapse's configuration is not a mapping. Write its settings below it,"
+            " one a line, as 'name: value'."
+        )
+    return value
 
 
 def write_private_yaml(path: Path, content: Mapping[str, Any]) -> None:

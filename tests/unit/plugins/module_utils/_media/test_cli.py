@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,13 @@ def test_help(arguments: list[str]) -> None:
 
 TEST_USAGE: list[tuple[list[str], str]] = [
     ([], "the following arguments are required: COMMAND"),
-    (["migrate", "--workers", "0"], "argument --workers: '0' is not a whole number of at least 1"),
-    (["migrate", "--workers", "many"], "argument --workers: 'many' is not a whole number of at least 1"),
-    (["migrate", "--unused-days", "-1"], "argument --unused-days: '-1' is not a whole number of at least 0"),
+    (["migrate", "--workers", "0"], "argument --workers: '0' is not a whole number from 1 to 999999999"),
+    (["migrate", "--workers", "many"], "argument --workers: 'many' is not a whole number from 1 to 999999999"),
+    (["migrate", "--unused-days", "-1"], "argument --unused-days: '-1' is not a whole number from 0 to 999999999"),
+    (
+        ["migrate", "--unused-days", "1" * 400],
+        f"argument --unused-days: '{'1' * 400}' is not a whole number from 0 to 999999999",
+    ),
     (
         ["migrate", "--engine", "rsync"],
         "argument --engine: invalid choice: 'rsync' (choose from 'parallel', 's3_media_upload')",
@@ -126,3 +131,74 @@ def test_metrics_that_cannot_be_written(tmp_path: Path) -> None:
     assert stderr.splitlines()[-1] == (
         f"Could not write the metrics file {str(metrics)!r}: No such file or directory. Check its directory."
     )
+
+
+def test_metrics_that_cannot_be_written_are_in_the_result(tmp_path: Path) -> None:
+    """Yet a run that could not begin keeps its exit status."""
+    missing = str(tmp_path / "unmounted")
+    metrics = tmp_path / "missing" / "migrate.prom"
+    configuration = write_configuration(tmp_path, media_store_path=missing)
+
+    status, stdout, _ = run("--config", configuration, "migrate", "--json", "--metrics-file", str(metrics))
+
+    result = json.loads(stdout)
+    assert (status, result["exit_code"]) == (69, 69)
+    assert result["errors"][-1] == (
+        f"Could not write the metrics file {str(metrics)!r}: No such file or directory. Check its directory."
+    )
+
+
+def test_metrics_take_the_place_of_no_device(tmp_path: Path) -> None:
+    """Root would replace /dev/null by a file."""
+    device = tmp_path / "null"
+    os.mkfifo(device)
+
+    _, _, stderr = run("--config", write_configuration(tmp_path), "migrate", "--metrics-file", str(device))
+
+    assert stderr.splitlines()[-1] == (
+        f"Could not write the metrics file {str(device)!r}: it is not a regular file."
+        " Give the path of a file with --metrics-file."
+    )
+    assert device.is_fifo()
+
+
+def test_full_disk_leaves_no_part_of_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = tmp_path / "migrate.prom"
+    metrics.write_text("old")
+    configuration = write_configuration(tmp_path)
+
+    def replace(self: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "replace", replace)
+
+    _, _, stderr = run("--config", configuration, "migrate", "--metrics-file", str(metrics))
+
+    assert stderr.splitlines()[-1] == (
+        f"Could not write the metrics file {str(metrics)!r}: No space left on device. Check its directory."
+    )
+    assert metrics.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["homeserver.yaml", "migrate.prom"]
+
+
+def test_dry_run_leaves_the_metrics_of_the_last_run(tmp_path: Path) -> None:
+    metrics = tmp_path / "migrate.prom"
+    metrics.write_text("synapse_s3_migrate_exit_status 1\n")
+
+    run("--config", write_configuration(tmp_path), "migrate", "--dry-run", "--metrics-file", str(metrics))
+
+    assert metrics.read_text() == "synapse_s3_migrate_exit_status 1\n"
+
+
+@pytest.mark.parametrize("command", ["preflight", "status"])
+def test_failure_is_json_too(tmp_path: Path, command: str) -> None:
+    path = str(tmp_path / "homeserver.yaml")
+
+    status, stdout, stderr = run("--config", path, command, "--json")
+
+    message = (
+        f"Could not read Synapse's configuration {path!r}: there is no such file."
+        " Give the path that Synapse is started with."
+    )
+    assert (status, stderr) == (78, f"{message}\n")
+    assert json.loads(stdout) == {"errors": [message], "exit_code": 78}

@@ -6,8 +6,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -289,10 +289,12 @@ class ChangedStore(MemoryStore):
             raise self.put_error
         return self.change_put(super().put(key, source, size, md5))
 
-    def open(self, key: str) -> AbstractContextManager[Readable]:
+    @contextmanager
+    def open(self, key: str) -> Iterator[Readable]:
         if self.open_error is not None:
             raise self.open_error
-        return super().open(key)
+        with super().open(key) as body:
+            yield body
 
 
 @pytest.fixture
@@ -446,3 +448,42 @@ def test_linked_media_directory(homeserver: Homeserver, tmp_path: Path) -> None:
         " never"
         " followed. Mount the other disk there instead (a bind mount will do)."
     )
+
+
+def test_name_that_is_not_utf8_is_kept(homeserver: Homeserver) -> None:
+    """A bucket can't have such a key, and boto3 fails on it; the other files are not held up."""
+    path = os.fsdecode(b"local_content/aa/bb/caf\xe9")
+    homeserver.save(path, b"content")
+    homeserver.add(ORIGINAL, b"other content")
+
+    summary = homeserver.migrate()
+
+    assert summary.counts[Step.KEPT].files == 1
+    assert summary.counts[Step.DELETED].files == 1
+    assert summary.exit_status == 0
+    assert list(homeserver.local()) == [path]
+    assert {outcome.path: outcome.reason for outcome in homeserver.outcomes}[path] == "its name is not UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (13, "Could not use the local file: Permission denied. Give it and its directory to Synapse's user."),
+        (5, "Could not use the local file: Input/output error. Check its disk."),
+    ],
+)
+def test_local_file_that_cannot_be_read(
+    homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    homeserver.add(ORIGINAL, b"content")
+
+    def failing(*_arguments: object) -> object:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(homeserver.media, "open", failing)
+
+    summary = homeserver.migrate()
+
+    assert summary.problems == [{"path": ORIGINAL, "reason": reason}]
+    assert summary.exit_status == 1
+    assert homeserver.local() == {ORIGINAL: b"content"}

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 import yaml
@@ -103,3 +104,35 @@ def test_work_directory_without_parent(tmp_path: Path) -> None:
         f"Could not create {str(missing / 's3_media_upload')!r}: No such file or directory."
         " Create its parent directory, owned by Synapse's user, or name another with --state-directory."
     )
+
+
+def test_work_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    # Root may write everywhere, but not a file in place of a directory.
+    in_the_way = tmp_path / "s3_media_upload" / "database.yaml"
+    in_the_way.mkdir(parents=True)
+
+    with pytest.raises(UnavailableError) as caught, work_directory(tmp_path, POSTGRESQL):
+        pass
+
+    assert str(caught.value) == (
+        f"Could not write {str(in_the_way)!r}: Is a directory. Give its directory to Synapse's user and see that there"
+        " is space, or name another with --state-directory."
+    )
+
+
+def test_full_disk_keeps_no_part_of_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dump(_content: object, target: TextIO) -> None:
+        target.write("postgres: {password: hunter2")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(yaml, "safe_dump", dump)
+    directory = tmp_path / "s3_media_upload"
+
+    with pytest.raises(UnavailableError) as caught, work_directory(tmp_path, POSTGRESQL):
+        pass
+
+    assert str(caught.value) == (
+        f"Could not write {str(directory / 'database.yaml')!r}: No space left on device. Give its directory to"
+        " Synapse's user and see that there is space, or name another with --state-directory."
+    )
+    assert list(directory.iterdir()) == []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -143,4 +144,16 @@ def test_postgresql_that_does_not_answer() -> None:
     assert str(caught.value) == (
         'Could not read Synapse\'s database: connection to server at "127.0.0.1", port 1 failed: Connection refused.'
         " Check that it runs, and 'database' in Synapse's configuration."
+    )
+
+
+def test_psycopg2_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+
+    with pytest.raises(UnavailableError) as caught, connect(DatabaseSettings("psycopg2", {})):
+        pass
+
+    assert str(caught.value) == (
+        f"Could not read Synapse's database: psycopg2 is not installed for {sys.executable!r}."
+        " Run this with the Python that runs Synapse."
     )

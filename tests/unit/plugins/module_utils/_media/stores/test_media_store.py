@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    AccessError,
+    UnavailableError,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     FileChangedError,
     LocalFile,
@@ -145,4 +149,97 @@ def test_lock_excludes_another_run(media: MediaStore) -> None:
     ):
         pass
     with other.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        pass
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, function: str, number: int) -> None:
+    """Let a function of ``os`` fail: as root, permissions stop no test."""
+
+    def failing(path: object, **_options: object) -> object:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(os, function, failing)
+
+
+def test_media_store_behind_a_closed_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(monkeypatch, "stat", errno.EACCES)
+
+    with pytest.raises(AccessError) as caught:
+        MediaStore(tmp_path)
+
+    assert str(caught.value) == (
+        f"Could not open the media store {str(tmp_path)!r}: permission denied. Run this as root or as Synapse's user."
+    )
+
+
+def test_media_store_on_a_dead_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(monkeypatch, "stat", errno.ENOTCONN)
+
+    with pytest.raises(UnavailableError) as caught:
+        MediaStore(tmp_path)
+
+    assert str(caught.value) == (
+        f"Could not open the media store {str(tmp_path)!r}: Transport endpoint is not connected."
+        " Check its disk, and that it is mounted."
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "message"),
+    [
+        (errno.EACCES, AccessError, "permission denied. Give it to Synapse's user."),
+        (errno.EIO, UnavailableError, "Input/output error. Check its disk."),
+    ],
+)
+def test_directory_that_cannot_be_read(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], message: str
+) -> None:
+    write(media, "local_content/aa/bb/cc")
+    fail(monkeypatch, "scandir", number)
+
+    with pytest.raises(kind) as caught:
+        list(media.scan())
+
+    assert str(caught.value) == f"Could not read the directory {str(media.path / 'local_content')!r}: {message}"
+
+
+def test_directory_that_may_be_listed_but_not_entered(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(media, "local_content/aa/bb/cc")
+
+    class Entry:
+        name = "cc"
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            return follow_symlinks
+
+        def is_file(self, *, follow_symlinks: bool) -> bool:
+            return not follow_symlinks
+
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(follow_symlinks))
+
+    monkeypatch.setattr(media, "_entries", lambda _directory: [Entry()])
+
+    with pytest.raises(AccessError) as caught:
+        list(media.scan())
+
+    assert str(caught.value) == (
+        f"Could not read the directory {str(media.path / 'local_content')!r}: permission denied."
+        " Give it to Synapse's user."
+    )
+
+
+def test_directory_that_is_replaced_by_a_file(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(media, "local_content/aa/bb/cc")
+    fail(monkeypatch, "scandir", errno.ENOTDIR)
+
+    assert list(media.scan()) == []
+
+
+def test_pipe_in_place_of_a_file_is_not_waited_for(media: MediaStore) -> None:
+    file = write(media, "local_content/aa/bb/cc")
+    (media.path / file.path).unlink()
+    os.mkfifo(media.path / file.path)
+
+    with pytest.raises(FileChangedError), media.open(file):
         pass

@@ -243,6 +243,16 @@ TEST_ANSWERS = {
         f"the access key does not have the permission s3:ListBucket. {DENIED}",
         77,
     ),
+    "MinIO: HEAD with another encryption key": Answer(
+        "HeadObject",
+        403,
+        "403",
+        "Forbidden",
+        f"the server {URL} refused without saying why (HTTP 403). Check sse_customer_key, in case it was stored with"
+        " another, and the permission s3:GetObject.",
+        77,
+        settings={"sse_customer_key": "k" * 32},
+    ),
     "AWS: HEAD without permission": Answer("HeadObject", 403, "403", "Forbidden", SILENT, 77),
     "AWS: object": Answer(
         "GetObject",

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import ConfigurationError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    AccessError,
+    ConfigurationError,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores import synapse_config
 
 PROVIDER = {"module": "s3_storage_provider.S3StorageProviderBackend", "config": {"bucket": "media", "prefix": "hs/"}}
@@ -66,6 +69,50 @@ def test_invalid_yaml_is_not_quoted(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("content", [b"name: caf\xe9\n", b"since: 2001-99-99\n", b"[" * 3000])
+def test_what_is_no_yaml_either(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "homeserver.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.read_config([path])
+
+    assert str(caught.value) == (
+        f"Could not read Synapse's configuration {str(path)!r}: it is not valid YAML. Correct the file."
+    )
+
+
+def test_path_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "homeserver.yaml").touch()
+    path = tmp_path / "homeserver.yaml" / "conf.d"
+
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.read_config([path])
+
+    assert str(caught.value) == (
+        f"Could not read Synapse's configuration {str(path)!r}: Not a directory."
+        " Give the path that Synapse is started with."
+    )
+
+
+@pytest.mark.parametrize("function", ["is_dir", "iterdir"])
+def test_directory_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    """Whether it lies behind a closed directory, or is closed itself; as root, permissions stop no test."""
+
+    def failing(path: Path, **_options: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, function, failing)
+
+    with pytest.raises(AccessError) as caught:
+        synapse_config.read_config([tmp_path])
+
+    assert str(caught.value) == (
+        f"Could not read Synapse's configuration {str(tmp_path)!r}: permission denied."
+        " Run this as root or as Synapse's user."
+    )
+
+
 def test_media_store_path() -> None:
     assert synapse_config.media_store_path({"media_store_path": "/srv/media"}) == Path("/srv/media")
 
@@ -88,7 +135,7 @@ def test_s3_provider() -> None:
     assert (bucket.bucket, bucket.prefix) == ("media", "hs/")
 
 
-@pytest.mark.parametrize(("entries", "number"), [([], 0), (None, 0), ([PROVIDER, PROVIDER], 2)])
+@pytest.mark.parametrize(("entries", "number"), [([], 0), (None, 0), (5, 0), (PROVIDER, 0), ([PROVIDER, PROVIDER], 2)])
 def test_no_single_s3_provider(entries: object, number: int) -> None:
     with pytest.raises(ConfigurationError) as caught:
         synapse_config.s3_provider({"media_storage_providers": entries})
@@ -99,8 +146,18 @@ def test_no_single_s3_provider(entries: object, number: int) -> None:
     )
 
 
+def test_provider_whose_settings_are_no_mapping() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.s3_provider({"media_storage_providers": [{**PROVIDER, "config": ["bucket: media"]}]})
+
+    assert str(caught.value) == (
+        "Could not use the bucket: 'config' of s3_storage_provider.S3StorageProviderBackend in Synapse's configuration"
+        " is not a mapping. Write its settings below it, one a line, as 'name: value'."
+    )
+
+
 PSYCOPG2 = {"name": "psycopg2", "args": {"user": "synapse", "password": "hunter2", "cp_min": 5, "cp_max": 10}}
-TEST_DATABASES: list[tuple[Mapping[str, Any], str, Mapping[str, Any]]] = [
+TEST_DATABASES: list[tuple[Mapping[str, Any], str, Mapping[Any, Any]]] = [
     ({"database": PSYCOPG2}, "psycopg2", {"user": "synapse", "password": "hunter2"}),
     (
         {
@@ -112,18 +169,28 @@ TEST_DATABASES: list[tuple[Mapping[str, Any], str, Mapping[str, Any]]] = [
         "psycopg2",
         {"user": "synapse", "password": "hunter2"},
     ),
+    (
+        {"databases": {"master": {**PSYCOPG2, "data_stores": None}}},
+        "psycopg2",
+        {"user": "synapse", "password": "hunter2"},
+    ),
+    ({"database": {"name": "psycopg2", "args": {1: 2}}}, "psycopg2", {1: 2}),
     ({"database_path": "/srv/homeserver.db"}, "sqlite3", {"database": "/srv/homeserver.db"}),
 ]
 
 
 @pytest.mark.parametrize(("config", "engine", "arguments"), TEST_DATABASES)
-def test_database_settings(config: Mapping[str, Any], engine: str, arguments: Mapping[str, Any]) -> None:
+def test_database_settings(config: Mapping[str, Any], engine: str, arguments: Mapping[Any, Any]) -> None:
     settings = synapse_config.database_settings(config)
 
     assert (settings.engine, settings.arguments) == (engine, arguments)
     assert "hunter2" not in repr(settings)
 
 
+NO_MAPPING = (
+    "Could not use Synapse's database: {} in Synapse's configuration is not a mapping."
+    " Write its settings below it, one a line, as 'name: value'."
+)
 TEST_NO_DATABASES: list[tuple[Mapping[str, Any], str]] = [
     (
         {},
@@ -134,6 +201,10 @@ TEST_NO_DATABASES: list[tuple[Mapping[str, Any], str]] = [
         {"database": {"name": "mysql"}},
         "Could not use Synapse's database: its engine is 'mysql'. Synapse knows 'psycopg2' and 'sqlite3'.",
     ),
+    ({"database": "postgres://synapse"}, NO_MAPPING.format("'database'")),
+    ({"databases": [PSYCOPG2]}, NO_MAPPING.format("'databases'")),
+    ({"databases": {"master": "psycopg2"}}, NO_MAPPING.format("'master'")),
+    ({"database": {"name": "sqlite3", "args": ["homeserver.db"]}}, NO_MAPPING.format("'args'")),
 ]
 
 
