@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Each target sets up what it needs by itself. Everything made is kept outside the tree; `make clean` removes it.
+SCENARIO = default
+
+.PHONY: help demo test lint unit molecule clean
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand --tabs=20
+
+demo: ## a homeserver, a bucket, the role, an upload, the nightly job: see it work (about 5 minutes the first time)
+	@scripts/setup tools minio bookworm
+	@scripts/demo
+
+test: ## every check there is
+	@scripts/setup
+	@scripts/check all
+
+lint: ## style, types, import layers
+	@scripts/setup tools
+	@scripts/check lint
+
+unit: ## the tests that need no server
+	@scripts/setup tools
+	@scripts/check unit
+
+molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default
+	@scripts/setup
+	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
+
+clean: ## remove everything that these targets made on this machine, but for Debian packages
+	@scripts/clean

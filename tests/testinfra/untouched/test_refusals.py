@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role refuses, before anything on the host changes. Each rule's own messages are in the unit tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
+
+PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
+OTHER = "/etc/matrix-synapse/conf.d/somebody-else.yaml"
+
+
+def check_refused(result: PlayResult, host_name: str, before: HostState, secrets: list[str]) -> str:
+    """Nothing was changed, no secret shown; return the message."""
+    assert result.changed(host_name) == 0, result.output
+    assert result.states[host_name] == before
+    assert [secret for secret in secrets if secret in result.output] == []
+    return result.message(host_name)
+
+
+def test_all_wrong_variables_at_once(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    wrong = {
+        "config_bucket": "Media_Of_Example",
+        "config_endpoint_url": "minio:9000",
+        "config_storage_class": "GLACIER",
+    }
+    message = check_refused(run_role(wrong), host_name, state_before[host_name], secrets)
+    assert message.splitlines() == [
+        "These variables are wrong:",
+        f"- {PREFIX}config_bucket: 'Media_Of_Example' has characters that S3 does not allow ('M', '_', 'O', 'E'). "
+        "Use only lower-case letters, digits, dots and hyphens.",
+        f"- {PREFIX}config_endpoint_url: 'minio:9000' has no scheme. Write 'https://minio:9000'.",
+        f"- {PREFIX}config_storage_class: 'GLACIER' is an archive: Synapse could not read media back at once. "
+        "Use STANDARD, REDUCED_REDUNDANCY, STANDARD_IA or INTELLIGENT_TIERING.",
+    ]
+
+
+def test_a_secret_key_that_the_bucket_s_server_does_not_know(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str], endpoints: Endpoints
+) -> None:
+    result = run_role({"config_secret_access_key": "not-the-right-secret-key"})
+    message = check_refused(result, host_name, state_before[host_name], [*secrets, "not-the-right-secret-key"])
+    assert message.startswith(
+        f"Nothing was changed, because:\n- Could not list bucket {endpoints.bucket!r}: "
+        "the secret access key does not belong to the access key ID."
+    )
+
+
+def test_a_storage_class_that_the_server_does_not_have(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    result = run_role({"config_storage_class": "STANDARD_IA"})
+    message = check_refused(result, host_name, state_before[host_name], secrets)
+    assert "does not support the storage class 'STANDARD_IA'" in message
+
+
+@pytest.fixture(scope="module")
+def another_hand(state_directory: Path) -> Iterator[None]:
+    """Somebody has configured a storage provider on every host."""
+    names = [path.stem for path in state_directory.glob("*.json") if "." not in path.stem]
+    write = f"printf 'media_storage_providers:\\n- module: other.Provider\\n' > {OTHER}; chmod 644 {OTHER}"
+    containers = [f"{state_directory.name}-{name}" for name in names]
+    for container in containers:
+        subprocess.run(["docker", "exec", container, "sh", "-c", write], check=True)
+    yield
+    for container in containers:
+        subprocess.run(["docker", "exec", container, "rm", OTHER], check=True)
+
+
+@pytest.mark.usefixtures("another_hand")
+def test_a_storage_provider_from_another_hand(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str
+) -> None:
+    result = run_role({}, label="with a storage provider from another hand")
+    assert result.changed(host_name) == 0, result.output
+    message = result.message(host_name)
+    assert OTHER in message
+    assert "media_storage_providers" in message
+    after = {path: digest for path, digest in result.states[host_name].files.items() if path != OTHER}
+    assert after == state_before[host_name].files
