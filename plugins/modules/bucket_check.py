@@ -29,12 +29,9 @@ attributes:
   diff_mode:
     description: There is nothing to show a difference of.
     support: none
-  platform:
-    description: Where it runs.
-    platforms: posix
-    support: full
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
+  - matrixops.synapse_s3.attributes
 options:
   bucket:
     description: Name of the bucket.

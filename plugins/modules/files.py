@@ -62,11 +62,8 @@ options:
     default: []
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
+  - matrixops.synapse_s3.attributes
 attributes:
-  platform:
-    platforms: posix
-    support: full
-    description: Where it runs.
   check_mode:
     support: full
     description: Can run in check mode and predict the changes.

@@ -40,11 +40,8 @@ seealso:
   - module: ansible.builtin.copy
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
+  - matrixops.synapse_s3.attributes
 attributes:
-  platform:
-    platforms: posix
-    support: full
-    description: Where it runs.
   check_mode:
     support: full
     description: Can run in check mode and predict the change, also where the directory of O(dest) does not exist yet.

@@ -34,17 +34,8 @@ options:
     required: true
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
-attributes:
-  platform:
-    platforms: posix
-    support: full
-    description: Where it runs.
-  check_mode:
-    support: full
-    description: Changes nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
+  - matrixops.synapse_s3.attributes
+  - matrixops.synapse_s3.attributes.reads_only
 """
 
 EXAMPLES = r"""

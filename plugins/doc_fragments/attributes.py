@@ -1,0 +1,29 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the documentation of several modules says of where and how they run."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """The parts that a module names with ``extends_documentation_fragment``."""
+
+    DOCUMENTATION = r"""
+options: {}
+attributes:
+  platform:
+    description: Where it runs.
+    support: full
+    platforms: posix
+"""
+
+    READS_ONLY = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Changes nothing.
+    support: full
+  diff_mode:
+    description: Changes nothing.
+    support: none
+"""
