@@ -122,7 +122,9 @@ def upload_and_age(host: Host, endpoints_path: Path) -> Record:
 def test_job_by_hand_shows_progress_on_a_terminal(host: Host, run_role: RoleRunner, endpoints_path: Path) -> None:
     come_back(run_role)
     upload_and_age(host, endpoints_path)
-    found = host.run("script --quiet --return --command matrix-synapse-s3-storage-provider-migrate /dev/null")
+    # A terminal of no width, as this one begins, has no room for a bar.
+    command = "stty cols 100; matrix-synapse-s3-storage-provider-migrate"
+    found = host.run("script --quiet --return --command %s /dev/null", command)
     assert found.rc == 0, found.stdout
     assert "100%|" in found.stdout
     assert local_files(host) == []

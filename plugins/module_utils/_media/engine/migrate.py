@@ -20,8 +20,9 @@ from .transfer import run_parallel
 
 # How many files one question to the database is about.
 _DATABASE_BATCH = 1000
-# After so many files in a row for which the bucket can't be used, the rest is not tried.
-_GIVE_UP_AFTER = 25
+# After so many files in a row for which the bucket can't be used the run pauses, and in the end gives up.
+_OUTAGE = 25
+_BUCKET_ANSWERED = frozenset({Step.UPLOADED, Step.ALREADY_STORED, Step.CONFLICT})
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Plan:
     ``recent_after_ns``: files modified later are too recent, in nanoseconds since 1970.
     ``in_use_after_ms``: media accessed later stays local, in milliseconds since 1970; None: no such rule.
     ``upload``: False when another program has uploaded already, so that what is missing has failed.
+    ``pauses``: how long to wait, in seconds, each time that the bucket seems to be gone; then the run gives up.
     """
 
     policy: Policy
@@ -39,6 +41,7 @@ class Plan:
     upload: bool = True
     workers: int = 16
     dry_run: bool = False
+    pauses: tuple[float, ...] = (5, 10, 20, 40, 80)
 
 
 def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str) -> None:
@@ -47,15 +50,13 @@ def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, 
     if links:
         raise UnavailableError(
             f"Could not use the media store {str(media.path)!r}: {', '.join(links)} is a symbolic link, which is"
-            " never followed."
-            " Mount the other disk there instead (a bind mount will do)."
+            " never followed. Mount the other disk there instead (a bind mount will do)."
         )
     if not media.has_roots() and database.has_media():
         raise UnavailableError(
             f"Could not use the media store {str(media.path)!r}: the database knows media, but the directory has"
-            " none of Synapse's"
-            " directories (local_content, remote_content, ...). Is the disk mounted, and is this Synapse's"
-            " media_store_path?"
+            " none of Synapse's directories (local_content, remote_content, ...). Is the disk mounted, and is this"
+            " Synapse's media_store_path?"
         )
     # A listing fails when the bucket is missing; asking for a single key does not tell that from a missing key.
     next(iter(store.list(prefix)), None)
@@ -76,7 +77,7 @@ def migrate(
 
     ``stop`` ends the run between files; ``report`` gets every outcome in the caller's thread.
     """
-    unavailable = 0
+    unavailable, pauses = 0, iter(plan.pauses)
     failed_before = len(summary.errors)
 
     def stopped() -> bool:
@@ -90,11 +91,17 @@ def migrate(
     for outcome in run_parallel(migrate_one, work, workers=plan.workers, stopped=stopped):
         summary.add(outcome)
         report(outcome)
-        unavailable = unavailable + 1 if outcome.unavailable else 0
-        if unavailable >= _GIVE_UP_AFTER and not stopped():
-            summary.errors.append(
-                f"Gave up after {unavailable} files in a row for which the bucket could not be used: {outcome.reason}"
-            )
+        if outcome.steps & _BUCKET_ANSWERED:
+            unavailable, pauses = 0, iter(plan.pauses)
+        unavailable += outcome.unavailable
+        if outcome.unavailable and unavailable % _OUTAGE == 0 and not stopped():
+            pause = next(pauses, None)
+            if pause is None:
+                summary.errors.append(
+                    f"Gave up after {unavailable} files for which the bucket could not be used: {outcome.reason}"
+                )
+            else:
+                stop.wait(pause)
     summary.requests = store.requests
 
 

@@ -364,14 +364,32 @@ def test_bucket_goes_away(homeserver: Homeserver, changed: ChangedStore) -> None
         homeserver.add(path, content)
     changed.put_error = StoreUnavailable("The bucket does not answer.")
 
-    summary = homeserver.migrate()
+    summary = homeserver.migrate(replace(PLAN, pauses=(0.01, 0.01)))
 
     assert summary.errors == [
-        "Gave up after 25 files in a row for which the bucket could not be used: The bucket does not answer."
+        "Gave up after 75 files for which the bucket could not be used: The bucket does not answer."
     ]
-    assert 25 <= summary.counts[Step.FAILED].files < 50
+    assert 75 <= summary.counts[Step.FAILED].files < 100
     assert summary.exit_status == 1
     assert homeserver.local() == contents
+
+
+def test_bucket_comes_back(homeserver: Homeserver, changed: ChangedStore) -> None:
+    for number in range(200):
+        homeserver.add(f"local_content/aa/bb/{number:03}", b"original")
+    changed.put_error = StoreUnavailable("The bucket does not answer.")
+
+    class Pause(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout == 5
+            changed.put_error = None
+            return False
+
+    summary = homeserver.migrate(stop=Pause())
+
+    assert summary.errors == []
+    assert 25 <= summary.counts[Step.FAILED].files < 50
+    assert summary.counts[Step.UPLOADED].files == 200 - summary.counts[Step.FAILED].files
 
 
 def test_database_goes_away(homeserver: Homeserver) -> None:
