@@ -13,8 +13,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +20,7 @@ import boto3
 import pytest
 import urllib3
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 
@@ -97,7 +92,10 @@ class MinioServer:
 @contextmanager
 def run_minio(directory: Path, *, tls: bool) -> Iterator[MinioServer]:
     """Run a server in an empty directory until the block ends."""
-    server = MinioServer(f"127.0.0.1:{free_port()}", _write_certificate(directory / "certs") if tls else None)
+    certificates = directory / "certs"
+    if tls:
+        write_certificate(certificates, ["test-server"])
+    server = MinioServer(f"127.0.0.1:{free_port()}", certificates / "public.crt" if tls else None)
     log = directory / "minio.log"
     environment = {
         "HOME": str(directory),
@@ -107,7 +105,7 @@ def run_minio(directory: Path, *, tls: bool) -> Iterator[MinioServer]:
         "MINIO_SITE_REGION": REGION,
         "MINIO_BROWSER": "off",
     }
-    certificates, data = directory / "certs", directory / "data"
+    data = directory / "data"
     command = [str(minio_binary()), "server", "--address", server.host, "--certs-dir", str(certificates), str(data)]
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
         try:
@@ -148,33 +146,6 @@ def _is_ready(server: MinioServer, context: ssl.SSLContext | None) -> bool:
             return True
     except OSError:
         return False
-
-
-def _write_certificate(directory: Path) -> Path:
-    """Write a self-signed certificate for 127.0.0.1 and its key where MinIO looks for them."""
-    directory.mkdir()
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test server")])
-    now = datetime.now(timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=2))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    encoding = serialization.Encoding.PEM
-    (directory / "private.key").write_bytes(
-        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    path = directory / "public.crt"
-    path.write_bytes(certificate.public_bytes(encoding))
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(directory: Path, names: list[str]) -> None:
-    """Write public.crt and private.key for the names, localhost and 127.0.0.1."""
+    """Write public.crt and private.key for the names and 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = dt.datetime.now(dt.timezone.utc)
-    hosts = [*(x509.DNSName(name) for name in [*names, "localhost"]), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    hosts = [*(x509.DNSName(name) for name in names), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
