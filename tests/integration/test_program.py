@@ -111,7 +111,7 @@ class Homeserver:
         paths = [str(MODULE_UTILS), *([str(path)] if path else [])]
         return subprocess.Popen(
             [sys.executable, "-m", "_media", "--config", str(self.configuration), *arguments],
-            env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
