@@ -48,7 +48,7 @@ def write_archive(target: Path, files: Mapping[str, bytes]) -> None:
             archive.writestr(entry, files[name])
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
     """See the module ``program`` for its documentation."""
 
     TRANSFERS_FILES = True

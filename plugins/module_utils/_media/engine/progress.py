@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TextIO
 
 from ..rules.errors import MediaError
@@ -18,20 +19,12 @@ _LINE_SECONDS = 60.0
 @contextmanager
 def progress(stream: TextIO, media: MediaStore) -> Iterator[Callable[[Outcome], None]]:
     """Give a function that is told every outcome of a run on ``media``; its files are counted where a bar is drawn."""
-    if stream.isatty() and _tqdm_installed():
+    # The provider brings tqdm; a run from a checkout may be without.
+    if stream.isatty() and find_spec("tqdm") is not None:
         with _bar(stream, _count_files(media)) as report:
             yield report
     else:
         yield _lines(stream)
-
-
-def _tqdm_installed() -> bool:
-    """The provider brings tqdm; a run from a checkout may be without."""
-    try:
-        import tqdm  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 def _count_files(media: MediaStore) -> int | None:
