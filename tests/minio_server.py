@@ -104,6 +104,7 @@ def run_minio(directory: Path, *, tls: bool) -> Iterator[MinioServer]:
         "MINIO_ROOT_PASSWORD": ADMIN_SECRET,
         "MINIO_SITE_REGION": REGION,
         "MINIO_BROWSER": "off",
+        "MINIO_PROMETHEUS_AUTH_TYPE": "public",
     }
     data = directory / "data"
     command = [str(minio_binary()), "server", "--address", server.host, "--certs-dir", str(certificates), str(data)]

@@ -8,10 +8,11 @@ import io
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import NamedTuple
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE, read_content
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectExists,
     ObjectFailure,
@@ -25,11 +26,20 @@ from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStor
 WORKERS = 8
 
 
-@pytest.fixture(params=["memory", "minio_http", "minio_https"])
-def store(request: pytest.FixtureRequest) -> ObjectStore:
+@pytest.fixture(params=["memory", "minio_http", "minio_https", "minio_http by boto3", "minio_https by boto3"])
+def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "memory":
-        return MemoryStore()
-    return S3ObjectStore(request.getfixturevalue(request.param).new_bucket(), WORKERS)
+        yield MemoryStore()
+        return
+    server, _, way = request.param.partition(" ")
+    with closing(S3ObjectStore(request.getfixturevalue(server).new_bucket(), WORKERS)) as s3:
+        # The short way is taken wherever it can be; all that it does boto3 must do too.
+        direct = s3._direct
+        assert direct is not None
+        if way:
+            s3._direct = None
+        yield s3
+        assert direct.is_understood
 
 
 class Case(NamedTuple):
@@ -67,7 +77,7 @@ def md5_of(content: bytes) -> bytes:
 
 
 def put(store: ObjectStore, key: str, content: bytes) -> RemoteObject:
-    return store.put(key, io.BytesIO(content), len(content), md5_of(content))
+    return store.put(key, io.BytesIO(content), read_content(io.BytesIO(content)))
 
 
 def read(store: ObjectStore, key: str, size: int = 100_000) -> bytes:
@@ -121,22 +131,23 @@ def test_content_that_is_already_there_is_taken_too(store: ObjectStore, size: in
     assert read(store, "key") == content
 
 
-@pytest.mark.parametrize("size", [0, 5, PART_SIZE, PART_SIZE + 1])
-def test_content_of_another_md5_is_not_stored(store: ObjectStore, size: int) -> None:
+@pytest.mark.parametrize("size", [1, 5, 300_000, PART_SIZE, PART_SIZE + 1])
+def test_other_bytes_than_described_are_not_stored(store: ObjectStore, size: int) -> None:
     content = content_of(size)
+    other = content[:-1] + bytes([content[-1] ^ 1])
     with pytest.raises(ObjectFailure) as failure:
-        store.put("key", io.BytesIO(content), size, md5_of(content + b"!"))
+        store.put("key", io.BytesIO(other), read_content(io.BytesIO(content)))
     assert not isinstance(failure.value, (ObjectExists, ObjectMissing))
     assert store.head("key") is None
     assert list(store.list("")) == []
 
 
-@pytest.mark.parametrize("size", [5, PART_SIZE, 2 * PART_SIZE])
+@pytest.mark.parametrize("size", [5, 256 * 1024, 300_000, PART_SIZE, 2 * PART_SIZE])
 @pytest.mark.parametrize("change", [-1, 1], ids=["shrunk", "grown"])
 def test_content_of_another_size_is_not_stored(store: ObjectStore, size: int, change: int) -> None:
     content = content_of(size)
     with pytest.raises(ObjectFailure):
-        store.put("key", io.BytesIO(content), size - change, md5_of(content))
+        store.put("key", io.BytesIO(content), read_content(io.BytesIO(content_of(size - change))))
     assert store.head("key") is None
 
 
@@ -168,6 +179,12 @@ def test_list_is_complete_and_sorted_over_pages(store: ObjectStore) -> None:
     assert [found.key for found in store.list("media/")] == [key for key in expected if key.startswith("media/")]
     assert [found.size for found in store.list("media/ä")] == [8]
     assert list(store.list("nothing/")) == []
+    assert [found.key for found in store.list("media/", after="media/01200")] == [
+        key for key in expected if key.startswith("media/") and key > "media/01200"
+    ]
+    before = store.requests
+    assert next(store.list("", page_size=1)).key == "Media/1"
+    assert store.requests - before == 1
 
 
 def test_list_begins_before_it_has_everything(store: ObjectStore) -> None:
@@ -223,8 +240,8 @@ def test_every_request_is_counted(store: ObjectStore) -> None:
 
     assert store.requests == 0
     assert cost(lambda: put(store, "small", b"content")) == 1
-    # A look, the start, the parts and the completion.
-    assert cost(lambda: put(store, "large", content_of(PART_SIZE + 1))) == 5
+    # The start, the parts, a look, the completion, and a look for unfinished uploads.
+    assert cost(lambda: put(store, "large", content_of(PART_SIZE + 1))) == 6
     assert cost(lambda: store.head("small")) == 1
     assert cost(lambda: store.head("missing")) == 1
     assert cost(lambda: read(store, "small")) == 1

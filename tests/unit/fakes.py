@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE, Content
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     MULTIPART_THRESHOLD,
@@ -24,7 +24,13 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     StoreUnavailable,
 )
 
-PAGE = 1000
+
+class Body(io.BytesIO):
+    """An object's content; ``sha256`` is what the store keeps beside it."""
+
+    def __init__(self, content: bytes, sha256: str | None = None) -> None:
+        super().__init__(content)
+        self.sha256 = sha256
 
 
 class MemoryStore:
@@ -39,6 +45,10 @@ class MemoryStore:
     def requests(self) -> int:
         return self._requests
 
+    @property
+    def slow_downs(self) -> int:
+        return 0
+
     def _count(self, requests: int = 1) -> None:
         with self._lock:
             self._requests += requests
@@ -48,17 +58,22 @@ class MemoryStore:
         content = self.objects.get(key)
         return None if content is None else _describe(key, content)
 
-    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
-        content = source.read(size + 1)
-        # As S3ObjectStore: in parts it takes a look first, a start, the parts and a completion.
-        self._count(1 if size < MULTIPART_THRESHOLD else 3 + len(_parts(content)))
-        if len(content) != size or _md5(content).digest() != md5:
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
+        data = source.read(content.size + 1)
+        # As S3ObjectStore: in parts it takes a start, the parts, a look, a completion, and a look for unfinished ones.
+        self._count(1 if content.size < MULTIPART_THRESHOLD else 4 + len(_parts(data)))
+        if len(data) != content.size or [_md5(part).digest() for part in _parts(data)] != list(content.part_md5s):
             raise ObjectFailure(f"Could not store object {key!r}: its content changed on the way. Try again.")
         with self._lock:
             if key in self.objects:
                 raise ObjectExists(f"Could not store object {key!r}: the key is taken already. It was left as it is.")
-            self.objects[key] = content
-        return _describe(key, content)
+            self.objects[key] = data
+        return _describe(key, data)
+
+    def abort_unfinished(self, key: str) -> None:
+        """Look, as S3ObjectStore does; nothing is ever unfinished here."""
+        assert key
+        self._count()
 
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
@@ -66,14 +81,14 @@ class MemoryStore:
         content = self.objects.get(key)
         if content is None:
             raise ObjectMissing(f"Could not read object {key!r}: there is no such object. It may have been deleted.")
-        yield io.BytesIO(content)
+        yield Body(content)
 
-    def list(self, prefix: str) -> Iterator[RemoteObject]:
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         self._count()
         with self._lock:
             found = sorted((key, content) for key, content in self.objects.items() if key.startswith(prefix))
-        for number, (key, content) in enumerate(found):
-            if number and number % PAGE == 0:
+        for number, (key, content) in enumerate(item for item in found if item[0] > after):
+            if number and number % page_size == 0:
                 self._count()
             yield _describe(key, content)
 
@@ -88,6 +103,7 @@ class _Cut:
     """Content that stops early."""
 
     content: BinaryIO
+    sha256: str | None = None
 
     def read(self, size: int, /) -> bytes:
         if data := self.content.read(size):
@@ -115,6 +131,10 @@ class FailingStore:
     def requests(self) -> int:
         return self.store.requests + self._failed
 
+    @property
+    def slow_downs(self) -> int:
+        return self.store.slow_downs
+
     def _next(self) -> str:
         with self._lock:
             word = next(self._words, "ok")
@@ -134,12 +154,15 @@ class FailingStore:
         _lose(word, "cut", "lost")
         return answer
 
-    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         word = self._next()
         _lose(word, "cut")
-        answer = self.store.put(key, source, size, md5)
+        answer = self.store.put(key, source, content)
         _lose(word, "lost")
         return answer
+
+    def abort_unfinished(self, key: str) -> None:
+        self.store.abort_unfinished(key)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
@@ -148,13 +171,13 @@ class FailingStore:
         with self.store.open(key) as body:
             yield body if word == "ok" else _Cut(io.BytesIO(_half(body)))
 
-    def list(self, prefix: str) -> Iterator[RemoteObject]:
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         word = self._next()
         _lose(word, "lost")
         if word == "ok":
-            yield from self.store.list(prefix)
+            yield from self.store.list(prefix, after, page_size)
             return
-        found = list(self.store.list(prefix))
+        found = list(self.store.list(prefix, after, page_size))
         yield from found[: len(found) // 2]
         _lose(word, "cut")
 

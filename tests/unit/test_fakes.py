@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import content_of
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import StoreUnavailable
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
@@ -20,7 +20,7 @@ def store_with(script: str) -> tuple[FailingStore, dict[str, bytes]]:
 
 
 def put(store: FailingStore, key: str, content: bytes) -> None:
-    store.put(key, io.BytesIO(content), len(content), hashlib.md5(content).digest())
+    store.put(key, io.BytesIO(content), content_of(content))
 
 
 def test_words_are_used_up_in_their_order() -> None:

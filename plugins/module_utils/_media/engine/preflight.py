@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import secrets
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from ..rules.content import content_of
 from ..rules.errors import ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
 from ..stores.object_store import ObjectStore
@@ -138,7 +138,7 @@ def _stored_problems(
 
 
 def _put(store: Bucket, key: str, content: bytes) -> None:
-    store.put(key, io.BytesIO(content), len(content), hashlib.md5(content, usedforsecurity=False).digest())
+    store.put(key, io.BytesIO(content), content_of(content))
 
 
 def _read(store: Bucket, key: str) -> bytes:

@@ -24,34 +24,51 @@ class Reader(Protocol):
 class Content:
     """The content of one file: ``size`` in bytes, ``md5`` raw, ``sha256`` in hexadecimal digits.
 
-    ``etags`` are the ETags that prove this content: of a single PUT, and of an upload in parts of
-    `PART_SIZE`. An ETag that is not among them proves nothing: with some encryptions it is no hash.
+    ``part_md5s``: the raw MD5 of each part of `PART_SIZE`; none where there is nothing.
     """
 
     size: int
     md5: bytes
     sha256: str
-    etags: frozenset[str]
+    part_md5s: tuple[bytes, ...]
+
+    def is_proven_by(self, etag: str) -> bool:
+        """Whether ``etag`` is the one of a single PUT of this content, or of an upload in parts of `PART_SIZE`.
+
+        Another ETag proves nothing: with some encryptions it is no hash.
+        """
+        if etag == self.md5.hex():
+            return True
+        return etag == f"{_md5(b''.join(self.part_md5s)).hexdigest()}-{len(self.part_md5s)}"
+
+
+def content_of(data: bytes) -> Content:
+    """Describe content that is held in memory, of at most one part."""
+    md5 = _md5(data).digest()
+    return Content(len(data), md5, hashlib.sha256(data).hexdigest(), (md5,) if data else ())
 
 
 def read_content(source: Reader) -> Content:
     """Read ``source`` to its end, a little at a time, and describe what was read."""
     size = 0
-    md5, sha256 = _md5(), hashlib.sha256()
-    part, missing = _md5(), PART_SIZE
+    sha256 = hashlib.sha256()
+    # Until a second part begins, the part is the whole: nothing need be hashed twice.
+    whole, part, missing = None, _md5(), PART_SIZE
     parts: list[bytes] = []
-    while chunk := source.read(min(missing, _CHUNK_SIZE)):
-        size += len(chunk)
-        missing -= len(chunk)
-        for digest in (md5, sha256, part):
-            digest.update(chunk)
+    while chunk := source.read(min(missing or PART_SIZE, _CHUNK_SIZE)):
         if not missing:
+            whole = whole or part
             parts.append(part.digest())
             part, missing = _md5(), PART_SIZE
-    if missing < PART_SIZE:
+        size += len(chunk)
+        missing -= len(chunk)
+        sha256.update(chunk)
+        part.update(chunk)
+        if whole is not None:
+            whole.update(chunk)
+    if size:
         parts.append(part.digest())
-    composite = f"{_md5(b''.join(parts)).hexdigest()}-{len(parts)}"
-    return Content(size, md5.digest(), sha256.hexdigest(), frozenset({md5.hexdigest(), composite}))
+    return Content(size, (whole or part).digest(), sha256.hexdigest(), tuple(parts))
 
 
 def _md5(data: bytes = b"") -> hashlib._Hash:

@@ -9,11 +9,11 @@ name is ``W-H-type-subtype-method``, and old remote thumbnails lack the method. 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 # Also in filepath.py: whatever holds another character was not written by Synapse.
-_ALLOWED_COMPONENT = re.compile(r"[A-Za-z0-9_.\[\]:-]+")
+_ALLOWED = re.compile(r"[A-Za-z0-9_.\[\]:-]+(?:/[A-Za-z0-9_.\[\]:-]+)*")
 _THUMBNAIL_NAME = re.compile(r"(\d+)-(\d+)-([^-]+)-(.+?)(?:-(crop|scale))?")
 
 
@@ -24,6 +24,9 @@ class Root(Enum):
     LOCAL_THUMBNAILS = "local_thumbnails"
     REMOTE_CONTENT = "remote_content"
     REMOTE_THUMBNAIL = "remote_thumbnail"
+
+    # There is one of each: Enum's own hash, of the name, is computed in Python.
+    __hash__ = object.__hash__
 
     @property
     def is_remote(self) -> bool:
@@ -36,8 +39,10 @@ class Root(Enum):
         return self in (Root.LOCAL_THUMBNAILS, Root.REMOTE_THUMBNAIL)
 
 
-@dataclass(frozen=True)
-class Thumbnail:
+_ROOTS = {root.value: root for root in Root}
+
+
+class Thumbnail(NamedTuple):
     """One thumbnail of a media file; sizes in pixels. ``method`` is None in old remote names."""
 
     width: int
@@ -46,8 +51,7 @@ class Thumbnail:
     method: str | None
 
 
-@dataclass(frozen=True)
-class MediaPath:
+class MediaPath(NamedTuple):
     """What a path below the media store stands for.
 
     ``file_id`` is the media ID of local media and the filesystem ID of remote media; ``origin`` is the
@@ -63,11 +67,10 @@ class MediaPath:
 def parse_media_path(path: str) -> MediaPath | None:
     """Tell what ``path`` (relative, with ``/``) stands for; None when Synapse would not have written it."""
     components = path.split("/")
-    if not all(_is_component(component) for component in components):
+    if not _ALLOWED.fullmatch(path) or "." in components or ".." in components:
         return None
-    try:
-        root = Root(components.pop(0))
-    except ValueError:
+    root = _ROOTS.get(components.pop(0))
+    if root is None:
         return None
     origin = components.pop(0) if root.is_remote and components else None
     thumbnail = None
@@ -89,10 +92,6 @@ def format_media_path(media: MediaPath) -> str:
     if media.thumbnail is not None:
         components.append(_format_thumbnail(media.thumbnail))
     return "/".join(components)
-
-
-def _is_component(component: str) -> bool:
-    return component not in (".", "..") and _ALLOWED_COMPONENT.fullmatch(component) is not None
 
 
 def _parse_thumbnail(name: str) -> Thumbnail | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from ..rules.errors import UnavailableError
@@ -16,8 +15,7 @@ from ..rules.media_path import MediaPath, Root, Thumbnail
 from .synapse_config import DatabaseSettings
 
 
-@dataclass(frozen=True)
-class MediaRow:
+class MediaRow(NamedTuple):
     """What the database holds of one file.
 
     ``lengths`` in bytes: one, or none while the media is not complete, or several where an old
@@ -40,7 +38,12 @@ class MediaDatabase(Protocol):
         """Whether the database knows any media that Synapse has kept on the local disk."""
 
 
-# One statement per directory; {columns} and {ids} are filled in below, never with values.
+# Texts -> what stands between the brackets of SQL's IN, and its values.
+Many = Callable[[Sequence[str]], tuple[str, Sequence[Any]]]
+
+# One statement per directory; {sha256}, {ids} and {origins} are filled in below, never with values. Synapse has an
+# index on the IDs of local media and on the origins of remote media, but none on filesystem_id: a question about many
+# files goes over the rows of their origins once.
 _STATEMENTS = {
     Root.LOCAL_CONTENT: """
         SELECT NULL, media_id, NULL, NULL, NULL, NULL, media_length, {sha256}, COALESCE(last_access_ts, created_ts)
@@ -49,7 +52,7 @@ _STATEMENTS = {
     Root.REMOTE_CONTENT: """
         SELECT media_origin, filesystem_id, NULL, NULL, NULL, NULL, media_length, {sha256},
             COALESCE(last_access_ts, created_ts)
-        FROM remote_media_cache WHERE filesystem_id IN ({ids})
+        FROM remote_media_cache WHERE media_origin IN ({origins}) AND filesystem_id IN ({ids})
     """,
     Root.LOCAL_THUMBNAILS: """
         SELECT NULL, media_id, thumbnail_width, thumbnail_height, thumbnail_type,
@@ -62,7 +65,7 @@ _STATEMENTS = {
             thumbnail_method, thumbnail_length, NULL, COALESCE(last_access_ts, created_ts)
         FROM remote_media_cache_thumbnails AS thumbnail LEFT JOIN remote_media_cache AS media
             ON media.media_origin = thumbnail.media_origin AND media.media_id = thumbnail.media_id
-        WHERE thumbnail.filesystem_id IN ({ids})
+        WHERE thumbnail.media_origin IN ({origins}) AND thumbnail.filesystem_id IN ({ids})
     """,
 }
 
@@ -70,9 +73,9 @@ _STATEMENTS = {
 class SynapseDatabase:
     """A read-only connection to Synapse's database; not for use by several threads at once."""
 
-    def __init__(self, connection: Any, placeholder: str, failure: type[Exception]) -> None:
+    def __init__(self, connection: Any, many: Many, failure: type[Exception]) -> None:
         self._connection = connection
-        self._placeholder = placeholder
+        self._many = many
         self._failure = failure
         # Older schemas have no sha256 (it came with Synapse 1.128, schema delta 91).
         _, columns = self._execute("SELECT * FROM local_media_repository LIMIT 0")
@@ -93,13 +96,15 @@ class SynapseDatabase:
             wanted[path.root].append(path)
         found: dict[MediaPath, MediaRow] = {}
         for root, members in wanted.items():
-            ids = sorted({path.file_id for path in members})
-            statement = _STATEMENTS[root].format(sha256=self._sha256, ids=", ".join([self._placeholder] * len(ids)))
-            rows = _by_path(root, self._execute(statement, ids)[0])
+            ids, id_values = self._many(sorted({path.file_id for path in members}))
+            origins, origin_values = self._many(sorted({path.origin for path in members if path.origin}))
+            statement = _STATEMENTS[root].format(sha256=self._sha256, ids=ids, origins=origins)
+            values = [*(origin_values if root.is_remote else ()), *id_values]
+            rows = _by_path(root, self._execute(statement, values)[0])
             found.update({path: rows[path] for path in members if path in rows})
         return found
 
-    def _execute(self, statement: str, values: Sequence[str] = ()) -> tuple[list[tuple[Any, ...]], list[str]]:
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> tuple[list[tuple[Any, ...]], list[str]]:
         """The rows, and the names of the columns."""
         try:
             with closing(self._connection.cursor()) as cursor:
@@ -113,12 +118,12 @@ class SynapseDatabase:
 def connect(settings: DatabaseSettings) -> Iterator[SynapseDatabase]:
     """Open Synapse's database read-only."""
     opened = _connect_sqlite(settings) if settings.engine == "sqlite3" else _connect_postgresql(settings)
-    connection, placeholder, failure = opened
+    connection, many, failure = opened
     with closing(connection):
-        yield SynapseDatabase(connection, placeholder, failure)
+        yield SynapseDatabase(connection, many, failure)
 
 
-def _connect_postgresql(settings: DatabaseSettings) -> tuple[Any, str, type[Exception]]:
+def _connect_postgresql(settings: DatabaseSettings) -> tuple[Any, Many, type[Exception]]:
     # Only the library of the engine in use need be installed.
     try:
         import psycopg2
@@ -134,19 +139,28 @@ def _connect_postgresql(settings: DatabaseSettings) -> tuple[Any, str, type[Exce
         connection.set_session(readonly=True, autocommit=True)
     except psycopg2.Error as error:
         raise _unavailable(error) from error
-    return connection, "%s", psycopg2.Error
+    return connection, _as_array, psycopg2.Error
 
 
-def _connect_sqlite(settings: DatabaseSettings) -> tuple[Any, str, type[Exception]]:
+def _connect_sqlite(settings: DatabaseSettings) -> tuple[Any, Many, type[Exception]]:
     import sqlite3
 
     path = str(settings.arguments.get("database", ""))
     try:
-        return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True), "?", sqlite3.Error
+        return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True), _as_list, sqlite3.Error
     except sqlite3.Error as error:
         raise UnavailableError(
             f"Could not open Synapse's database {path!r}: {error}. Check 'database' in Synapse's configuration."
         ) from error
+
+
+def _as_array(texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
+    # A set to join with: PostgreSQL before 14 would compare every row with every item of a list.
+    return "SELECT unnest(%s::text[])", [list(texts)]
+
+
+def _as_list(texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
+    return ", ".join("?" * len(texts)), texts
 
 
 def _unavailable(error: Exception) -> UnavailableError:

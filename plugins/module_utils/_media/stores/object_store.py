@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from ..rules.content import PART_SIZE
+from ..rules.content import PART_SIZE, Content
 from ..rules.errors import MediaError, UnavailableError
 
 # From this size on, content is stored in parts of PART_SIZE, as Synapse's storage provider does it: equal
@@ -47,6 +47,10 @@ class ObjectMissing(ObjectFailure):
 class Readable(Protocol):
     """An object's content, front to back."""
 
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 that the store keeps with the object, of all its content, in hexadecimal digits; None without."""
+
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, and b'' only at the true end of the object.
 
@@ -68,26 +72,38 @@ class ObjectStore(Protocol):
     def requests(self) -> int:
         """The number of HTTP requests tried so far, retries included."""
 
+    @property
+    def slow_downs(self) -> int:
+        """How often the server has asked for fewer requests so far."""
+
     def head(self, key: str) -> RemoteObject | None:
         """Describe an object. None only when the bucket is sure that there is none: any doubt raises."""
 
-    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
-        """Store the content of ``source`` under a key that is free.
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
+        """Store what ``source`` holds, which is ``content``, under a key that is free.
 
-        ``source`` stands at its start and holds ``size`` bytes of this MD5; if it doesn't, or if the bytes
-        change on the way, ObjectFailure is raised and the key stays free. A taken key raises ObjectExists
+        ``source`` stands at its start and can be sought; if it holds something else, or if the bytes change
+        on the way, ObjectFailure is raised and the key stays free. A taken key raises ObjectExists
         and keeps its content. A retry after a lost answer meets the caller's own object, so ObjectExists
         may also mean "stored just now": compare the content. Some servers ignore the condition, so a
-        caller looks (``head`` or ``list``) before it puts. Never holds more than one part in memory.
+        caller looks (``head`` or ``list``) before it puts. Holds little of it in memory, whatever its size,
+        and leaves no unfinished upload of the key behind.
+        """
+
+    def abort_unfinished(self, key: str) -> None:
+        """Abort what is left of uploads of this key: of a run that was killed, or of a start whose answer was lost.
+
+        Raises nothing: what can't be aborted costs space, and nothing else. Nobody may be at work on one of them.
         """
 
     def open(self, key: str) -> AbstractContextManager[Readable]:
         """Open an object for reading. Raises ObjectMissing, on entering, when there is none."""
 
-    def list(self, prefix: str) -> Iterator[RemoteObject]:
-        """Describe all objects whose keys begin with ``prefix``, keys ascending in UTF-8 order.
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        """Describe all objects whose keys begin with ``prefix`` and come after ``after``, ascending in UTF-8 order.
 
-        In constant memory. An iterator that ends without an error has named every object.
+        In constant memory, with a request for every ``page_size`` objects (1 to 1000), made when the first of them is
+        asked for. An iterator that ends without an error has named every object.
         """
 
     def delete(self, key: str) -> None:

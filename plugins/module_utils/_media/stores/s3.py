@@ -1,44 +1,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A bucket on an S3 server, by way of boto3. The only file that imports boto3 and botocore."""
+"""A bucket on an S3 server, by way of boto3; what is asked for nearly every file goes by way of ``s3_direct``."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import socket
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 import boto3
+import botocore.credentials
 import botocore.exceptions
-import botocore.parsers
-import urllib3.exceptions
+import botocore.session
 from botocore.config import Config
-from urllib3.util.ssl_match_hostname import CertificateError
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
 
-from ..rules.content import PART_SIZE
-from ..rules.errors import MediaError
+from ..rules.content import PART_SIZE, Content
 from ..rules.settings import BucketSettings
 from .object_store import MULTIPART_THRESHOLD, ObjectFailure, Readable, RemoteObject
-from .s3_failures import Failure, describe
+from .s3_direct import Address, Credentials, DirectClient, SourceChanged, Taken, Unrecognised
+from .s3_errors import LIBRARY_ERRORS, REDIRECTS, explain, http_status, region_named
+from .s3_failures import SLOW_DOWN_CODES, Failure, describe
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_LIBRARY_ERRORS = (
-    botocore.exceptions.BotoCoreError,
-    botocore.exceptions.ClientError,
-    botocore.parsers.ResponseParserError,
-    urllib3.exceptions.HTTPError,
-    # From an answer that is no S3 server's: a date that is none, a redirect that boto3 follows in circles.
-    ValueError,
-    RecursionError,
-)
+# The region for which boto3 signed a request to S3 itself.
+_SCOPE = re.compile(r"^AWS4-HMAC-SHA256 Credential=[^,]*/\d{8}/([^/,]+)/s3/aws4_request,")
+# Parts of large files on their way at the same time, over all files: a few fill any line.
+_PARTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -51,27 +49,44 @@ class Limits:
 
 
 class S3ObjectStore:
-    """An ObjectStore on an S3 bucket: see that protocol for the contract."""
+    """An ObjectStore on an S3 bucket: see that protocol for the contract.
 
-    def __init__(self, settings: BucketSettings, max_connections: int, limits: Limits | None = None) -> None:
+    ``pass_on`` is called before so many bytes of content are sent, and may wait: a limit to the bandwidth.
+    """
+
+    def __init__(
+        self,
+        settings: BucketSettings,
+        max_connections: int,
+        limits: Limits | None = None,
+        pass_on: Callable[[int], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._bucket = settings.bucket
+        self._pass_on = pass_on or (lambda _size: None)
         self._lock = threading.Lock()
         self._requests = 0
+        self._slow_downs = 0
         self._redirected_to = ""
         # Until the server says that it knows no conditional writes.
         self._conditional = True
         self._encryption = _encryption_arguments(settings)
         self._new_object = {**self._encryption, "StorageClass": settings.storage_class}
-        self._client = self._connect(max_connections, limits or Limits())
+        self._parts = ThreadPoolExecutor(_PARTS_AT_ONCE, "part")
+        limits = limits or Limits()
+        session = botocore.session.get_session()
+        self._client = self._connect(session, max_connections, limits)
+        self._direct = self._connect_directly(session, limits)
+        self._client.meta.events.register("before-send.s3", self._before_send)
+        self._client.meta.events.register("response-received.s3", self._note_refusal)
 
-    def _connect(self, max_connections: int, limits: Limits) -> S3Client:
+    def _connect(self, session: botocore.session.Session, max_connections: int, limits: Limits) -> S3Client:
         """Make the client as Synapse's storage provider makes its own, so that both meet the same server."""
         settings = self._settings
         config = Config(
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            max_pool_connections=max_connections,
+            max_pool_connections=max_connections + _PARTS_AT_ONCE,
             connect_timeout=limits.connect_timeout,
             read_timeout=limits.read_timeout,
             retries={"mode": "standard", "total_max_attempts": limits.attempts},
@@ -79,34 +94,81 @@ class S3ObjectStore:
         action = f"use bucket {self._bucket!r}"
         with self._explained(action):
             try:
-                client: S3Client = boto3.session.Session().client(
+                return boto3.session.Session(
+                    settings.access_key_id,
+                    settings.secret_access_key,
+                    settings.session_token,
+                    botocore_session=session,
+                ).client(
                     "s3",
                     region_name=settings.region_name,
                     endpoint_url=settings.endpoint_url,
-                    aws_access_key_id=settings.access_key_id,
-                    aws_secret_access_key=settings.secret_access_key,
-                    aws_session_token=settings.session_token,
                     verify=settings.ca_bundle_path,
                     config=config,
                 )
             except ValueError as error:
                 raise describe(Failure("bad_endpoint"), settings, action) from error
-        client.meta.events.register("before-send.s3", self._count_request)
-        client.meta.events.register("response-received.s3", self._note_redirect)
-        return client
 
-    def _count_request(self, **_event: object) -> None:
+    def _connect_directly(self, session: botocore.session.Session, limits: Limits) -> DirectClient | None:
+        """The shorter way to the same place; None where only boto3 knows it: a proxy, SSE-C, an unusual address."""
+        try:
+            address = _address(self._client, self._bucket)
+            credentials = session.get_credentials()
+            if address is None or credentials is None or self._encryption:
+                return None
+            if get_environ_proxies(f"{address.scheme}://{address.host_header}"):
+                return None
+            bundle = self._settings.ca_bundle_path or session.get_config_variable("ca_bundle") or get_cert_path(True)
+            tls = ssl.create_default_context(cafile=bundle) if address.scheme == "https" else None
+        except (*LIBRARY_ERRORS, OSError):
+            # boto3 will meet the cause too, and tell it.
+            return None
+        return DirectClient(
+            address,
+            partial(_frozen, credentials),
+            tls,
+            storage_class=self._settings.storage_class,
+            connect_timeout=limits.connect_timeout,
+            read_timeout=limits.read_timeout,
+            count=self._count_request,
+            pass_on=self._pass_on,
+        )
+
+    def close(self) -> None:
+        """Close idle connections. Nothing may be under way."""
+        self._parts.shutdown()
+        if self._direct is not None:
+            self._direct.close()
+        self._client.close()
+
+    def _count_request(self) -> None:
         with self._lock:
             self._requests += 1
 
-    def _note_redirect(self, parsed_response: dict[str, Any] | None = None, **_event: object) -> None:
-        """Remember a region that a failed answer named: boto3 goes there without a word."""
-        if parsed_response and parsed_response.get("Error", {}).get("Code") in _REDIRECTS:
-            self._redirected_to = _region_named(parsed_response) or self._redirected_to
+    def _before_send(self, request: Any, **_event: object) -> None:
+        self._count_request()
+        if isinstance(request.body, _Part):
+            request.body.is_sent = True
+
+    def _note_refusal(self, parsed_response: dict[str, Any] | None = None, **_event: object) -> None:
+        """Remember what boto3 meets without a word: another region, to which it goes, and a server that is too busy."""
+        code = (parsed_response or {}).get("Error", {}).get("Code")
+        if code in REDIRECTS:
+            self._redirected_to = region_named(parsed_response) or self._redirected_to
+        if code in SLOW_DOWN_CODES:
+            self._note_slow_down()
+
+    def _note_slow_down(self) -> None:
+        with self._lock:
+            self._slow_downs += 1
 
     @property
     def requests(self) -> int:
         return self._requests
+
+    @property
+    def slow_downs(self) -> int:
+        return self._slow_downs
 
     @property
     def redirected_to(self) -> str:
@@ -118,11 +180,24 @@ class S3ObjectStore:
         """Where requests go: the configured endpoint, or Amazon's own for the region."""
         return self._client.meta.endpoint_url
 
+    def _directly(self) -> DirectClient | None:
+        return self._direct if self._direct is not None and self._direct.is_understood else None
+
     def head(self, key: str) -> RemoteObject | None:
+        if direct := self._directly():
+            try:
+                found = direct.head(key)
+                return found and RemoteObject(key, *found)
+            except Unrecognised as error:
+                self._note_unrecognised(error)
         answer = self._describe(key)
         return answer and RemoteObject(
             key, self._given(answer, "ContentLength", self._to_look_up(key)), _plain_etag(answer)
         )
+
+    def _note_unrecognised(self, error: Unrecognised) -> None:
+        if error.busy:
+            self._note_slow_down()
 
     def storage_class(self, key: str) -> str:
         """The storage class in which an object is kept. Servers leave out the default one."""
@@ -134,38 +209,50 @@ class S3ObjectStore:
             try:
                 return self._client.head_object(Bucket=self._bucket, Key=key, **self._encryption)
             except botocore.exceptions.ClientError as error:
-                if _status(error) != 404:
+                if http_status(error) != 404:
                     raise
                 return None
 
-    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
-        store = self._put_whole if size < MULTIPART_THRESHOLD else self._put_parts
-        return RemoteObject(key, size, store(key, source, size, md5))
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
+        store = self._put_whole if content.size < MULTIPART_THRESHOLD else self._put_parts
+        return RemoteObject(key, content.size, store(key, source, content))
 
-    def _put_whole(self, key: str, source: BinaryIO, size: int, md5: bytes) -> str:
-        content = source.read(size + 1)
-        if len(content) != size:
+    def _put_whole(self, key: str, source: BinaryIO, content: Content) -> str:
+        direct = self._directly()
+        if direct and self._conditional:
+            try:
+                return direct.put(key, source, content)
+            except Taken as error:
+                raise describe(Failure("PreconditionFailed"), self._settings, self._to_store(key)) from error
+            except SourceChanged as error:
+                raise self._source_changed(key) from error
+            except Unrecognised as error:
+                self._note_unrecognised(error)
+                source.seek(0)
+        body = source.read(content.size + 1)
+        if len(body) != content.size:
             raise self._source_changed(key)
+        self._pass_on(content.size)
         request = partial(
             self._client.put_object,
             Bucket=self._bucket,
             Key=key,
-            Body=content,
-            ContentMD5=_base64(md5),
+            Body=body,
+            ContentMD5=_base64(content.md5),
             **self._new_object,
         )
         with self._storing(key):
             return _plain_etag(self._unless_taken(key, request))
 
-    def _put_parts(self, key: str, source: BinaryIO, size: int, md5: bytes) -> str:
-        # Not left to s3transfer: it passes on neither the condition nor the MD5 of a part, and it would not
-        # notice a source that changes. Parts go one after the other; files go in parallel.
-        with self._storing(key):
-            self._refuse_if_taken(key)
-            answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **self._new_object)
-        upload = self._given(answer, "UploadId", self._to_store(key))
+    def _put_parts(self, key: str, source: BinaryIO, content: Content) -> str:
+        # Not left to s3transfer: it passes on neither the condition nor the MD5 of a part, and it would not notice a
+        # source that changes.
+        upload = ""
         try:
-            parts = self._upload_parts(key, upload, source, size, md5)
+            with self._storing(key):
+                answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **self._new_object)
+            upload = self._given(answer, "UploadId", self._to_store(key))
+            parts = self._upload_parts(key, upload, source, content)
             request = partial(
                 self._client.complete_multipart_upload,
                 Bucket=self._bucket,
@@ -175,36 +262,66 @@ class S3ObjectStore:
                 **self._encryption,
             )
             with self._storing(key):
+                # Some servers ignore the condition just here.
+                self._refuse_if_taken(key)
                 return _plain_etag(self._unless_taken(key, request))
         except BaseException:
-            # What can't be aborted now is left to the bucket's rule for unfinished uploads.
-            with suppress(*_LIBRARY_ERRORS):
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+            if upload:
+                self._abort(key, upload)
             raise
+        finally:
+            self.abort_unfinished(key)
 
-    def _upload_parts(self, key: str, upload: str, source: BinaryIO, size: int, md5: bytes) -> list[Any]:
-        parts: list[Any] = []
-        seen, left = hashlib.md5(usedforsecurity=False), size
-        while content := source.read(PART_SIZE):
-            seen.update(content)
-            left -= len(content)
-            if left < 0:
-                break
+    def _upload_parts(self, key: str, upload: str, source: BinaryIO, content: Content) -> list[Any]:
+        lock = threading.Lock()
+        sources = [
+            _Part(source, lock, number * PART_SIZE, min(PART_SIZE, content.size - number * PART_SIZE), self._pass_on)
+            for number in range(len(content.part_md5s))
+        ]
+        parts = [
+            self._parts.submit(self._upload_part, key, upload, number, part, md5)
+            for number, (part, md5) in enumerate(zip(sources, content.part_md5s, strict=True), start=1)
+        ]
+        try:
+            uploaded = [part.result() for part in parts]
+        finally:
+            _cancel(parts)
+        source.seek(content.size)
+        if source.read(1):
+            raise self._source_changed(key)
+        return uploaded
+
+    def _upload_part(self, key: str, upload: str, number: int, part: _Part, md5: bytes) -> Any:
+        try:
             with self._storing(key):
                 answer = self._client.upload_part(
                     Bucket=self._bucket,
                     Key=key,
                     UploadId=upload,
-                    PartNumber=len(parts) + 1,
-                    Body=content,
-                    ContentMD5=_base64(hashlib.md5(content, usedforsecurity=False).digest()),
+                    PartNumber=number,
+                    Body=part,  # type: ignore[arg-type]  # boto3 takes all that can be read and sought
+                    ContentLength=len(part),
+                    ContentMD5=_base64(md5),
                     **self._encryption,
                 )
-            etag = self._given(answer, "ETag", self._to_store(key))
-            parts.append({"PartNumber": len(parts) + 1, "ETag": etag})
-        if left != 0 or seen.digest() != md5:
-            raise self._source_changed(key)
-        return parts
+        except Exception as error:
+            if part.is_cut:
+                raise self._source_changed(key) from error
+            raise
+        return {"PartNumber": number, "ETag": self._given(answer, "ETag", self._to_store(key))}
+
+    def _abort(self, key: str, upload: str) -> None:
+        # What can't be aborted now is found when the file is uploaded again.
+        with suppress(*LIBRARY_ERRORS):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+
+    def abort_unfinished(self, key: str) -> None:
+        # Where it may not be looked for them, they are left to the bucket's rule for unfinished uploads.
+        with suppress(*LIBRARY_ERRORS):
+            answer = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
+            for found in answer.get("Uploads", ()):
+                if found["Key"] == key:
+                    self._abort(key, found["UploadId"])
 
     def _unless_taken(self, key: str, request: Callable[..., Any]) -> Any:
         """Make a request that may only create an object; on a server without conditional writes, look first."""
@@ -212,7 +329,7 @@ class S3ObjectStore:
             try:
                 return request(IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
-                if _status(error) != 501:
+                if http_status(error) != 501:
                     raise
                 self._conditional = False
         self._refuse_if_taken(key)
@@ -226,13 +343,17 @@ class S3ObjectStore:
     def open(self, key: str) -> Iterator[Readable]:
         action = f"read object {key!r} from bucket {self._bucket!r}"
         with self._explained(action):
-            body = self._client.get_object(Bucket=self._bucket, Key=key, **self._encryption)["Body"]
-        with closing(body):
-            yield _Content(body, partial(self._explained, action))
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._encryption)
+        with closing(answer["Body"]):
+            yield _Content(answer, partial(self._explained, action))
 
-    def list(self, prefix: str) -> Iterator[RemoteObject]:
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         action = f"list bucket {self._bucket!r}"
-        pages = iter(self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix))
+        pages = iter(
+            self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, StartAfter=after, PaginationConfig={"PageSize": page_size}
+            )
+        )
         previous = ""
         while True:
             with self._explained(action):
@@ -276,16 +397,17 @@ class S3ObjectStore:
     def _explained(self, action: str) -> Iterator[None]:
         try:
             yield
-        except _LIBRARY_ERRORS as error:
+        except LIBRARY_ERRORS as error:
             raise explain(error, self._settings, action) from error
 
 
 class _Content:
     """The body of a download, with its errors in plain words."""
 
-    def __init__(self, body: Any, explained: Callable[[], AbstractContextManager[None]]) -> None:
-        self._body = body
+    def __init__(self, answer: Any, explained: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body = answer["Body"]
         self._explained = explained
+        self.sha256 = None if answer.get("ChecksumType") == "COMPOSITE" else _hexadecimal(answer.get("ChecksumSHA256"))
 
     def read(self, size: int, /) -> bytes:
         with self._explained():
@@ -293,123 +415,91 @@ class _Content:
             return content
 
 
-def explain(error: BaseException, settings: BucketSettings, action: str) -> MediaError:
-    """Turn an error of boto3's into the one to raise. ``action`` completes "Could not ..."."""
-    return describe(_failure(error), settings, action)
+class _Part:
+    """A stretch of a source that several parts read at the same time, as boto3 takes a body."""
+
+    def __init__(
+        self, source: BinaryIO, lock: threading.Lock, start: int, size: int, pass_on: Callable[[int], None]
+    ) -> None:
+        self._source = source
+        self._lock = lock
+        self._start = start
+        self._size = size
+        self._position = 0
+        self._pass_on = pass_on
+        # What is read to be signed is not sent yet.
+        self.is_sent = False
+        self.is_cut = False
+
+    def __len__(self) -> int:
+        return self._size
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._size - self._position
+        wanted = left if size is None or size < 0 else min(size, left)
+        with self._lock:
+            self._source.seek(self._start + self._position)
+            data = self._source.read(wanted)
+        if len(data) < wanted:
+            self.is_cut = True
+            raise OSError("the source is shorter than it was")
+        if self.is_sent:
+            self._pass_on(len(data))
+        self._position += len(data)
+        return data
 
 
-def _failure(error: BaseException) -> Failure:
-    if isinstance(error, botocore.exceptions.ClientError):
-        if _is_web_page(error):
-            return Failure("not_s3")
-        told = error.response.get("Error", {})
-        return Failure(
-            code=str(told.get("Code", "")),
-            status=_status(error),
-            operation=error.operation_name,
-            said=str(told.get("Message") or ""),
-            region=_region_named(error.response),
-        )
-    causes = list(_causes(error))
-    for kind, code in _ON_THE_WAY:
-        for cause in causes:
-            if isinstance(cause, kind):
-                return Failure(code(cause) if callable(code) else code)
-    if isinstance(error, ValueError):
-        return Failure("not_s3")
-    return Failure(type(error).__name__, said=str(error))
+def _cancel(futures: list[Future[Any]]) -> None:
+    for future in futures:
+        future.cancel()
+    wait(futures)
 
 
-def _is_web_page(error: botocore.exceptions.ClientError) -> bool:
-    """Tell a page that came with status 200: botocore makes a bare 500 of what it can't parse."""
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return error.response["Error"].get("Code") == "500" and headers.get("content-type", "").startswith("text/html")
+class _Stopped(Exception):
+    """A request that boto3 has prepared, and that is not sent."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.url = urlsplit(request.url)
+        authorization = request.headers.get("Authorization", "")
+        self.authorization = authorization.decode() if isinstance(authorization, bytes) else authorization
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what is behind it: botocore and urllib3 keep the socket's error in several places."""
-    waiting, seen = [error], set()
-    while waiting:
-        cause = waiting.pop(0)
-        if id(cause) in seen:
-            continue
-        seen.add(id(cause))
-        yield cause
-        behind = (
-            getattr(cause, "kwargs", {}).get("error"),
-            getattr(cause, "reason", None),
-            cause.__cause__,
-            cause.__context__,
-            *cause.args,
-        )
-        waiting.extend(item for item in behind if isinstance(item, BaseException))
+def _address(client: S3Client, bucket: str) -> Address | None:
+    """Where boto3 goes for the objects of a bucket, by a request of its own; None when that is no plain place in S3."""
+
+    def stop(request: Any, **_event: object) -> None:
+        raise _Stopped(request)
+
+    client.meta.events.register("before-send.s3", stop)
+    try:
+        client.head_object(Bucket=bucket, Key="key")
+    except _Stopped as stopped:
+        url, scope = stopped.url, _SCOPE.search(stopped.authorization)
+        if scope is None or url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
+            return None
+        port = url.port or {"http": 80, "https": 443}[url.scheme]
+        return Address(url.scheme, url.hostname, port, unquote(url.path).removesuffix("key"), scope[1])
+    finally:
+        client.meta.events.unregister("before-send.s3", stop)
+    return None
 
 
-# X509_verify_cert_error_string(3): not yet valid, expired; host name, IP address.
-_CERTIFICATE_CODES = {9: "tls_expired", 10: "tls_expired", 62: "tls_host_name", 64: "tls_host_name"}
-_NO_TLS_REASONS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
+def _frozen(credentials: botocore.credentials.Credentials) -> Credentials:
+    """The credentials of this moment: boto3 renews them, in place, before they expire."""
+    now = credentials.get_frozen_credentials()
+    return Credentials(now.access_key or "", now.secret_key or "", now.token)
 
 
-def _certificate_code(error: Any) -> str:
-    return _CERTIFICATE_CODES.get(getattr(error, "verify_code", 0), "tls_untrusted")
-
-
-def _tls_code(error: Any) -> str:
-    # Made by OpenSSL it says what and where; made by Python itself, for a timeout, it does not.
-    library, reason = getattr(error, "library", ""), getattr(error, "reason", "")
-    if library in ("PEM", "X509"):
-        return "ca_bundle"
-    return "tls_not_spoken" if reason in _NO_TLS_REASONS else "tls_failed"
-
-
-# The first kind that is among an error's causes names it.
-_ON_THE_WAY: tuple[tuple[type[BaseException], str | Callable[[Any], str]], ...] = (
-    (RecursionError, "not_s3"),
-    (botocore.exceptions.NoCredentialsError, "no_credentials"),
-    (botocore.exceptions.PartialCredentialsError, "no_credentials"),
-    (botocore.exceptions.CredentialRetrievalError, "credentials_unavailable"),
-    (botocore.exceptions.MetadataRetrievalError, "credentials_unavailable"),
-    (botocore.exceptions.ProfileNotFound, "credentials_unavailable"),
-    (botocore.parsers.ResponseParserError, "not_s3"),
-    (botocore.exceptions.ParamValidationError, "InvalidBucketName"),
-    (botocore.exceptions.InvalidRegionError, "InvalidRegion"),
-    (botocore.exceptions.ProxyConnectionError, "proxy"),
-    (ssl.SSLCertVerificationError, _certificate_code),
-    (CertificateError, "tls_host_name"),
-    (ssl.SSLError, _tls_code),
-    (socket.gaierror, "unknown_host"),
-    (ConnectionRefusedError, "refused"),
-    (botocore.exceptions.EndpointConnectionError, "unreachable"),
-    (FileNotFoundError, "ca_bundle"),
-    (IsADirectoryError, "ca_bundle"),
-    (PermissionError, "ca_bundle"),
-    (botocore.exceptions.ConnectTimeoutError, "connect_timeout"),
-    (botocore.exceptions.ReadTimeoutError, "read_timeout"),
-    (botocore.exceptions.ConnectionClosedError, "closed"),
-    (botocore.exceptions.IncompleteReadError, "cut"),
-    (botocore.exceptions.HTTPClientError, "cut"),
-    (urllib3.exceptions.HTTPError, "cut"),
-)
-
-# Codes with which a server sends a request to another region. boto3 follows them silently.
-_REDIRECTS = (
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-    "PermanentRedirect",
-    "TemporaryRedirect",
-    "301",
-    "302",
-    "307",
-)
-
-
-def _region_named(response: Any) -> str:
-    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    return str(response["Error"].get("Region") or headers.get("x-amz-bucket-region") or "")
-
-
-def _status(error: botocore.exceptions.ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def _hexadecimal(checksum: str | None) -> str | None:
+    return base64.b64decode(checksum).hex() if checksum and "-" not in checksum else None
 
 
 def _plain_etag(answer: Any) -> str:

@@ -323,6 +323,9 @@ TABLE: dict[str, Explanation] = {
     ),
 }
 
+# With these a server asks for fewer requests.
+SLOW_DOWN_CODES = frozenset(code for code, explanation in TABLE.items() if explanation is _BUSY)
+
 
 def describe(failure: Failure, settings: BucketSettings, action: str) -> MediaError:
     """Turn a failure into the error to raise. ``action`` completes "Could not ..."."""

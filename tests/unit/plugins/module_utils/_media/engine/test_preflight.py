@@ -16,13 +16,14 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     Problem,
     check_bucket,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import Content
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     Readable,
     RemoteObject,
     StoreUnavailable,
 )
-from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
+from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, MemoryStore
 
 SETTINGS = BucketSettings(bucket="media", prefix="synapse/", endpoint_url="https://s3.example.org")
 
@@ -40,7 +41,7 @@ class FakeBucket(MemoryStore):
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
         with super().open(key) as body:
-            yield body if self.content is None else io.BytesIO(self.content)
+            yield body if self.content is None else Body(self.content)
 
 
 class BreakingBucket(FakeBucket):
@@ -48,8 +49,8 @@ class BreakingBucket(FakeBucket):
 
     error: BaseException = StoreUnavailable("Could not reach it: the connection broke off. Try again later.")
 
-    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
-        super().put(key, source, size, md5)
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
+        super().put(key, source, content)
         raise self.error
 
 
@@ -135,9 +136,9 @@ def test_two_checks_at_once_do_not_meet() -> None:
     keys = set()
 
     class Recorder(FakeBucket):
-        def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
+        def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
             keys.add(key)
-            return bucket.put(key, io.BytesIO(source.read()), size, md5)
+            return bucket.put(key, io.BytesIO(source.read()), content)
 
     for _ in range(2):
         check_bucket(SETTINGS, always(Recorder()))

@@ -5,7 +5,11 @@ import hashlib
 import io
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE, read_content
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import (
+    PART_SIZE,
+    content_of,
+    read_content,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +36,16 @@ def test_content(size: int) -> None:
     assert content.size == size
     assert content.md5 == hashlib.md5(data).digest()
     assert content.sha256 == hashlib.sha256(data).hexdigest()
-    assert content.etags == {hashlib.md5(data).hexdigest(), etag_of_parts(data)}
+    assert content.is_proven_by(hashlib.md5(data).hexdigest())
+    assert content.is_proven_by(etag_of_parts(data))
+    assert not content.is_proven_by(hashlib.md5(data + b"!").hexdigest())
+    assert not content.is_proven_by(etag_of_parts(data + b"!"))
+    assert not content.is_proven_by("")
+
+
+@given(st.binary(max_size=1000))
+def test_held_content_is_described_alike(data: bytes) -> None:
+    assert content_of(data) == read_content(io.BytesIO(data))
 
 
 @given(st.binary(max_size=1000))

@@ -4,11 +4,14 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
     AccessError,
+    MediaError,
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
@@ -25,11 +28,20 @@ def media(tmp_path: Path) -> MediaStore:
     return MediaStore(tmp_path)
 
 
+def scan(media: MediaStore) -> Iterator[LocalFile]:
+    """The files, where every directory can be read."""
+
+    def fail(error: MediaError) -> None:
+        raise error
+
+    return media.scan(fail)
+
+
 def write(media: MediaStore, path: str, content: bytes = b"content") -> LocalFile:
     target = media.path / path
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
-    return next(file for file in media.scan() if file.path == path)
+    return next(file for file in scan(media) if file.path == path)
 
 
 def test_missing_directory(tmp_path: Path) -> None:
@@ -50,7 +62,7 @@ def test_scan_sees_only_media(media: MediaStore) -> None:
         (media.path / path).parent.mkdir(parents=True, exist_ok=True)
         (media.path / path).write_bytes(b"")
 
-    assert [(file.path, file.size) for file in media.scan()] == [("local_content/aa/bb/cc", 7)]
+    assert [(file.path, file.size) for file in scan(media)] == [("local_content/aa/bb/cc", 7)]
 
 
 def test_scan_follows_no_link(media: MediaStore, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -62,7 +74,7 @@ def test_scan_follows_no_link(media: MediaStore, tmp_path_factory: pytest.TempPa
     (media.path / "local_content" / "ab" / "link").symlink_to(outside / "bb" / "cc")
     (media.path / "remote_content").symlink_to(outside)
 
-    assert list(media.scan()) == []
+    assert list(scan(media)) == []
     assert media.linked_roots() == ["remote_content"]
 
 
@@ -76,7 +88,7 @@ def test_scan_goes_in_the_order_of_keys(tmp_path_factory: pytest.TempPathFactory
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"")
 
-    found = [file.path.encode() for file in media.scan()]
+    found = [file.path.encode() for file in scan(media)]
 
     assert found == sorted(found)
     assert len(found) == len(names)
@@ -99,12 +111,15 @@ def test_remove_takes_empty_directories_but_no_root(media: MediaStore) -> None:
     ]
 
 
-@pytest.mark.parametrize("change", ["content", "time", "replaced", "gone", "link"])
+@pytest.mark.parametrize("change", ["content", "same length and time", "time", "replaced", "gone", "link"])
 def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str) -> None:
     file = write(media, "local_content/aa/bb/cc")
     target = media.path / file.path
     if change == "content":
         target.write_bytes(b"longer content")
+        os.utime(target, ns=(file.modified_ns, file.modified_ns))
+    elif change == "same length and time":
+        target.write_bytes(b"CONTENT")
         os.utime(target, ns=(file.modified_ns, file.modified_ns))
     elif change == "time":
         os.utime(target, ns=(1, 1))
@@ -123,6 +138,8 @@ def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str
         media.remove(file)
     with pytest.raises(FileChangedError), media.open(file):
         pass
+    with pytest.raises(FileChangedError):
+        media.read(file)
 
     assert (target.read_bytes() if target.exists() else None) == left
 
@@ -198,7 +215,7 @@ def test_directory_that_cannot_be_read(
     fail(monkeypatch, "scandir", number)
 
     with pytest.raises(kind) as caught:
-        list(media.scan())
+        list(scan(media))
 
     assert str(caught.value) == f"Could not read the directory {str(media.path / 'local_content')!r}: {message}"
 
@@ -218,10 +235,10 @@ def test_directory_that_may_be_listed_but_not_entered(media: MediaStore, monkeyp
         def stat(self, *, follow_symlinks: bool) -> os.stat_result:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(follow_symlinks))
 
-    monkeypatch.setattr(media, "_entries", lambda _directory: [Entry()])
+    monkeypatch.setattr(media, "_entries", lambda _directory, _failed: [Entry()])
 
     with pytest.raises(AccessError) as caught:
-        list(media.scan())
+        list(scan(media))
 
     assert str(caught.value) == (
         f"Could not read the directory {str(media.path / 'local_content')!r}: permission denied."
@@ -229,11 +246,49 @@ def test_directory_that_may_be_listed_but_not_entered(media: MediaStore, monkeyp
     )
 
 
+def test_a_directory_that_cannot_be_read_hides_no_other(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    for directory in ("aa", "bb", "cc"):
+        write(media, f"local_content/{directory}/file")
+    scandir = os.scandir
+
+    def failing(path: Path) -> Any:
+        if path.name == "bb":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    errors: list[str] = []
+
+    found = [file.path for file in media.scan(lambda error: errors.append(str(error)))]
+
+    assert found == ["local_content/aa/file", "local_content/cc/file"]
+    assert errors == [
+        f"Could not read the directory {str(media.path / 'local_content/bb')!r}: permission denied."
+        " Give it to Synapse's user."
+    ]
+
+
+def test_lock_file_excludes_another_run_and_goes_with_it(media: MediaStore) -> None:
+    other = MediaStore(media.path)
+
+    with media.lock_file("lock"):
+        assert (media.path / "lock").exists()
+        with pytest.raises(BlockingIOError), other.lock_file("lock"):
+            pass
+        with other.lock_file("another lock"):
+            pass
+    assert list(media.path.iterdir()) == []
+    (media.path / "lock").touch()
+    with other.lock_file("lock"):
+        pass
+    assert list(media.path.iterdir()) == []
+
+
 def test_directory_that_is_replaced_by_a_file(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
     write(media, "local_content/aa/bb/cc")
     fail(monkeypatch, "scandir", errno.ENOTDIR)
 
-    assert list(media.scan()) == []
+    assert list(scan(media)) == []
 
 
 def test_pipe_in_place_of_a_file_is_not_waited_for(media: MediaStore) -> None:

@@ -19,7 +19,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     ObjectMissing,
     StoreUnavailable,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import explain
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_errors import explain
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_failures import PermissionDenied
 
 URL = "https://s3.example.org"
