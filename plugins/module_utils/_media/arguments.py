@@ -6,10 +6,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
+from .rules.bandwidth import parse_bandwidth
 from .rules.duration import parse_duration
 from .rules.errors import UsageError
+from .rules.shard import ALL, parse_shard
+
+Value = TypeVar("Value")
 
 PROGRAM = "matrix-synapse-s3-storage-provider"
 _EXIT_STATUSES = """exit status:
@@ -103,17 +107,29 @@ def _parser() -> argparse.ArgumentParser:
     migrating.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
     migrating.add_argument(
         "--minimum-age",
-        type=_duration,
-        default=_duration("1h"),
+        type=_converted(parse_duration),
+        default=parse_duration("1h"),
         metavar="DURATION",
         help="leave files alone that were modified more recently, as 90s, 30m, 1h or 2d (default: 1h)",
     )
     migrating.add_argument(
         "--workers",
         type=_whole_number(1),
-        default=16,
         metavar="N",
-        help="files under way at once (default: %(default)s)",
+        help="files under way at once (default: found by trying, from 16 on to 64, fewer when the server asks for it)",
+    )
+    migrating.add_argument(
+        "--bandwidth",
+        type=_converted(parse_bandwidth),
+        metavar="RATE",
+        help="send at most so many bytes a second, as 500K or 20M (default: no limit)",
+    )
+    migrating.add_argument(
+        "--shard",
+        type=_converted(parse_shard),
+        default=ALL,
+        metavar="I/N",
+        help="work on the I-th of N shares of all files: for several hosts on one shared media store (default: all)",
     )
     migrating.add_argument("--wait", action="store_true", help="wait for another run to end instead of failing")
     migrating.add_argument(
@@ -147,8 +163,13 @@ def _whole_number(minimum: int) -> Callable[[str], int]:
     return convert
 
 
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _converted(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """A rule's parser as argparse takes it: with the rule's own words for what is wrong."""
+
+    def convert(text: str) -> Value:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert

@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,15 @@ from types import FrameType
 from typing import Any, TextIO
 
 from .arguments import EarlyExit, parse_arguments
-from .engine import upstream
+from .engine import pace, upstream
 from .engine.lock import run_lock
 from .engine.migrate import Plan, check_sides, migrate
+from .engine.patience import Patience
 from .engine.preflight import check_bucket
 from .engine.progress import progress
 from .engine.status import status
 from .engine.summary import Summary
+from .engine.throttle import Throttle
 from .rules.decision import Policy
 from .rules.errors import ALL_DONE, MediaError, UsageError
 from .rules.settings import BucketSettings
@@ -72,8 +74,8 @@ class _Sides:
     def media(self) -> MediaStore:
         return MediaStore(synapse_config.media_store_path(self.config))
 
-    def store(self, workers: int) -> S3ObjectStore:
-        return S3ObjectStore(self.bucket, workers)
+    def store(self, connections: int = 1, pass_on: Callable[[int], None] | None = None) -> S3ObjectStore:
+        return S3ObjectStore(self.bucket, connections, pass_on=pass_on)
 
 
 def main(argv: Sequence[str], stdout: TextIO, stderr: TextIO) -> int:
@@ -112,6 +114,8 @@ def _migrate(run: _Run) -> int:
         recent_after_ns=int((began - options.minimum_age) * 1e9),
         in_use_after_ms=int((began - options.unused_days * _DAY_SECONDS) * 1000) if options.unused_days else None,
         workers=options.workers,
+        shard=options.shard,
+        bandwidth=options.bandwidth,
         dry_run=options.dry_run,
     )
     if options.engine == "s3_media_upload" and not options.dry_run:
@@ -169,10 +173,13 @@ def _carry_out(
     try:
         with _signals(run), ExitStack() as held:
             sides = _sides(run)
-            media, store = sides.media(), sides.store(plan.workers)
-            held.enter_context(run_lock(media, wait=run.options.wait, stop=run.stop))
+            media = sides.media()
+            # A stop is not held up by what was to be sent slowly.
+            throttle = Throttle(plan.bandwidth, sleep=run.stop.wait) if plan.bandwidth else None
+            store = held.enter_context(closing(sides.store(plan.workers or pace.MOST, throttle)))
+            held.enter_context(run_lock(media, wait=run.options.wait, stop=run.stop, shard=plan.shard))
             database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
-            check_sides(media, store, database, sides.bucket.prefix)
+            check_sides(media, store, database, sides.bucket.prefix, Patience(plan.retries, run.stop.wait))
             if before is not None:
                 summary.errors += before(sides, store)
             report = held.enter_context(progress(run.stderr, media))
@@ -201,14 +208,17 @@ def _upload_with_script(run: _Run, sides: _Sides, store: S3ObjectStore) -> list[
 
 def _status(run: _Run) -> int:
     sides = _sides(run)
-    result = status(sides.media(), sides.store(1), sides.bucket.prefix, run.options.unit)
+    with closing(sides.store()) as store:
+        result = status(sides.media(), store, sides.bucket.prefix, run.options.unit)
     run.print_result(result.as_text(), result.as_json())
     return ALL_DONE
 
 
 def _shell(run: _Run) -> int:
     sides = _sides(run)
-    with _script_surroundings(run, sides, sides.store(1).endpoint_url) as (environment, directory):
+    with closing(sides.store()) as store:
+        endpoint_url = store.endpoint_url
+    with _script_surroundings(run, sides, endpoint_url) as (environment, directory):
         return upstream.open_shell(run.options.argv, environment, directory)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run at a time on a media store."""
+"""One run at a time on a media store, or one run on each of its shards."""
 
 from __future__ import annotations
 
@@ -9,23 +9,35 @@ from contextlib import ExitStack, contextmanager
 from threading import Event
 
 from ..rules.errors import LockedError
+from ..rules.shard import ALL, Shard
 from ..stores.media_store import MediaStore
 
 _RETRY_SECONDS = 0.5
 
 
 @contextmanager
-def run_lock(media: MediaStore, *, wait: bool, stop: Event) -> Iterator[None]:
+def run_lock(media: MediaStore, *, wait: bool, stop: Event, shard: Shard = ALL) -> Iterator[None]:
     """Hold the lock on ``media``. LockedError when another run holds it; with ``wait``, only once ``stop`` is set."""
     with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(media.lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
-                break
-            except BlockingIOError as error:
-                if not wait or stop.wait(_RETRY_SECONDS):
-                    raise LockedError(
-                        f"Could not start: another run is working on the media store {str(media.path)!r}."
-                        " Wait until it has ended, or use --wait."
-                    ) from error
+        while not _take(media, shard, held):
+            if not wait or stop.wait(_RETRY_SECONDS):
+                raise LockedError(
+                    f"Could not start: another run is working on the media store {str(media.path)!r}."
+                    " Wait until it has ended, or use --wait."
+                )
         yield
+
+
+def _take(media: MediaStore, shard: Shard, held: ExitStack) -> bool:
+    """Shards share the lock on the media store, and each has one of its own, on a file that goes with the run."""
+    with ExitStack() as taken:
+        try:
+            if shard == ALL:
+                taken.enter_context(media.lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
+            else:
+                taken.enter_context(media.lock(fcntl.LOCK_SH | fcntl.LOCK_NB))
+                taken.enter_context(media.lock_file(f".shard-{shard.number}-of-{shard.count}.lock"))
+        except BlockingIOError:
+            return False
+        held.push(taken.pop_all())
+        return True

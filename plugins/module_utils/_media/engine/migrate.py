@@ -3,23 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import io
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from threading import Event
 
-from ..rules.content import Content, read_content
-from ..rules.decision import Action, Known, Policy, Stored, decide
+from ..rules.content import Content, content_of, read_content
+from ..rules.decision import Action, Decision, Known, Policy, Stored, decide
 from ..rules.errors import MediaError, UnavailableError
-from ..rules.media_path import MediaPath, parse_media_path
+from ..rules.shard import ALL, Shard
 from ..stores.database import MediaDatabase, MediaRow
 from ..stores.media_store import FileChangedError, LocalFile, MediaStore
-from ..stores.object_store import ObjectExists, ObjectStore
+from ..stores.object_store import (
+    MULTIPART_THRESHOLD,
+    ObjectExists,
+    ObjectStore,
+    RemoteObject,
+)
+from .inventory import Item, inventory, is_text
+from .lookup import Lookup, NotLooked
+from .pace import PaceKeeper
+from .patience import IMPATIENT, Patience
 from .summary import Outcome, Step, Summary
 from .transfer import run_parallel
 
-# How many files one question to the database is about.
-_DATABASE_BATCH = 1000
+# A file up to this size, in bytes, is held in memory from its hash to its upload; a larger one is read twice.
+_HELD = 256 * 1024
 # After so many files in a row for which the bucket can't be used the run pauses, and in the end gives up.
 _OUTAGE = 25
 _BUCKET_ANSWERED = frozenset({Step.UPLOADED, Step.ALREADY_STORED, Step.CONFLICT})
@@ -32,6 +42,8 @@ class Plan:
     ``recent_after_ns``: files modified later are too recent, in nanoseconds since 1970.
     ``in_use_after_ms``: media accessed later stays local, in milliseconds since 1970; None: no such rule.
     ``upload``: False when another program has uploaded already, so that what is missing has failed.
+    ``workers``: files under way at once; None: found by trying. ``bandwidth``: bytes a second; None: no limit.
+    ``retries``: how long to wait, in seconds, before a file is tried again for which the bucket could not be used.
     ``pauses``: how long to wait, in seconds, each time that the bucket seems to be gone; then the run gives up.
     """
 
@@ -39,12 +51,17 @@ class Plan:
     recent_after_ns: int
     in_use_after_ms: int | None = None
     upload: bool = True
-    workers: int = 16
+    workers: int | None = None
+    bandwidth: int | None = None
+    shard: Shard = ALL
     dry_run: bool = False
+    retries: tuple[float, ...] = (0.5, 2)
     pauses: tuple[float, ...] = (5, 10, 20, 40, 80)
 
 
-def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str) -> None:
+def check_sides(
+    media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str, patience: Patience = IMPATIENT
+) -> None:
     """Refuse to begin unless all three sides are there; raises a `MediaError`, nothing is touched."""
     links = media.linked_roots()
     if links:
@@ -59,7 +76,7 @@ def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, 
             " Synapse's media_store_path?"
         )
     # A listing fails when the bucket is missing; asking for a single key does not tell that from a missing key.
-    next(iter(store.list(prefix)), None)
+    patience.with_call(lambda: next(iter(store.list(prefix, page_size=1)), None))
 
 
 def migrate(
@@ -77,40 +94,72 @@ def migrate(
 
     ``stop`` ends the run between files; ``report`` gets every outcome in the caller's thread.
     """
-    unavailable, pauses = 0, iter(plan.pauses)
-    failed_before = len(summary.errors)
+    unavailable, pauses, given_up = 0, iter(plan.pauses), False
 
     def stopped() -> bool:
-        return stop.is_set() or len(summary.errors) > failed_before
+        return stop.is_set() or given_up
 
-    def migrate_one(item: tuple[LocalFile, MediaRow | None]) -> Outcome:
-        file, row = item
-        return migrate_file(plan, media, store, prefix + file.path, file, row)
+    def migrate_one(item: Item) -> Outcome:
+        return migrate_file(plan, media, store, prefix + item.file.path, item, patience)
 
-    work = _with_rows(plan, media, database, summary, stop)
-    for outcome in run_parallel(migrate_one, work, workers=plan.workers, stopped=stopped):
-        summary.add(outcome)
-        report(outcome)
-        if outcome.steps & _BUCKET_ANSWERED:
-            unavailable, pauses = 0, iter(plan.pauses)
-        unavailable += outcome.unavailable
-        if outcome.unavailable and unavailable % _OUTAGE == 0 and not stopped():
-            pause = next(pauses, None)
-            if pause is None:
-                summary.errors.append(
-                    f"Gave up after {unavailable} files for which the bucket could not be used: {outcome.reason}"
-                )
-            else:
-                stop.wait(pause)
+    patience = Patience(plan.retries, stop.wait)
+    lookup = Lookup(store, prefix, patience)
+    items = inventory(
+        media,
+        database,
+        lookup,
+        prefix,
+        shard=plan.shard,
+        recent_after_ns=plan.recent_after_ns,
+        failed=lambda error: summary.errors.append(str(error)),
+        stopped=stopped,
+    )
+    pace = PaceKeeper(store, plan.workers, time.monotonic)
+    try:
+        for outcome in run_parallel(migrate_one, items, workers=pace.workers, stopped=stopped):
+            summary.add(outcome)
+            report(outcome)
+            if outcome.steps & _BUCKET_ANSWERED:
+                unavailable, pauses = 0, iter(plan.pauses)
+            unavailable += outcome.unavailable
+            if outcome.unavailable and unavailable % _OUTAGE == 0 and not stopped():
+                pause = next(pauses, None)
+                if pause is None:
+                    given_up = True
+                    summary.errors.append(
+                        f"Gave up after {unavailable} files for which the bucket could not be used: {outcome.reason}"
+                    )
+                else:
+                    stop.wait(pause)
+    except MediaError as error:
+        # The database or the bucket is gone: the run ends with what it has.
+        summary.errors.append(str(error))
     summary.requests = store.requests
+    summary.listed, summary.asked = lookup.listed, lookup.asked
 
 
 def migrate_file(
-    plan: Plan, media: MediaStore, store: ObjectStore, key: str, file: LocalFile, row: MediaRow | None
+    plan: Plan, media: MediaStore, store: ObjectStore, key: str, item: Item, patience: Patience = IMPATIENT
 ) -> Outcome:
     """Carry out the decision on one file. A failure is an outcome; nothing is raised."""
+    file = item.file
+
+    seen = item.seen
+
+    def look_and_migrate() -> tuple[set[Step], str]:
+        nonlocal seen
+        if isinstance(seen, NotLooked):
+            # Once only: what is there at a second try may be what the first one has uploaded.
+            seen = store.head(key)
+        return _migrate_file(plan, media, store, key, item, seen)
+
+    if item.recent:
+        return Outcome(file.path, file.size, frozenset({Step.KEPT}), "too recent")
+    if not is_text(file.path):
+        # Neither Synapse nor a bucket can have such a name.
+        return Outcome(file.path, file.size, frozenset({Step.KEPT}), "its name is not UTF-8")
     try:
-        steps, reason = _migrate_file(plan, media, store, key, file, row)
+        steps, reason = patience.with_call(look_and_migrate)
         return Outcome(file.path, file.size, frozenset(steps), reason)
     except FileChangedError:
         return Outcome(file.path, file.size, frozenset({Step.KEPT}), "it changed while it was looked at")
@@ -124,27 +173,33 @@ def migrate_file(
 
 
 def _migrate_file(
-    plan: Plan, media: MediaStore, store: ObjectStore, key: str, file: LocalFile, row: MediaRow | None
+    plan: Plan, media: MediaStore, store: ObjectStore, key: str, item: Item, remote: RemoteObject | None
 ) -> tuple[set[Step], str]:
-    if file.modified_ns > plan.recent_after_ns:
-        return {Step.KEPT}, "too recent"
-    if not _is_text(file.path):
-        # Neither Synapse nor a bucket can have such a name.
-        return {Step.KEPT}, "its name is not UTF-8"
-    with media.open(file) as source:
-        content = read_content(source)
-    known = _known(row, content)
+    file, row = item.file, item.row
     in_use = _in_use(plan, row)
-    stored = _stored(store, key, content)
-    decision = decide(recent=False, in_use=in_use, known=known, stored=stored, policy=plan.policy)
+
+    def decide_on(known: Known, stored: Stored) -> Decision:
+        return decide(recent=False, in_use=in_use, known=known, stored=stored, policy=plan.policy)
+
+    if remote is None and (row is None or not row.lengths):
+        # Whatever is in it, it stays: no need to read it, night after night.
+        return {Step.KEPT}, decide_on(Known.UNKNOWN if row is None else Known.UNFINISHED, Stored.NOTHING).reason
+
+    held, content = _read(media, file)
+    known = _known(row, content)
+    stored = Stored.NOTHING if remote is None else _compare(store, remote, content)
+    decision = decide_on(known, stored)
     steps = {Step.ALREADY_STORED} if stored is Stored.SAME else set()
+    if stored is Stored.SAME and content.size >= MULTIPART_THRESHOLD and not plan.dry_run:
+        # A killed run's, which nobody would meet again. Synapse's own ended before the file reached the minimum age.
+        store.abort_unfinished(key)
 
     if decision.action is Action.UPLOAD:
         if not plan.upload:
             return ({Step.KEPT} if in_use else {Step.FAILED}), "It is not in the bucket after s3_media_upload ran."
-        stored = Stored.SAME if plan.dry_run else _upload(media, store, file, key, content)
+        stored = Stored.SAME if plan.dry_run else _upload(media, store, file, key, held, content)
         steps = {Step.UPLOADED}
-        decision = decide(recent=False, in_use=in_use, known=known, stored=stored, policy=plan.policy)
+        decision = decide_on(known, stored)
 
     if decision.action is Action.DELETE:
         if not plan.dry_run:
@@ -157,13 +212,13 @@ def _migrate_file(
     return steps | {Step.KEPT}, decision.reason
 
 
-def _is_text(path: str) -> bool:
-    """Whether all bytes of the name on the disk were UTF-8: what is not came in as lone surrogates."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _read(media: MediaStore, file: LocalFile) -> tuple[bytes | None, Content]:
+    """The content of a file, and its bytes if it is small enough to be held."""
+    if file.size <= _HELD:
+        held = media.read(file)
+        return held, content_of(held)
+    with media.open(file) as source:
+        return None, read_content(source)
 
 
 def _known(row: MediaRow | None, content: Content) -> Known:
@@ -181,50 +236,32 @@ def _in_use(plan: Plan, row: MediaRow | None) -> bool:
     return row.accessed_ms > plan.in_use_after_ms
 
 
-def _stored(store: ObjectStore, key: str, content: Content) -> Stored:
-    """Compare the object with the local content; by reading it where its ETag does not prove that they are the same."""
+def _look(store: ObjectStore, key: str, content: Content) -> Stored:
     remote = store.head(key)
-    if remote is None:
-        return Stored.NOTHING
+    return Stored.NOTHING if remote is None else _compare(store, remote, content)
+
+
+def _compare(store: ObjectStore, remote: RemoteObject, content: Content) -> Stored:
+    """Compare an object with the local content: by its ETag, else by a checksum kept with it, else by reading it."""
     if remote.size != content.size:
         return Stored.OTHER
-    if remote.etag in content.etags:
+    if content.is_proven_by(remote.etag):
         return Stored.SAME
-    with store.open(key) as body:
-        return Stored.SAME if read_content(body) == content else Stored.OTHER
+    with store.open(remote.key) as body:
+        sha256 = body.sha256 or read_content(body).sha256
+    return Stored.SAME if sha256 == content.sha256 else Stored.OTHER
 
 
-def _upload(media: MediaStore, store: ObjectStore, file: LocalFile, key: str, content: Content) -> Stored:
+def _upload(
+    media: MediaStore, store: ObjectStore, file: LocalFile, key: str, held: bytes | None, content: Content
+) -> Stored:
     try:
-        with media.open(file) as source:
-            uploaded = store.put(key, source, content.size, content.md5)
+        if held is not None:
+            uploaded = store.put(key, io.BytesIO(held), content)
+        else:
+            with media.open(file) as source:
+                uploaded = store.put(key, source, content)
     except ObjectExists:
         # Either somebody was faster, or the answer to our own upload was lost: the content tells.
-        return _stored(store, key, content)
-    if uploaded.size == content.size and uploaded.etag in content.etags:
-        return Stored.SAME
-    return _stored(store, key, content)
-
-
-def _with_rows(
-    plan: Plan, media: MediaStore, database: MediaDatabase, summary: Summary, stop: Event
-) -> Iterator[tuple[LocalFile, MediaRow | None]]:
-    """Every local file with its row, asking the database for many at once.
-
-    When the database or a directory can't be read any more, the run ends with what it has.
-    """
-    files = media.scan()
-    try:
-        while not stop.is_set() and (batch := list(islice(files, _DATABASE_BATCH))):
-            parsed = {file.path: parse_media_path(file.path) for file in batch}
-            old_enough = (file.path for file in batch if file.modified_ns <= plan.recent_after_ns)
-            rows = database.media_rows(_recognised(parsed, old_enough))
-            for file in batch:
-                path = parsed[file.path]
-                yield file, rows.get(path) if path else None
-    except MediaError as error:
-        summary.errors.append(str(error))
-
-
-def _recognised(parsed: Mapping[str, MediaPath | None], wanted: Iterable[str]) -> list[MediaPath]:
-    return [path for name in wanted if (path := parsed[name]) is not None]
+        return _look(store, key, content)
+    return Stored.SAME if content.is_proven_by(uploaded.etag) else _look(store, key, content)

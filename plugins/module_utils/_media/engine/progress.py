@@ -29,7 +29,7 @@ def progress(stream: TextIO, media: MediaStore) -> Iterator[Callable[[Outcome], 
 
 def _count_files(media: MediaStore) -> int | None:
     try:
-        return sum(1 for _ in media.scan())
+        return sum(1 for _ in media.scan(lambda _error: None))
     except MediaError:
         # The run itself will meet this, and tell it.
         return None

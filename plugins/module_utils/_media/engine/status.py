@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..rules.errors import MediaError
 from ..rules.media_path import parse_media_path
 from ..stores.media_store import LocalFile, MediaStore
 from ..stores.object_store import ObjectStore, RemoteObject
@@ -56,7 +57,7 @@ class Status:
 def status(media: MediaStore, store: ObjectStore, prefix: str, unit: str) -> Status:
     """Compare the two sides by one listing of each; ``unit`` is the systemd unit's name without its type."""
     result = Status()
-    for file, remote in join(media.scan(), _media_objects(store, prefix), prefix):
+    for file, remote in join(media.scan(_fail), _media_objects(store, prefix), prefix):
         if file is not None:
             result.local.add(file.size)
         if remote is not None:
@@ -90,6 +91,11 @@ def join(
         else:
             yield None, found
             found = next(remote, None)
+
+
+def _fail(error: MediaError) -> None:
+    """What can't be read can't be counted."""
+    raise error
 
 
 def _media_objects(store: ObjectStore, prefix: str) -> Iterator[RemoteObject]:

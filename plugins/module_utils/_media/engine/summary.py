@@ -71,6 +71,8 @@ class Summary:
     problems: list[Mapping[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     requests: int = 0
+    listed: int = 0
+    asked: int = 0
     seconds: float = 0.0
     interrupted_by: int | None = None
     refused_with: int | None = None

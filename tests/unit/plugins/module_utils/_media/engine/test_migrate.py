@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +19,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     migrate,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Step, Summary
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import (
+    Content,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.decision import Policy
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import (
@@ -27,6 +29,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     Root,
     parse_media_path,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.shard import Shard
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import MediaRow
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
@@ -36,7 +39,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     RemoteObject,
     StoreUnavailable,
 )
-from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
+from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, FailingStore, MemoryStore
 
 PREFIX = "homeserver/"
 NOW_NS = 1_800_000_000 * 10**9
@@ -44,7 +47,7 @@ HOUR_NS = 3600 * 10**9
 ORIGINAL = "local_content/aa/bb/cc"
 THUMBNAIL = "local_thumbnails/aa/bb/cc/96-96-image-png-crop"
 REMOTE = "remote_content/[2001:db8::1]:8448/aa/bb/cc"
-PLAN = Plan(Policy(), recent_after_ns=NOW_NS - HOUR_NS, workers=3)
+PLAN = Plan(Policy(), recent_after_ns=NOW_NS - HOUR_NS, workers=3, retries=())
 
 
 class Table:
@@ -94,7 +97,7 @@ class Homeserver:
 
     def put(self, path: str, content: bytes) -> None:
         """Put an object into the bucket."""
-        self.store.put(PREFIX + path, io.BytesIO(content), len(content), hashlib.md5(content).digest())
+        self.store.objects[PREFIX + path] = content
 
     def stored(self, path: str) -> bytes | None:
         if self.store.head(PREFIX + path) is None:
@@ -103,7 +106,10 @@ class Homeserver:
             return body.read(10**9)
 
     def local(self) -> dict[str, bytes]:
-        return {file.path: (self.media.path / file.path).read_bytes() for file in self.media.scan()}
+        return {
+            file.path: (self.media.path / file.path).read_bytes()
+            for file in self.media.scan(lambda error: pytest.fail(str(error)))
+        }
 
     def migrate(self, plan: Plan = PLAN, stop: Event | None = None) -> Summary:
         summary = Summary(dry_run=plan.dry_run)
@@ -234,6 +240,16 @@ def test_unfinished_upload_to_synapse_is_kept(homeserver: Homeserver) -> None:
     assert reasons(homeserver) == {ORIGINAL: "its upload to Synapse is not finished"}
 
 
+def test_what_stays_anyway_is_not_read_night_after_night(
+    homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homeserver.save(ORIGINAL, b"unknown")
+    monkeypatch.setattr(homeserver.media, "read", pytest.fail)
+    monkeypatch.setattr(homeserver.media, "open", pytest.fail)
+
+    assert files(homeserver.migrate()) == {"kept": 1}
+
+
 def conflicts(homeserver: Homeserver, reason: str) -> None:
     local, stored = homeserver.local(), homeserver.stored(ORIGINAL)
 
@@ -278,21 +294,27 @@ class ChangedStore(MemoryStore):
     put_error: Exception | None = None
     stores_before_error = False
     open_error: Exception | None = None
+    kept_sha256: str | None = None
+    was_read = False
 
     def head(self, key: str) -> RemoteObject | None:
         return self.change_head(super().head(key))
 
-    def put(self, key: str, source: BinaryIO, size: int, md5: bytes) -> RemoteObject:
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         if self.put_error is not None:
             if self.stores_before_error:
-                super().put(key, source, size, md5)
+                super().put(key, source, content)
             raise self.put_error
-        return self.change_put(super().put(key, source, size, md5))
+        return self.change_put(super().put(key, source, content))
 
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
         if self.open_error is not None:
             raise self.open_error
+        if self.kept_sha256 is not None:
+            yield Body(b"", self.kept_sha256)
+            return
+        self.was_read = True
         with super().open(key) as body:
             yield body
 
@@ -312,6 +334,73 @@ def test_etag_that_is_no_hash_is_proven_by_reading(homeserver: Homeserver, chang
     changed.change_put = lambda stored: replace(stored, etag="encrypted")
 
     assert files(homeserver.migrate()) == {"uploaded": 1, "already_stored": 1, "deleted": 2}
+
+
+def test_a_checksum_that_the_store_keeps_is_proof_without_reading(
+    homeserver: Homeserver, changed: ChangedStore
+) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"original")
+    changed.change_head = lambda found: found and replace(found, etag="encrypted")
+    changed.kept_sha256 = hashlib.sha256(b"original").hexdigest()
+
+    assert files(homeserver.migrate()) == {"already_stored": 1, "deleted": 1}
+    assert changed.was_read is False
+
+
+def test_a_checksum_of_other_content_is_a_conflict(homeserver: Homeserver, changed: ChangedStore) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"ORIGINAL")
+    changed.change_head = lambda found: found and replace(found, etag="encrypted")
+    changed.kept_sha256 = hashlib.sha256(b"ORIGINAL").hexdigest()
+
+    conflicts(homeserver, "the bucket holds other content under this key")
+
+
+def test_a_file_is_tried_again_before_it_has_failed(homeserver: Homeserver) -> None:
+    """A server that restarts is away for some seconds."""
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.store = FailingStore(MemoryStore(), "ok 503 cut")  # type: ignore[assignment]
+
+    assert files(homeserver.migrate(replace(PLAN, retries=(0.01, 0.01)))) == {"uploaded": 1, "deleted": 1}
+
+
+def test_the_bucket_is_listed_where_that_is_cheaper(homeserver: Homeserver) -> None:
+    for number in range(500):
+        homeserver.add(f"local_content/aa/bb/{number:03}", b"x")
+        homeserver.put(f"local_content/aa/bb/{number:03}", b"x")
+
+    summary = homeserver.migrate()
+
+    assert files(summary) == {"already_stored": 500, "deleted": 500}
+    assert (summary.listed, summary.asked, summary.requests) == (500, 0, 1)
+
+
+def test_each_file_is_asked_for_where_the_bucket_holds_much_more(homeserver: Homeserver) -> None:
+    for number in range(0, 30_000, 100):
+        homeserver.add(f"local_content/aa/bb/{number:05}", b"x")
+    for number in range(30_000):
+        homeserver.put(f"local_content/aa/bb/{number:05}", b"x")
+
+    summary = homeserver.migrate()
+
+    assert files(summary) == {"already_stored": 300, "deleted": 300}
+    assert summary.listed <= 1100
+    assert summary.asked + summary.listed // 1000 + 2 >= summary.requests
+    assert summary.asked >= 280
+
+
+def test_shards_are_disjoint_and_complete(homeserver: Homeserver) -> None:
+    contents = {f"local_content/aa/bb/{number:03}": b"x" for number in range(200)}
+    for path, content in contents.items():
+        homeserver.add(path, content)
+    seen: list[set[str]] = []
+    for number in (1, 2, 3):
+        homeserver.migrate(replace(PLAN, shard=Shard(number, 3), policy=Policy(delete_local=False)))
+        seen.append({outcome.path for outcome in homeserver.outcomes})
+
+    assert all(seen)
+    assert sorted(path for shard in seen for path in shard) == sorted(contents)
 
 
 def test_no_proof_no_delete(homeserver: Homeserver, changed: ChangedStore) -> None:
@@ -402,8 +491,8 @@ def test_database_goes_away(homeserver: Homeserver) -> None:
 
     assert summary.errors == ["The database is gone."]
     assert summary.exit_status == 1
-    assert files(summary) == {"uploaded": 1000, "deleted": 1000}
-    assert len(homeserver.local()) == 500
+    assert files(summary) == {"uploaded": 500, "deleted": 500}
+    assert len(homeserver.local()) == 1000
 
 
 def test_stop_between_files(homeserver: Homeserver) -> None:
@@ -498,7 +587,7 @@ def test_local_file_that_cannot_be_read(
     def failing(*_arguments: object) -> object:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(homeserver.media, "open", failing)
+    monkeypatch.setattr(homeserver.media, "read", failing)
 
     summary = homeserver.migrate()
 

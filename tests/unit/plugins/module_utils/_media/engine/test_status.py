@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import hashlib
-import io
 from pathlib import Path
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.status import Status, join, status
@@ -21,7 +19,7 @@ PATHS = st.sets(st.text("ab/-ß", max_size=4))
 
 @given(PATHS, PATHS)
 def test_join_pairs_equal_paths_in_order(local: set[str], remote: set[str]) -> None:
-    files = [LocalFile(path, 1, 2, 3, 4) for path in sorted(local, key=str.encode)]
+    files = [LocalFile(path, 1, 2, 3, 4, 5) for path in sorted(local, key=str.encode)]
     objects = [RemoteObject(f"hs/{path}", 5, "etag") for path in sorted(remote, key=str.encode)]
 
     pairs = [
@@ -48,7 +46,7 @@ def test_status(tmp_path: Path) -> None:
         "hs/backup.tar": b"55555",
         "other/local_content/aa/bb/both": b"666666",
     }.items():
-        store.put(key, io.BytesIO(content), len(content), hashlib.md5(content).digest())
+        store.objects[key] = content
 
     result = status(MediaStore(tmp_path), store, "hs/", "no-such-unit-of-this-name")
 

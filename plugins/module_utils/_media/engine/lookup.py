@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the bucket holds under ascending keys: told by a listing where many local files lie close together, else asked.
+
+A page of a listing tells 1000 objects for the price of some hundred questions. So where the bucket holds much more than
+the local disk, as on most nights, each file is asked for by itself, and the effort follows the local files; where
+both hold the same, or the bucket holds nothing, one listing tells all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from enum import Enum
+
+from ..stores.object_store import ObjectStore, RemoteObject
+from .patience import IMPATIENT, Patience
+
+PAGE = 1000
+# A page that tells of fewer local files than that costs more than asking for each of them.
+WORTH_A_PAGE = 100
+
+
+class NotLooked(Enum):
+    """The bucket has to be asked for the file by itself."""
+
+    YET = "not looked yet"
+
+
+Seen = RemoteObject | NotLooked | None
+
+
+class Lookup:
+    """Serves one pass over ascending keys; not for use by several threads at once."""
+
+    def __init__(self, store: ObjectStore, prefix: str, patience: Patience = IMPATIENT) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._patience = patience
+        self._last = ""
+        self._listing: Iterator[RemoteObject] | None = None
+        self._next: RemoteObject | None = None
+        self.listed = 0
+        self.asked = 0
+
+    def look(self, keys: Sequence[str]) -> list[Seen]:
+        """What is under these keys, which come after all those of earlier calls."""
+        seen: list[Seen] = []
+        if self._listing is None and len(keys) >= WORTH_A_PAGE:
+            # A string before the first key, and after nearly all that come before it.
+            self._last = keys[0][:-1]
+            self._listing = self._store.list(self._prefix, self._last)
+            self._advance()
+        # Objects passed, and keys answered by them, since the last reckoning.
+        passed = answered = 0
+        for key in keys:
+            if self._listing is None:
+                break
+            wanted = key.encode()
+            while self._next is not None and self._next.key.encode() < wanted:
+                self._advance()
+                passed += 1
+                if passed == PAGE:
+                    if answered < WORTH_A_PAGE:
+                        self._listing = None
+                        break
+                    passed = answered = 0
+            if self._listing is not None:
+                seen.append(self._next if self._next is not None and self._next.key == key else None)
+                answered += 1
+        left = len(keys) - len(seen)
+        self.asked += left
+        return seen + [NotLooked.YET] * left
+
+    def _advance(self) -> None:
+        self._next = self._patience.with_call(self._following)
+        if self._next is not None:
+            self._last = self._next.key
+            self.listed += 1
+
+    def _following(self) -> RemoteObject | None:
+        listing = self._listing or self._store.list(self._prefix, self._last)
+        # A listing that failed has ended: the next try needs a new one.
+        self._listing = None
+        following = next(listing, None)
+        self._listing = listing
+        return following
