@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For every test run: tell scripts/check how many tests passed and failed."""
+"""For every test run: tell scripts/check how many tests passed and failed; many more examples in `make soak`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Its asserts tell what they compared, as those of a test file do.
+pytest.register_assert_rewrite("ansible_collections.matrixops.synapse_s3.tests.integration.homeserver")
+
+settings.register_profile("soak", max_examples=20_000, deadline=None)
+if os.environ.get("SYNAPSE_S3_SOAK"):
+    settings.load_profile("soak")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

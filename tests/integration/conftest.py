@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import homeserver
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import minio_http, minio_https
 
-__all__ = ["minio_http", "minio_https"]
+__all__ = ["homeserver", "minio_http", "minio_https"]

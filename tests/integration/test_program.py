@@ -3,140 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import random
 import shutil
 import signal
-import sqlite3
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from threading import Event
-from typing import Any
 
 import pytest
-import yaml
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.lock import run_lock
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
-from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
-from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
-
-MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
-PREFIX = "hs/"
-NONE = {"files": 0, "bytes": 0}
-
-
-class Homeserver:
-    """A Synapse without Synapse: its media store, its database, its configuration and its bucket."""
-
-    def __init__(self, directory: Path, server: MinioServer) -> None:
-        self.server = server
-        self.media = directory / "media"
-        self.media.mkdir()
-        self.database = directory / "homeserver.db"
-        self.state = directory / "state"
-        self.state.mkdir()
-        self.configuration = directory / "homeserver.yaml"
-        self.bucket = server.new_bucket()
-        with sqlite3.connect(self.database) as connection:
-            connection.executescript(SCHEMA)
-        connection.close()
-        self.configure(self.bucket)
-
-    def configure(self, bucket: BucketSettings) -> None:
-        settings = {
-            "bucket": bucket.bucket,
-            "prefix": PREFIX,
-            "region_name": bucket.region_name,
-            "endpoint_url": bucket.endpoint_url,
-            "access_key_id": bucket.access_key_id,
-            "secret_access_key": bucket.secret_access_key,
-        }
-        provider = {"module": "s3_storage_provider.S3StorageProviderBackend", "config": settings}
-        configuration = {
-            "media_store_path": str(self.media),
-            "media_storage_providers": [provider],
-            "database": {"name": "sqlite3", "args": {"database": str(self.database)}},
-        }
-        self.configuration.write_text(yaml.safe_dump(configuration), encoding="utf-8")
-
-    def upload(self, sizes: list[int]) -> dict[str, bytes]:
-        """Have media of these sizes, two hours old; returns the content by path below the media store."""
-        numbers = random.Random(0)  # noqa: S311 (test data, the same in every run)
-        added = {}
-        with sqlite3.connect(self.database) as connection:
-            for size in sizes:
-                media_id = "".join(numbers.choices("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", k=24))
-                content = numbers.randbytes(size)
-                path = f"local_content/{media_id[:2]}/{media_id[2:4]}/{media_id[4:]}"
-                self.write(path, content)
-                row = (media_id, size, 1, None, None, hashlib.sha256(content).hexdigest())
-                connection.execute("INSERT INTO local_media_repository VALUES (?, ?, ?, ?, ?, ?)", row)
-                added[path] = content
-        connection.close()
-        return added
-
-    def write(self, path: str, content: bytes) -> None:
-        target = self.media / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-        two_hours_ago = time.time() - 7200
-        os.utime(target, (two_hours_ago, two_hours_ago))
-
-    def local(self) -> dict[str, bytes]:
-        files = (path for path in self.media.rglob("*") if path.is_file())
-        return {path.relative_to(self.media).as_posix(): path.read_bytes() for path in files}
-
-    def count_local(self) -> int:
-        """Also while a run deletes files."""
-        return sum(len(files) for _, _, files in os.walk(self.media))
-
-    def stored(self) -> dict[str, bytes]:
-        client = self.server.client()
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.bucket)
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return {
-            key.removeprefix(PREFIX): client.get_object(Bucket=self.bucket.bucket, Key=key)["Body"].read()
-            for key in keys
-        }
-
-    def start(self, *arguments: str, path: Path | None = None) -> subprocess.Popen[str]:
-        unwanted = ("AWS_", "PYTHON")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-        paths = [str(MODULE_UTILS), *([str(path)] if path else [])]
-        return subprocess.Popen(
-            [sys.executable, "-m", "_media", "--config", str(self.configuration), *arguments],
-            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *arguments: str, path: Path | None = None) -> tuple[int, str, str]:
-        process = self.start(*arguments, path=path)
-        stdout, stderr = process.communicate(timeout=120)
-        return process.returncode, stdout, stderr
-
-    def migrate(self, *arguments: str, path: Path | None = None) -> Mapping[str, Any]:
-        status, stdout, stderr = self.run("migrate", "--json", *arguments, path=path)
-        result: Mapping[str, Any] = json.loads(stdout.splitlines()[-1])
-        assert result["exit_code"] == status, stderr
-        return result
-
-
-@pytest.fixture
-def homeserver(tmp_path: Path, minio_http: MinioServer) -> Homeserver:
-    return Homeserver(tmp_path, minio_http)
+from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
 
 
 def test_whole_way(homeserver: Homeserver) -> None:
     content = homeserver.upload([0, 1, 5000, 8 * 2**20 - 1, 8 * 2**20, 20 * 2**20])
-    total = {"files": len(content), "bytes": sum(map(len, content.values()))}
+    total = count(content)
 
     first = homeserver.migrate()
     stored = homeserver.stored()
@@ -152,6 +32,34 @@ def test_whole_way(homeserver: Homeserver) -> None:
         NONE,
         0,
     )
+
+
+@pytest.mark.parametrize("arguments", [{}, {"ChecksumAlgorithm": "SHA256"}, {"ChecksumAlgorithm": "CRC32"}])
+@pytest.mark.parametrize("same", [True, False])
+def test_object_whose_etag_proves_nothing(homeserver: Homeserver, arguments: dict[str, str], same: bool) -> None:
+    """Stored by another program, in parts of another size, some with checksums of these parts."""
+    content = homeserver.upload([13 * 2**20])
+    objects = {path: data if same else data[:-1] + bytes([data[-1] ^ 1]) for path, data in content.items()}
+    homeserver.store_in_parts(objects, 6 * 2**20, **arguments)
+
+    result = homeserver.migrate()
+
+    assert homeserver.stored() == objects
+    assert homeserver.local() == ({} if same else content)
+    told = (result["already_stored"], result["conflicts"], result["exit_code"])
+    assert told == ((count(content), NONE, 0) if same else (NONE, count(content), 1))
+
+
+def test_key_that_may_not_list_unfinished_uploads(homeserver: Homeserver) -> None:
+    """With the permissions that the documentation asked for at first."""
+    content = homeserver.upload([5000, 9 * 2**20])
+    actions = ("s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+    homeserver.configure(homeserver.server.restricted(homeserver.bucket, *actions))
+
+    result = homeserver.migrate()
+
+    assert (result["uploaded"], result["deleted"], result["exit_code"]) == (count(content), count(content), 0)
+    assert homeserver.stored() == content
 
 
 def test_preflight_and_status(homeserver: Homeserver) -> None:
@@ -176,58 +84,6 @@ def test_preflight_and_status(homeserver: Homeserver) -> None:
     }
 
 
-def test_missing_bucket(homeserver: Homeserver) -> None:
-    content = homeserver.upload([10])
-    homeserver.configure(homeserver.server.settings("no-such-bucket"))
-
-    result = homeserver.migrate()
-
-    assert result["exit_code"] == 69
-    assert homeserver.local() == content
-
-
-def test_no_permission_to_list(homeserver: Homeserver) -> None:
-    """Without it HEAD answers 403 for a missing key on most servers: nothing can be told, so nothing is begun."""
-    content = homeserver.upload([10])
-    homeserver.configure(homeserver.server.restricted(homeserver.bucket, "s3:GetObject", "s3:PutObject"))
-
-    result = homeserver.migrate()
-
-    assert result["exit_code"] == 77
-    assert homeserver.local() == content
-    assert homeserver.stored() == {}
-
-
-def test_every_upload_fails(homeserver: Homeserver) -> None:
-    content = homeserver.upload([10, 20, 30])
-    homeserver.configure(homeserver.server.restricted(homeserver.bucket, "s3:ListBucket", "s3:GetObject"))
-
-    result = homeserver.migrate()
-
-    assert (result["failed"], result["uploaded"], result["exit_code"]) == ({"files": 3, "bytes": 60}, NONE, 1)
-    assert sorted(problem["path"] for problem in result["problems"]) == sorted(content)
-    assert homeserver.local() == content
-
-
-def test_two_runs_at_once(homeserver: Homeserver) -> None:
-    content = homeserver.upload([10])
-
-    with run_lock(MediaStore(homeserver.media), wait=False, stop=Event()):
-        refused = homeserver.migrate()
-        waiting = homeserver.start("migrate", "--json", "--wait")
-        time.sleep(1.5)
-        assert waiting.poll() is None
-        assert homeserver.local() == content
-    stdout, _ = waiting.communicate(timeout=60)
-
-    assert refused["exit_code"] == 75
-    assert refused["errors"] == [
-        f"Could not start: another run is working on the media store {str(homeserver.media)!r}."
-        " Wait until it has ended, or use --wait."
-    ]
-    assert json.loads(stdout)["deleted"] == {"files": 1, "bytes": 10}
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_stops_between_files(homeserver: Homeserver, number: int, status: int) -> None:
     content = homeserver.upload([50_000] * 3000)
@@ -246,16 +102,17 @@ def test_signal_stops_between_files(homeserver: Homeserver, number: int, status:
     assert len(homeserver.local()) == len(content) - result["deleted"]["files"]
 
 
-def test_killed_runs_lose_nothing(homeserver: Homeserver) -> None:
-    content = homeserver.upload([100_000] * 400 + [9 * 2**20])
-    for delay in (0.4, 0.6, 0.8, 1.0):
-        process = homeserver.start("migrate")
-        time.sleep(delay)
-        process.kill()
-        process.communicate()
-        assert {**homeserver.stored(), **homeserver.local()} == content
+def test_shards_at_once(homeserver: Homeserver) -> None:
+    """Several hosts on one media store: each file is one host's."""
+    content = {**homeserver.upload([5000] * 200), **homeserver.fetch("example.org", [5000] * 100)}
 
-    assert homeserver.migrate()["exit_code"] == 0
+    processes = [homeserver.start("migrate", "--json", "--shard", f"{number}/3") for number in (1, 2, 3)]
+    results = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+
+    assert [result["exit_code"] for result in results] == [0, 0, 0]
+    assert sum(result["uploaded"]["files"] for result in results) == len(content)
+    assert sum(result["deleted"]["files"] for result in results) == len(content)
+    assert min(result["deleted"]["files"] for result in results) > 50
     assert homeserver.stored() == content
     assert homeserver.local() == {}
 

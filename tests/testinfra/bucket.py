@@ -65,7 +65,11 @@ def create_bucket(endpoints: Endpoints) -> None:
     wait_for_server(endpoints)
     s3_client(endpoints).create_bucket(Bucket=endpoints.bucket)
     statements = [
-        {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{endpoints.bucket}"]},
+        {
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            "Resource": [f"arn:aws:s3:::{endpoints.bucket}"],
+        },
         {
             "Effect": "Allow",
             "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"],

@@ -91,6 +91,11 @@ def batch_files(batch: str) -> Iterator[tuple[str, str, bytes]]:
         yield "same-notes.txt", "text/plain", text
 
 
+def content_path(media_id: str) -> str:
+    """Where Synapse keeps a file, below the media store and below the bucket's prefix."""
+    return f"local_content/{media_id[:2]}/{media_id[2:4]}/{media_id[4:]}"
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -8,12 +8,8 @@ import hashlib
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.bucket import read_objects
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.conftest import Migration
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
-from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, differences
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, content_path, differences
 from testinfra.host import Host
-
-
-def content_path(media_id: str) -> str:
-    return f"local_content/{media_id[:2]}/{media_id[2:4]}/{media_id[4:]}"
 
 
 def test_job_succeeds(host: Host, migration: Migration) -> None:

@@ -25,7 +25,7 @@ class Patience:
         while True:
             try:
                 return call()
-            except StoreUnavailable:
+            except StoreUnavailable:  # noqa: PERF203 (waiting is what it is for)
                 seconds = next(waits, None)
                 if seconds is None or self.wait(seconds):
                     raise
