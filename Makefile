@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Each target sets up what it needs by itself. Everything made is kept outside the tree; `make clean` removes it.
 SCENARIO = default
+BENCH = all
 
-.PHONY: help demo test lint unit molecule clean
+.PHONY: help demo test lint unit molecule bench soak clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand --tabs=20
@@ -26,6 +27,14 @@ unit: ## the tests that need no server
 molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default
 	@scripts/setup
 	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
+
+bench: ## speed beside the programs it replaces (about 25 minutes); a short one: make bench BENCH="all --quick"
+	@scripts/setup tools minio peers
+	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.benchmark $(BENCH)
+
+soak: ## kill a hundred migrations while Synapse takes uploads, and test properties at length (about 10 minutes)
+	@scripts/setup tools minio bookworm
+	@scripts/soak
 
 clean: ## remove everything that these targets made on this machine, but for Debian packages
 	@scripts/clean

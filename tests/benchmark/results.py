@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measurements, and what follows from them: medians, spreads, ratios, targets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+OURS = "migrate"
+RCLONE, S5CMD, AWS, SCRIPT = "rclone move", "s5cmd mv", "aws s3 mv", "s3_media_upload"
+
+# How many times faster than each program, by round trip, on a fast server.
+TARGETS = {
+    0: {RCLONE: 1.5, S5CMD: 1.2, SCRIPT: 12.0},
+    10: {RCLONE: 1.5, S5CMD: 1.3, SCRIPT: 50.0},
+    40: {RCLONE: 2.5, S5CMD: 1.2, SCRIPT: 100.0},
+}
+NIGHTLY_TARGET = 20.0
+MANY_CONNECTIONS_BYTES = 100_000_000
+MANY_FILES_BYTES = 200_000_000
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the server is like. ``rtt_ms`` is the round trip that is added to that of the loopback interface."""
+
+    storage: str
+    scheme: str
+    rtt_ms: int
+
+    def __str__(self) -> str:
+        return f"{self.rtt_ms} ms, {self.scheme}, {self.storage}"
+
+    @property
+    def is_fast_server(self) -> bool:
+        """Whether the targets are meant for it."""
+        return (self.storage, self.scheme) == ("memory", "http")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One run of one program. ``problems``: what was wrong afterwards; a run with any has failed, however fast.
+
+    ``connections`` is None where the program chooses by itself or has no such setting. ``equal``: it is one of those
+    at equal connections, not of those at their best settings. ``busy_seconds``: the CPU time that the whole machine
+    spent meanwhile, on whatever.
+    """
+
+    condition: Condition
+    tool: str
+    connections: int | None
+    equal: bool
+    files: int
+    bytes: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    requests: int
+    server_cpu_seconds: float
+    busy_seconds: float
+    problems: tuple[str, ...] = ()
+
+    @property
+    def other_cpu_seconds(self) -> float:
+        """What neither the program nor the server used: toxiproxy, and whatever else ran on the machine."""
+        return max(0.0, self.busy_seconds - self.cpu_seconds - self.server_cpu_seconds)
+
+
+@dataclass(frozen=True)
+class NightlyRun:
+    """One night: all commands of one program together."""
+
+    condition: Condition
+    tool: str
+    objects: int
+    local_files: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    requests: int
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """All runs of one program with the same settings in one condition: medians, and the spread of the rate."""
+
+    condition: Condition
+    tool: str
+    connections: int | None
+    equal: bool
+    files: int
+    runs: int
+    failed: int
+    files_per_second: float
+    slowest: float
+    fastest: float
+    cpu_ms_per_file: float
+    peak_bytes: int
+    requests_per_file: float
+    server_cpu_ms_per_file: float
+    other_cpu_ms_per_file: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.tool} ({self.connections})" if self.connections else self.tool
+
+
+@dataclass(frozen=True)
+class NightlyRow:
+    """All nights of one program: medians, and the spread of the time."""
+
+    condition: Condition
+    tool: str
+    objects: int
+    local_files: int
+    failed: int
+    seconds: float
+    fastest: float
+    slowest: float
+    cpu_seconds: float
+    peak_bytes: int
+    requests: int
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times faster ours is. ``value`` is None where either failed, ``target`` where none is set."""
+
+    condition: Condition
+    ours: str
+    rival: str
+    equal: bool
+    value: float | None
+    target: float | None
+
+    @property
+    def verdict(self) -> str:
+        if self.value is None:
+            return "failed"
+        if self.target is None:
+            return ""
+        return "met" if self.value >= self.target else "NOT MET"
+
+
+def summarise(measurements: Iterable[Measurement]) -> list[Row]:
+    """One row for each condition and program with its settings, in the order of the measurements."""
+    groups: dict[tuple[object, ...], list[Measurement]] = {}
+    for each in measurements:
+        groups.setdefault((each.condition, each.tool, each.connections, each.equal), []).append(each)
+    return [_row(group) for group in groups.values()]
+
+
+def ratios(rows: Sequence[Row]) -> list[Ratio]:
+    """Ours against each rival in the same condition: both at their best, and both at equal connections."""
+    found = []
+    for ours in rows:
+        if ours.tool != OURS:
+            continue
+        for rival in rows:
+            if rival.tool != OURS and (rival.condition, rival.equal) == (ours.condition, ours.equal):
+                value = None if ours.failed or rival.failed else ours.files_per_second / rival.files_per_second
+                targets = TARGETS.get(ours.condition.rtt_ms, {}) if ours.condition.is_fast_server else {}
+                target = targets.get(rival.tool)
+                found.append(Ratio(ours.condition, ours.name, rival.name, ours.equal, value, target))
+    return found
+
+
+def summarise_nights(nights: Iterable[NightlyRun]) -> list[NightlyRow]:
+    """One row for each program."""
+    groups: dict[str, list[NightlyRun]] = {}
+    for each in nights:
+        groups.setdefault(each.tool, []).append(each)
+    return [_nightly_row(group) for group in groups.values()]
+
+
+def nightly_ratio(rows: Iterable[NightlyRow]) -> float | None:
+    """How many times fewer seconds ours takes; None where either failed or did not run."""
+    seconds = {row.tool: row.seconds for row in rows if not row.failed}
+    return seconds[SCRIPT] / seconds[OURS] if seconds.keys() >= {SCRIPT, OURS} else None
+
+
+def _nightly_row(group: Sequence[NightlyRun]) -> NightlyRow:
+    first, seconds = group[0], [each.seconds for each in group]
+    return NightlyRow(
+        condition=first.condition,
+        tool=first.tool,
+        objects=first.objects,
+        local_files=first.local_files,
+        failed=sum(bool(each.problems) for each in group),
+        seconds=median(seconds),
+        fastest=min(seconds),
+        slowest=max(seconds),
+        cpu_seconds=median(each.cpu_seconds for each in group),
+        peak_bytes=max(each.peak_bytes for each in group),
+        requests=round(median(each.requests for each in group)),
+    )
+
+
+def _row(group: Sequence[Measurement]) -> Row:
+    first, rates = group[0], [each.files / each.seconds for each in group]
+    return Row(
+        condition=first.condition,
+        tool=first.tool,
+        connections=first.connections,
+        equal=first.equal,
+        files=first.files,
+        runs=len(group),
+        failed=sum(bool(each.problems) for each in group),
+        files_per_second=median(rates),
+        slowest=min(rates),
+        fastest=max(rates),
+        cpu_ms_per_file=median(1000 * each.cpu_seconds / each.files for each in group),
+        peak_bytes=max(each.peak_bytes for each in group),
+        requests_per_file=median(each.requests / each.files for each in group),
+        server_cpu_ms_per_file=median(1000 * each.server_cpu_seconds / each.files for each in group),
+        other_cpu_ms_per_file=median(1000 * each.other_cpu_seconds / each.files for each in group),
+    )

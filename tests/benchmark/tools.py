@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How each program is told to put all files of a media store into a bucket and to remove them locally."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.homeserver import PREFIX, Homeserver
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.peers import peer_binary
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import AWS, OURS, RCLONE, S5CMD, SCRIPT
+
+MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a program is to work on. ``engine`` is the directory with our program, ``_media``."""
+
+    home: Homeserver
+    bucket: BucketSettings
+    engine: Path = MODULE_UTILS
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program's arguments, and what its environment has beside PATH and HOME."""
+
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program with settings. ``connections`` is None where it chooses by itself or has no such setting.
+
+    ``prepare`` is what it needs to be run once before, which is not measured.
+    """
+
+    name: str
+    connections: int | None
+    command: Callable[[Job], Command]
+    prepare: Command | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.connections})" if self.connections else self.name
+
+
+def environment(job: Job, command: Command) -> dict[str, str]:
+    """The whole environment of a command: nothing of this machine's settings of AWS, Python or rclone."""
+    bucket = job.bucket
+    aws = {
+        "AWS_ACCESS_KEY_ID": bucket.access_key_id or "",
+        "AWS_SECRET_ACCESS_KEY": bucket.secret_access_key or "",
+        "AWS_REGION": bucket.region_name or "",
+        "AWS_DEFAULT_REGION": bucket.region_name or "",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if bucket.ca_bundle_path:
+        aws["AWS_CA_BUNDLE"] = bucket.ca_bundle_path
+    return {"PATH": os.environ["PATH"], "HOME": str(job.home.directory), **aws, **command.environment}
+
+
+def ours(connections: int | None = None, *options: str) -> Tool:
+    """This project's program, from the checkout."""
+
+    def command(job: Job) -> Command:
+        arguments = (sys.executable, "-m", "_media", "--config", str(job.home.configuration), "migrate", "--json")
+        workers = ("--workers", str(connections)) if connections else ()
+        return Command(
+            (*arguments, "--minimum-age", "0s", *workers, *options),
+            {"PYTHONPATH": str(job.engine), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+
+    return Tool(OURS, connections, command)
+
+
+def rclone(connections: int, *options: str) -> Tool:
+    def command(job: Job) -> Command:
+        bucket = job.bucket
+        arguments = ("move", str(job.home.media), f"bench:{bucket.bucket}/{PREFIX}", "--config", "", *options)
+        limits = ("--transfers", str(connections), "--checkers", str(connections))
+        remote = {
+            "TYPE": "s3",
+            "PROVIDER": "Minio",
+            "ACCESS_KEY_ID": bucket.access_key_id or "",
+            "SECRET_ACCESS_KEY": bucket.secret_access_key or "",
+            "REGION": bucket.region_name or "",
+            "ENDPOINT": bucket.endpoint_url or "",
+        }
+        certificate = ("--ca-cert", bucket.ca_bundle_path) if bucket.ca_bundle_path else ()
+        return Command(
+            (str(peer_binary("rclone")), *arguments, *limits, *certificate),
+            {f"RCLONE_CONFIG_BENCH_{name}": value for name, value in remote.items()},
+        )
+
+    return Tool(RCLONE, connections, command)
+
+
+def s5cmd(connections: int) -> Tool:
+    def command(job: Job) -> Command:
+        program = (str(peer_binary("s5cmd")), "--log", "error", "--numworkers", str(connections))
+        target = f"s3://{job.bucket.bucket}/{PREFIX}"
+        return Command((*program, "--endpoint-url", job.bucket.endpoint_url or "", "mv", f"{job.home.media}/", target))
+
+    return Tool(S5CMD, connections, command)
+
+
+def aws(connections: int) -> Tool:
+    """Its number of connections stands in a file."""
+
+    def command(job: Job) -> Command:
+        settings = job.home.directory / "aws-config"
+        settings.write_text(f"[default]\ns3 =\n  max_concurrent_requests = {connections}\n", encoding="utf-8")
+        program = (str(peer_binary("aws")), "--endpoint-url", job.bucket.endpoint_url or "", "s3", "mv")
+        target = f"s3://{job.bucket.bucket}/{PREFIX}"
+        return Command(
+            (*program, "--recursive", "--only-show-errors", str(job.home.media), target),
+            {"AWS_CONFIG_FILE": str(settings)},
+        )
+
+    return Tool(AWS, connections, command)
+
+
+def s3_media_upload() -> Tool:
+    """Upstream's script: one file after the other, of the media that its cache.db knows."""
+    program = str(peer_binary("s3_media_upload"))
+
+    def command(job: Job) -> Command:
+        where = (str(job.home.media), job.bucket.bucket, "--prefix", PREFIX)
+        endpoint = ("--endpoint-url", job.bucket.endpoint_url or "")
+        return Command((program, "--no-progress", "upload", *where, "--delete", *endpoint))
+
+    return Tool(SCRIPT, None, command, Command((program, "--no-progress", "update-db", "0d")))
