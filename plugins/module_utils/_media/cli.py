@@ -32,7 +32,7 @@ from .rules.errors import ALL_DONE, MediaError, UsageError
 from .rules.settings import BucketSettings
 from .stores import synapse_config
 from .stores.database import connect
-from .stores.media_store import MediaStore
+from .stores.media_store import LocalFile, MediaStore
 from .stores.s3 import S3ObjectStore
 
 _DAY_SECONDS = 24 * 3600
@@ -182,7 +182,7 @@ def _carry_out(
             check_sides(media, store, database, sides.bucket.prefix, Patience(plan.retries, run.stop.wait))
             if before is not None:
                 summary.errors += before(sides, store)
-            report = held.enter_context(progress(run.stderr, media))
+            report = held.enter_context(progress(run.stderr, partial(_files, media, plan)))
             migrate(plan, sides.bucket.prefix, media, store, database, summary, stop=run.stop, report=report)
     except MediaError as error:
         # Counted, not raised: a run that could not begin must replace the metrics of an earlier, better one.
@@ -193,6 +193,11 @@ def _carry_out(
     for message in summary.errors:
         print(message, file=run.stderr)
     return summary
+
+
+def _files(media: MediaStore, plan: Plan) -> Iterator[LocalFile]:
+    """The files of a run, to be counted: what can't be read is met, and told, by the run itself."""
+    return (file for file in media.scan(lambda _error: None) if plan.shard.has(file.path))
 
 
 def _upload_with_script(run: _Run, sides: _Sides, store: S3ObjectStore) -> list[str]:

@@ -64,7 +64,8 @@ class Summary:
     """The counts of one run.
 
     ``errors`` are failures of the run itself, not of a single file; ``refused_with`` is the exit status of
-    a run that could not begin; ``interrupted_by`` is the number of the signal that ended it.
+    a run that could not begin; ``interrupted_by`` is the number of the signal that ended it. ``listed`` objects of the
+    bucket were seen in listings, and it was ``asked`` for so many files, to know what it holds.
     """
 
     counts: dict[Step, Count] = field(default_factory=lambda: {step: Count() for step in Step})
@@ -101,6 +102,8 @@ class Summary:
         return {
             **{step.value: count.as_json() for step, count in self.counts.items()},
             "requests": self.requests,
+            "listed": self.listed,
+            "asked": self.asked,
             "seconds": round(self.seconds, 3),
             "dry_run": self.dry_run,
             "problems": self.problems,
@@ -117,7 +120,8 @@ class Summary:
             if self.refused_with is None
         ]
         took = f"{self.requests:,} requests to the bucket in {self.seconds:,.1f} s"
-        return "\n".join([*rows, f"{self._verdict()} ({took})"])
+        looked = f"{self.listed:,} objects listed, {self.asked:,} files asked for"
+        return "\n".join([*rows, f"{self._verdict()} ({took}; {looked})"])
 
     def as_metrics(self, finished: float) -> str:
         """The Prometheus text format, for node_exporter's textfile collector; ``finished`` in seconds since 1970."""

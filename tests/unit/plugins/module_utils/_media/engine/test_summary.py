@@ -18,7 +18,7 @@ def outcome(*steps: Step, size: int = 1, path: str = "local_content/aa/bb/cc", r
 
 def example() -> Summary:
     """Every number differs, so that no two can be mixed up unnoticed."""
-    summary = Summary(requests=987, seconds=65.4321)
+    summary = Summary(requests=987, seconds=65.4321, listed=1234, asked=56)
     for number, step in enumerate(Step, start=1):
         for _ in range(number):
             summary.add(outcome(step, size=10**number))
@@ -36,6 +36,8 @@ def test_json() -> None:
         "conflicts": {"files": 5, "bytes": 500000},
         "failed": {"files": 6, "bytes": 6000000},
         "requests": 987,
+        "listed": 1234,
+        "asked": 56,
         "seconds": 65.432,
         "dry_run": False,
         "problems": problems,
@@ -54,7 +56,7 @@ def test_text() -> None:
             "  Conflicts                        5 files     500.0 kB",
             "  Failed                           6 files       6.0 MB",
             "NOT ALL DONE. What failed or conflicts is named above and still on the local disk."
-            " (987 requests to the bucket in 65.4 s)",
+            " (987 requests to the bucket in 65.4 s; 1,234 objects listed, 56 files asked for)",
         ]
     )
 
@@ -128,7 +130,9 @@ def test_exit_status(summary: Summary, steps: list[Step], exit_status: int, verd
         summary.add(outcome(step))
 
     assert summary.exit_status == exit_status
-    assert summary.as_text().splitlines()[-1] == f"{verdict} (0 requests to the bucket in 0.0 s)"
+    assert summary.as_text().splitlines()[-1] == (
+        f"{verdict} (0 requests to the bucket in 0.0 s; 0 objects listed, 0 files asked for)"
+    )
 
 
 TEST_SIZES = [

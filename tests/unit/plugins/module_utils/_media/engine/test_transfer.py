@@ -101,8 +101,9 @@ def test_the_number_of_workers_may_change() -> None:
 
 
 def test_a_caller_that_has_had_enough_ends_it() -> None:
+    before = set(threading.enumerate())
     results = run_parallel(lambda number: number, range(10_000), workers=lambda: 2, stopped=lambda: False)
     next(results)
     assert isinstance(results, Generator)
     results.close()
-    assert not [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    assert set(threading.enumerate()) <= before
