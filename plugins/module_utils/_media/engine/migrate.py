@@ -142,9 +142,7 @@ def migrate_file(
     plan: Plan, media: MediaStore, store: ObjectStore, key: str, item: Item, patience: Patience = IMPATIENT
 ) -> Outcome:
     """Carry out the decision on one file. A failure is an outcome; nothing is raised."""
-    file = item.file
-
-    seen = item.seen
+    file, seen = item.file, item.seen
 
     def look_and_migrate() -> tuple[set[Step], str]:
         nonlocal seen

@@ -17,7 +17,7 @@ FIRST = 16
 MOST = 64
 # What more workers must bring to be worth it; what is measured swings by as much as that.
 _GAIN = 1.15
-_MEASURE_SECONDS = 0.5
+_MEASURE_SECONDS = 0.25
 # After so many measurements without a try it is tried again: lines and servers change.
 _REST = 40
 
