@@ -29,7 +29,7 @@ from .summary import Outcome, Step, Summary
 from .transfer import run_parallel
 
 # A file up to this size, in bytes, is held in memory from its hash to its upload; a larger one is read twice.
-_HELD = 256 * 1024
+_HELD = 128 * 1024
 # After so many files in a row for which the bucket can't be used the run pauses, and in the end gives up.
 _OUTAGE = 25
 _BUCKET_ANSWERED = frozenset({Step.UPLOADED, Step.ALREADY_STORED, Step.CONFLICT})

@@ -29,7 +29,7 @@ from weakref import finalize
 
 from ..rules.content import Content
 
-_SEND_SIZE = 256 * 1024
+_SEND_SIZE = 128 * 1024
 _RECEIVE_SIZE = 16 * 1024
 # More than any server writes in front of, or as, the short answers that are understood.
 _LARGEST_ANSWER = 64 * 1024

@@ -272,7 +272,7 @@ def test_all_that_is_sent_is_passed_on() -> None:
         put(direct, b"x" * 600_000)
         direct.close()
     assert sum(sizes) == 600_000
-    assert max(sizes) <= 256 * 1024 + 1
+    assert max(sizes) <= 128 * 1024 + 1
 
 
 TEST_KEYS = ["key", "a b/c+d%e&f=g?h#i", "媒体/😀", "remote_content/[::1]:8448/aa", "~!*()'"]
