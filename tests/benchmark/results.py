@@ -145,10 +145,10 @@ class Ratio:
 
 
 def summarise(measurements: Iterable[Measurement]) -> list[Row]:
-    """One row for each condition and program with its settings, in the order of the measurements."""
+    """One row for each condition, program with its settings and number of files, in the order of the measurements."""
     groups: dict[tuple[object, ...], list[Measurement]] = {}
     for each in measurements:
-        groups.setdefault((each.condition, each.tool, each.connections, each.equal), []).append(each)
+        groups.setdefault((each.condition, each.tool, each.connections, each.equal, each.files), []).append(each)
     return [_row(group) for group in groups.values()]
 
 

@@ -54,12 +54,13 @@ def test_rows_are_kept_apart_and_in_order() -> None:
         replace(ONE, condition=Condition("disk", "http", 0)),
         replace(ONE, condition=Condition("memory", "https", 0)),
         replace(ONE, condition=Condition("memory", "http", 10)),
+        replace(ONE, files=2000),
     ]
 
     rows = summarise([ONE, *others, *others])
 
-    assert [row.runs for row in rows] == [1, 2, 2, 2, 2, 2]
-    assert [row.name for row in rows] == ["migrate", "s5cmd mv (16)", "migrate (16)", "migrate", "migrate", "migrate"]
+    assert [row.runs for row in rows] == [1, 2, 2, 2, 2, 2, 2]
+    assert [row.name for row in rows] == ["migrate", "s5cmd mv (16)", "migrate (16)", *["migrate"] * 4]
 
 
 @pytest.mark.parametrize(
