@@ -89,7 +89,7 @@ def test_keeper_measures_over_some_time() -> None:
     keeper = PaceKeeper(store, None, lambda: now[-1])
     workers = []
     for second in range(6):
-        now.append(second / 4)
+        now.append(second / 8)
         for _ in range(keeper.workers()):
             store.head("key")
         workers.append(keeper.workers())
