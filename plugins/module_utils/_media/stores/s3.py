@@ -94,15 +94,13 @@ class S3ObjectStore:
         action = f"use bucket {self._bucket!r}"
         with self._explained(action):
             try:
-                return boto3.session.Session(
-                    settings.access_key_id,
-                    settings.secret_access_key,
-                    settings.session_token,
-                    botocore_session=session,
-                ).client(
+                return boto3.session.Session(botocore_session=session).client(
                     "s3",
                     region_name=settings.region_name,
                     endpoint_url=settings.endpoint_url,
+                    aws_access_key_id=settings.access_key_id,
+                    aws_secret_access_key=settings.secret_access_key,
+                    aws_session_token=settings.session_token,
                     verify=settings.ca_bundle_path,
                     config=config,
                 )
@@ -113,7 +111,7 @@ class S3ObjectStore:
         """The shorter way to the same place; None where only boto3 knows it: a proxy, SSE-C, an unusual address."""
         try:
             address = _address(self._client, self._bucket)
-            credentials = session.get_credentials()
+            credentials = self._given_credentials() or session.get_credentials()
             if address is None or credentials is None or self._encryption:
                 return None
             if get_environ_proxies(f"{address.scheme}://{address.host_header}"):
@@ -132,6 +130,14 @@ class S3ObjectStore:
             read_timeout=limits.read_timeout,
             count=self._count_request,
             pass_on=self._pass_on,
+        )
+
+    def _given_credentials(self) -> botocore.credentials.Credentials | None:
+        settings = self._settings
+        if not settings.access_key_id or not settings.secret_access_key:
+            return None
+        return botocore.credentials.Credentials(
+            settings.access_key_id, settings.secret_access_key, settings.session_token
         )
 
     def close(self) -> None:
