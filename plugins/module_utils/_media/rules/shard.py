@@ -19,7 +19,7 @@ class Shard:
 
     def has(self, path: str) -> bool:
         """Whether a file is in this share: in exactly one of them, on every host the same one."""
-        return self.count == 1 or crc32(path.encode(errors="surrogateescape")) % self.count == self.number - 1
+        return self.count == 1 or crc32(path.encode(errors="surrogatepass")) % self.count == self.number - 1
 
 
 ALL = Shard(1, 1)
