@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from .arguments import EarlyExit, parse_arguments
 from .engine import pace, upstream
+from .engine.inventory import local_files
 from .engine.lock import run_lock
 from .engine.migrate import Plan, check_sides, migrate
 from .engine.patience import Patience
@@ -197,7 +198,7 @@ def _carry_out(
 
 def _files(media: MediaStore, plan: Plan) -> Iterator[LocalFile]:
     """The files of a run, to be counted: what can't be read is met, and told, by the run itself."""
-    return (file for file in media.scan(lambda _error: None) if plan.shard.has(file.path))
+    return local_files(media, plan.shard, lambda _error: None)
 
 
 def _upload_with_script(run: _Run, sides: _Sides, store: S3ObjectStore) -> list[str]:

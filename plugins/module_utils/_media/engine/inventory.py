@@ -45,7 +45,7 @@ def inventory(
     ``failed`` is told of each directory that can't be read. Raises a `MediaError` when the database or the bucket
     can't be asked any more.
     """
-    files = (file for file in media.scan(failed) if shard.has(file.path))
+    files = local_files(media, shard, failed)
     size = _FIRST_BATCH
     while not stopped() and (batch := list(islice(files, size))):
         size = min(2 * size, _LARGEST_BATCH)
@@ -61,6 +61,11 @@ def inventory(
                 seen.get(file.path, NotLooked.YET),
                 file.modified_ns > recent_after_ns,
             )
+
+
+def local_files(media: MediaStore, shard: Shard, failed: Callable[[MediaError], None]) -> Iterator[LocalFile]:
+    """The files of the shard, ascending by path; ``failed`` is told of each directory that can't be read."""
+    return (file for file in media.scan(failed) if shard.has(file.path))
 
 
 def is_text(path: str) -> bool:

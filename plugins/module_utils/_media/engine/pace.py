@@ -36,7 +36,7 @@ class Pace:
 
 def first_pace(workers: int | None) -> Pace:
     """Begin; a given number of ``workers`` is kept, unless the server asks for fewer."""
-    return Pace(min(FIRST, workers or FIRST), MOST) if workers is None else Pace(workers, workers)
+    return Pace(FIRST, MOST) if workers is None else Pace(workers, workers)
 
 
 def next_pace(pace: Pace, rate: float, *, slow_down: bool) -> Pace:

@@ -112,7 +112,7 @@ class MediaStore:
         parent = file.path.rpartition("/")[0]
         while "/" in parent:
             try:
-                os.rmdir(f"{self._path}/{parent}")  # noqa: PTH106
+                os.rmdir(f"{self._path}/{parent}")  # noqa: PTH106 (as above)
             except OSError:
                 return
             parent = parent.rpartition("/")[0]
