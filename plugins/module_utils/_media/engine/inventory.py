@@ -17,7 +17,7 @@ from .lookup import Lookup, NotLooked, Seen
 # How many files one question to the database is about: few at first, so that work begins at once. More and more later,
 # because for remote media the database goes over many rows, however few are asked for.
 _FIRST_BATCH = 500
-_LARGEST_BATCH = 8000
+_LARGEST_BATCH = 4000
 
 
 class Item(NamedTuple):
@@ -49,18 +49,25 @@ def inventory(
     size = _FIRST_BATCH
     while not stopped() and (batch := list(islice(files, size))):
         size = min(2 * size, _LARGEST_BATCH)
-        old = [file for file in batch if file.modified_ns <= recent_after_ns and is_text(file.path)]
-        paths = {file.path: path for file in old if (path := parse_media_path(file.path))}
-        rows = database.media_rows(paths.values())
-        seen = dict(zip([file.path for file in old], lookup.look([prefix + file.path for file in old]), strict=True))
-        for file in batch:
-            media_path = paths.get(file.path)
-            yield Item(
-                file,
-                None if media_path is None else rows.get(media_path),
-                seen.get(file.path, NotLooked.YET),
-                file.modified_ns > recent_after_ns,
-            )
+        yield from _items(batch, database, lookup, prefix, recent_after_ns)
+
+
+def _items(
+    batch: list[LocalFile], database: MediaDatabase, lookup: Lookup, prefix: str, recent_after_ns: int
+) -> list[Item]:
+    old = [file for file in batch if file.modified_ns <= recent_after_ns and is_text(file.path)]
+    paths = {file.path: path for file in old if (path := parse_media_path(file.path))}
+    rows = database.media_rows(paths.values())
+    seen = dict(zip([file.path for file in old], lookup.look([prefix + file.path for file in old]), strict=True))
+    return [
+        Item(
+            file,
+            rows.get(paths[file.path]) if file.path in paths else None,
+            seen.get(file.path, NotLooked.YET),
+            file.modified_ns > recent_after_ns,
+        )
+        for file in batch
+    ]
 
 
 def local_files(media: MediaStore, shard: Shard, failed: Callable[[MediaError], None]) -> Iterator[LocalFile]:

@@ -14,7 +14,7 @@ from ..stores.object_store import ObjectStore
 
 FEWEST = 4
 FIRST = 16
-MOST = 64
+MOST = 128
 # What more workers must bring to be worth it; what is measured swings by as much as that.
 _GAIN = 1.15
 _MEASURE_SECONDS = 0.25

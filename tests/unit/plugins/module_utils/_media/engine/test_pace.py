@@ -55,11 +55,11 @@ def test_it_tries_again_later() -> None:
 def test_a_server_that_asks_for_fewer_requests_gets_fewer() -> None:
     pace = settle(lambda workers: 25.0 * workers)
     halved = []
-    for _ in range(6):
+    for _ in range(7):
         pace = next_pace(pace, 1000.0, slow_down=True)
         halved.append(pace.workers)
 
-    assert halved == [32, 16, 8, 4, FEWEST, FEWEST]
+    assert halved == [64, 32, 16, 8, 4, FEWEST, FEWEST]
     assert next_pace(pace, 1000.0, slow_down=False).workers == FEWEST
 
 
