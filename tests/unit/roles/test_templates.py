@@ -136,6 +136,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Host:
         migration_delete_local=False,
         migration_minimum_age="2d",
         migration_workers=64,
+        migration_bandwidth="20M",
         metrics_path="/var/lib/node exporter/synapse.prom",
         periodic_migration_schedule="Sun 03:00",
         migrate_systemd_required_services_list=["dbus.service"],
@@ -283,7 +284,8 @@ def test_migrate(plain: Host, full: Host) -> None:
     assert full.run(f"{NAME}-migrate").stdout.splitlines()[1:] == [
         *FULL_CONFIG,
         *("migrate", "--engine", "s3_media_upload", "--minimum-age", "2d", "--unused-days", "30"),
-        *("--workers", "64", "--keep-local", "--metrics-file", "/var/lib/node exporter/synapse.prom"),
+        *("--workers", "64", "--bandwidth", "20M", "--keep-local"),
+        *("--metrics-file", "/var/lib/node exporter/synapse.prom"),
     ]
 
 

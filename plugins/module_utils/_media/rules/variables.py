@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from . import credentials
+from .bandwidth import parse_bandwidth
 from .bucket_name import bucket_dots_problems, bucket_name_problems
 from .duration import duration_problems
 from .endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_aws_endpoint
@@ -225,6 +226,20 @@ def _workers_problems(value: object, _values: Values) -> Texts:
     return [f"{value} is out of range. Use 1 to {MAXIMUM_WORKERS}, or '' to leave it to the program."]
 
 
+def _bandwidth_problems(value: str) -> Texts:
+    try:
+        parse_bandwidth(value)
+    except ValueError as error:
+        return [str(error)]
+    return ()
+
+
+def _bandwidth_warnings(value: str, values: Values) -> Texts:
+    if not value or values["migration_engine"] != "s3_media_upload":
+        return ()
+    return ["has no effect with the engine 's3_media_upload', which knows no limit. Use 'parallel', or remove it."]
+
+
 def _ca_bundle_warnings(value: str, values: Values) -> Texts:
     if not value or not values["config_endpoint_url"].lower().startswith("http:"):
         return ()
@@ -308,6 +323,7 @@ VARIABLES: Mapping[str, Variable] = {
     "migration_delete_local": Variable(Kind.BOOLEAN, True),
     "migration_minimum_age": Variable(Kind.TEXT, "1h", _alone(duration_problems)),
     "migration_workers": Variable(Kind.RAW, "", _workers_problems),
+    "migration_bandwidth": Variable(Kind.TEXT, "", _unless_empty(_bandwidth_problems), _bandwidth_warnings),
     "metrics_path": Variable(Kind.TEXT, "", _unless_empty(path_problems)),
     "ca_bundle_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), _ca_bundle_warnings),
     "synapse_python": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),

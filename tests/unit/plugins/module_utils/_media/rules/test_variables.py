@@ -60,6 +60,7 @@ EVERYTHING: dict[str, Any] = {
     "migration_delete_local": False,
     "migration_minimum_age": "2d",
     "migration_workers": 16,
+    "migration_bandwidth": "20M",
     "metrics_path": "/var/lib/node_exporter/synapse.prom",
     "ca_bundle_path": "/etc/ssl/certs/ca-certificates.crt",
     "synapse_python": "/opt/synapse/bin/python",
@@ -227,6 +228,13 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
             "Write 8 without quotes, and on the command line as JSON."
         ],
     ),
+    (
+        {"migration_bandwidth": "20 Mbit/s"},
+        [
+            "migration_bandwidth: '20 Mbit/s' is not a bandwidth. Write a whole number from 1 on, and K, M or G for a "
+            "thousand, a million or a billion bytes a second, such as '20M'."
+        ],
+    ),
     ({"metrics_path": "synapse.prom"}, ["metrics_path: 'synapse.prom' is not an absolute path. Begin it with '/'."]),
     ({"ca_bundle_path": "ca.pem"}, ["ca_bundle_path: 'ca.pem' is not an absolute path. Begin it with '/'."]),
     ({"synapse_python": "python3"}, ["synapse_python: 'python3' is not an absolute path. Begin it with '/'."]),
@@ -328,6 +336,13 @@ TEST_WARNINGS: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"container_arguments": ["--dns=1.1.1.1"]},
         ["container_arguments: has no effect with the layout 'native', where nothing runs in a container. Remove it."],
+    ),
+    (
+        {"migration_bandwidth": "20M", "migration_engine": "s3_media_upload"},
+        [
+            "migration_bandwidth: has no effect with the engine 's3_media_upload', which knows no limit. "
+            "Use 'parallel', or remove it."
+        ],
     ),
     (
         {"ca_bundle_path": "/etc/ca.pem", "config_endpoint_url": "http://minio:9000"},
