@@ -31,7 +31,7 @@ options:
     required: true
   user:
     description:
-      - The user that Synapse runs as.
+      - The user that Synapse runs as, by name or by number.
     type: str
     required: true
 extends_documentation_fragment:
@@ -154,7 +154,9 @@ def place_problems(config_paths: Sequence[Path], own_path: Path) -> list[str]:
 
 
 def user_problems(user: str) -> list[str]:
-    """Whether Synapse's user is there."""
+    """Whether Synapse's user is there. A number needs no name: a container need not know it."""
+    if user.isdecimal():
+        return []
     try:
         pwd.getpwnam(user)
     except KeyError:

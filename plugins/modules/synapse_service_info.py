@@ -18,7 +18,8 @@ description:
 options:
   services:
     description:
-      - Synapse's systemd units, each with the path of the drop-in that the caller gives it.
+      - Synapse's systemd units, each with the path of the drop-in that the caller gives it. Where there are no
+        drop-ins, it is the path of what else is there only while Synapse has the provider.
     type: dict
     required: true
   paths:
@@ -27,11 +28,22 @@ options:
     type: list
     elements: path
     default: []
-  python_path:
+  variable:
     description:
-      - What the drop-ins set E(PYTHONPATH) to.
+      - The environment variable that the drop-ins set.
     type: str
     required: true
+  value:
+    description:
+      - What the drop-ins set it to, or what that begins with.
+    type: str
+    required: true
+  must_be_set:
+    description:
+      - Whether the services' own units have to set the variable already, because what they run depends on it.
+      - Otherwise they must not set it.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - matrixops.synapse_s3.attributes
@@ -45,7 +57,8 @@ EXAMPLES = r"""
       matrix-synapse.service: /etc/systemd/system/matrix-synapse.service.d/example.conf
     paths:
       - /etc/matrix-synapse/conf.d/example.yaml
-    python_path: /opt/example/import
+    variable: PYTHONPATH
+    value: /opt/example/import
 """
 
 RETURN = r"""
@@ -69,6 +82,7 @@ working_directory:
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -85,6 +99,15 @@ PROPERTIES = (
 RUNNING = ("active", "reloading")
 
 
+@dataclass(frozen=True)
+class Setting:
+    """The environment variable that the drop-ins set."""
+
+    variable: str
+    value: str
+    must_be_set: bool = False
+
+
 def parse_properties(text: str) -> dict[str, str]:
     """The output of ``systemctl show``."""
     return {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
@@ -98,12 +121,12 @@ def parse_timestamp(text: str) -> float:
     return datetime.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc).timestamp()
 
 
-def is_outdated(properties: Mapping[str, str], newest: float, python_path: str, *, has_dropin: bool) -> bool:
+def is_outdated(properties: Mapping[str, str], newest: float, setting: Setting, *, has_dropin: bool) -> bool:
     """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``."""
     runs = properties.get("ActiveState") in RUNNING
     if not has_dropin:
         # It may be stopped on purpose: without our drop-in, only a process that still has our setting matters.
-        return runs and set_python_path(properties) == python_path
+        return runs and (set_value(properties, setting.variable) or "").startswith(setting.value)
     return (
         not runs
         or properties.get("NeedDaemonReload") == "yes"
@@ -111,21 +134,30 @@ def is_outdated(properties: Mapping[str, str], newest: float, python_path: str, 
     )
 
 
-def set_python_path(properties: Mapping[str, str]) -> str | None:
-    """What the service's unit, as systemd has loaded it, sets PYTHONPATH to."""
+def set_value(properties: Mapping[str, str], variable: str) -> str | None:
+    """What the service's unit, as systemd has loaded it, sets the variable to."""
     settings = dict(setting.partition("=")[::2] for setting in shlex.split(properties.get("Environment", "")))
-    return settings.get("PYTHONPATH")
+    return settings.get(variable)
 
 
-def service_problems(service: str, properties: Mapping[str, str], python_path: str, *, has_dropin: bool) -> list[str]:
+def service_problems(service: str, properties: Mapping[str, str], setting: Setting, *, has_dropin: bool) -> list[str]:
     """Why a drop-in can't be given to this service."""
     if properties.get("LoadState") != "loaded":
         problem = f"Could not find the service {service!r}: systemd has no such unit that it can load."
         return [f"{problem} Give the units that run Synapse."]
-    other = set_python_path(properties)
-    if other not in (None, python_path) and not has_dropin:
+    if has_dropin:
+        return []
+    other = set_value(properties, setting.variable)
+    if setting.must_be_set and not other:
+        problem = f"Could not give {service!r} another image: its unit does not set {setting.variable}."
+        advice = (
+            f"Write Environment={setting.variable}=, with the image that Synapse has now, into its section [Service],"
+            f" start ${{{setting.variable}}} instead of that image, and run systemctl daemon-reload."
+        )
+        return [f"{problem} {advice}"]
+    if not setting.must_be_set and other not in (None, setting.value):
         problem = (
-            f"Could not set PYTHONPATH for {service!r}: its unit sets it to {other!r} already,"
+            f"Could not set {setting.variable} for {service!r}: its unit sets it to {other!r} already,"
             " and systemd can't add to it."
         )
         advice = "Install what needs it into Synapse's environment, remove the setting and run systemctl daemon-reload."
@@ -148,12 +180,15 @@ def main() -> None:
         argument_spec={
             "services": {"type": "dict", "required": True},
             "paths": {"type": "list", "elements": "path", "default": []},
-            "python_path": {"type": "str", "required": True},
+            "variable": {"type": "str", "required": True},
+            "value": {"type": "str", "required": True},
+            "must_be_set": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     dropins = {service: Path(path) for service, path in module.params["services"].items()}
     newest = newest_change([*map(Path, module.params["paths"]), *dropins.values()])
+    setting = Setting(module.params["variable"], module.params["value"], module.params["must_be_set"])
     systemctl = module.get_bin_path("systemctl", required=True)
     shown: dict[str, dict[str, str]] = {}
     problems, outdated = [], []
@@ -161,9 +196,9 @@ def main() -> None:
         command = [systemctl, "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", service]
         _status, output, _errors = module.run_command(command, check_rc=True)
         shown[service] = properties = parse_properties(output)
-        python_path, has_dropin = module.params["python_path"], dropin.exists()
-        problems += service_problems(service, properties, python_path, has_dropin=has_dropin)
-        if is_outdated(properties, newest, python_path, has_dropin=has_dropin):
+        has_dropin = dropin.exists()
+        problems += service_problems(service, properties, setting, has_dropin=has_dropin)
+        if is_outdated(properties, newest, setting, has_dropin=has_dropin):
             outdated.append(service)
     directory = working_directory(next(iter(shown.values()), {}))
     module.exit_json(changed=False, problems=problems, outdated=outdated, working_directory=directory)

@@ -73,9 +73,18 @@ def test_each_version_has_its_requirements(version: str) -> None:
     assert len(pins) == len(hashes) == len(set(pins))
 
 
+def layout_values(layout: str) -> dict[str, Any]:
+    """What a layout gives for variables, without the facts that are its own."""
+    return {name: value for name, value in load(f"vars/{layout}.yml").items() if name != "facts"}
+
+
+# What a layout has no value for: containers, an image with a name that stays.
+NOTHING = {"native": {"synapse_image": "", "synapse_volumes": [], "synapse_network": ""}, "mdad": {"synapse_image": ""}}
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_each_layout_gives_what_is_left_empty(layout: str) -> None:
-    values = load(f"vars/{layout}.yml")
+    values = layout_values(layout)
     empty = {
         name
         for name in VARIABLES
@@ -83,11 +92,22 @@ def test_each_layout_gives_what_is_left_empty(layout: str) -> None:
         if DEFAULTS[f"{NAME_PREFIX}{name}"] in ("", [])
     }
     assert set(values) == empty
-    assert all(type(value) is type(DEFAULTS[f"{NAME_PREFIX}{name}"]) and value for name, value in values.items())
+    assert all(type(value) is type(DEFAULTS[f"{NAME_PREFIX}{name}"]) for name, value in values.items())
+    assert {name: value for name, value in values.items() if not value} == NOTHING.get(layout, {})
+
+
+def test_layouts_say_the_same_things_of_themselves() -> None:
+    """But for what only containers have."""
+    container = {"image_of", "without_provider", "unit_arguments"}
+    assert {layout: set(load(f"vars/{layout}.yml")["facts"]) for layout in LAYOUTS} == {
+        layout: set(load("vars/native.yml")["facts"]) | (set() if layout == "native" else container)
+        for layout in LAYOUTS
+    }
 
 
 def test_descriptions_name_the_layouts_values() -> None:
-    for name, value in load("vars/native.yml").items():
-        description = " ".join(OPTIONS[f"{NAME_PREFIX}{name}"]["description"])
-        for item in value if isinstance(value, list) else [value]:
-            assert f"V({item})" in description
+    for layout in LAYOUTS:
+        for name, value in layout_values(layout).items():
+            description = " ".join(OPTIONS[f"{NAME_PREFIX}{name}"]["description"])
+            for item in value if isinstance(value, list) else [value]:
+                assert not item or f"V({item})" in description, name

@@ -23,6 +23,7 @@ PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
 NAME = "matrix-synapse-s3-storage-provider"
 SECRET = "s3cr3t/+key"
 USER = getpass.getuser()
+BASE_IMAGE = "sha256:4e0c"
 
 # Takes the role's own lists of files from its variables, without a host.
 PLAYBOOK = """\
@@ -33,14 +34,16 @@ PLAYBOOK = """\
     - "{{ role_path }}/defaults/main.yml"
     - "{{ role_path }}/vars/main.yml"
   tasks:
-    - ansible.builtin.include_vars: {file: "{{ role_path }}/vars/native.yml", name: __storage_provider_layout}
+    - ansible.builtin.include_vars: {file: "{{ role_path }}/vars/{{ layout }}.yml", name: __storage_provider_layout}
     - ansible.builtin.copy:
         dest: "{{ playbook_dir }}/result.json"
         mode: "0600"
         content: >-
           {{ {'files': __storage_provider_synapse_files + __storage_provider_secret_files
                        + __storage_provider_wrapper_files + __storage_provider_unit_files,
-              'secrets': __storage_provider_secrets} | to_json }}
+              'secrets': __storage_provider_secrets,
+              'containerfile': lookup('ansible.builtin.template', 'Containerfile.j2')
+                if __storage_provider_facts.provider == 'image' else ''} | to_json }}
 """
 
 
@@ -51,6 +54,7 @@ class Host:
     root: Path
     files: Mapping[str, Mapping[str, str]]
     secrets: str
+    containerfile: str
 
     @property
     def bin(self) -> Path:
@@ -68,11 +72,12 @@ class Host:
         )
 
 
-def make_host(root: Path, **variables: object) -> Host:
+def make_host(root: Path, layout: str = "native", **variables: object) -> Host:
     """Render the role's files and write those that a test runs below ``root``."""
     paths = {
+        "layout": layout,
         "synapse_python": str(root / "python"),
-        "synapse_user": USER,
+        **({"synapse_user": USER} if layout == "native" else {}),
         "base_path": str(root / "base"),
         "bin_path": str(root / "bin"),
         "systemd_path": str(root / "units"),
@@ -89,12 +94,25 @@ def make_host(root: Path, **variables: object) -> Host:
     (root / "play").mkdir()
     (root / "play" / "play.yml").write_text(PLAYBOOK)
     (root / "play" / "templates").symlink_to(ROLE / "templates")
-    extra = {"role_path": str(ROLE), "__storage_provider_config_info": info, **values}
+    image = {"stdout": BASE_IMAGE}
+    extra = {
+        "role_path": str(ROLE),
+        "layout": layout,
+        "__storage_provider_config_info": info,
+        "__storage_provider_base_image": image,
+        "__storage_provider_ca_bundle": {"stat": {"checksum": "0123"}},
+        **values,
+    }
     (root / "play" / "extra.json").write_text(json.dumps(extra))
     play = subprocess.run(
         ["ansible-playbook", "--inventory=localhost,", "--extra-vars=@extra.json", "play.yml"],
         cwd=root / "play",
-        env={**os.environ, "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
+        env={
+            **os.environ,
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            # The tree itself, and not what happens to be installed.
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["PYTHONPATH"].split(os.pathsep)[0],
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -107,7 +125,7 @@ def make_host(root: Path, **variables: object) -> Host:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(file["content"])
             Path(path).chmod(int(file.get("mode", "0644"), 8))
-    return Host(root, files, result["secrets"])
+    return Host(root, files, result["secrets"], result["containerfile"])
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +341,8 @@ def test_root_becomes_synapses_user(tmp_path: Path) -> None:
 def test_any_other_user_is_refused(plain: Host, command: str) -> None:
     assert os.geteuid() == 0, "These tests are run as root."
     run = plain.run(command, user="daemon", env={"PATH": os.environ["PATH"]})
-    message = f"Could not start: this is run by root or by {USER}, not by daemon. Use sudo.\n"
+    who = "root" if USER == "root" else f"root or by {USER}"
+    message = f"Could not start: this is run by {who}, not by daemon. Use sudo.\n"
     assert (run.returncode, run.stdout, run.stderr) == (77, "", message)
 
 
@@ -399,3 +418,161 @@ def test_timer(plain: Host, full: Host) -> None:
         *("[Timer]", "OnCalendar=*-*-* 05:00:00", "Persistent=true", "RandomizedDelaySec=5min"),
     ]
     assert "OnCalendar=Sun 03:00" in settings(full, "timer")
+
+
+# --- Containers ---
+
+# Stands for a container engine: prints what it is called with; asked for the image of a container, it has one.
+ENGINE = """\
+#!/bin/sh
+[ "$1" != container ] || { echo localhost/theirs:1; exit; }
+for argument in "$@"; do echo "$argument"; done
+"""
+PROTECTION = ["--rm", "--init", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+PODMAN_USER = "nobody"
+
+
+def make_container_host(root: Path, layout: str, **variables: object) -> Host:
+    host = make_host(reachable(root) / "host", layout, **variables)
+    engine = yaml.safe_load((ROLE / "vars" / f"{layout}.yml").read_text())["facts"]["engine"]
+    (host.root / engine).write_text(ENGINE)
+    (host.root / engine).chmod(0o755)
+    return host
+
+
+def run_with_engine(host: Host, *command: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{host.root}:{os.environ['PATH']}"}
+    return host.run(*command, env=environment, stdin=subprocess.DEVNULL, **more)
+
+
+@pytest.fixture(scope="module", params=["docker", "podman"])
+def container(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Host:
+    return make_container_host(
+        tmp_path_factory.mktemp(request.param),
+        request.param,
+        ca_bundle_path="/etc/ssl/ca.pem",
+        metrics_path="/var/lib/node_exporter/synapse.prom",
+        container_arguments=["--add-host=s3:192.0.2.1"],
+        synapse_volumes=["/srv/synapse:/data:ro", "/mnt/media:/data/media_store"],
+    )
+
+
+def test_run_in_a_container(container: Host) -> None:
+    run = run_with_engine(container, NAME, "status", "two words")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert lines[0] == "run"
+    assert set(PROTECTION) <= set(lines)
+    assert "--tty" not in lines
+    assert [
+        line for line in lines if line.startswith(("--volume", "--network", "--add-host", "--user", "--env=A"))
+    ] == [
+        "--network=matrix",
+        "--volume=/srv/synapse:/data:ro",
+        "--volume=/mnt/media:/data/media_store",
+        "--volume=/etc/ssl/ca.pem:/etc/ssl/ca.pem:ro",
+        "--add-host=s3:192.0.2.1",
+        f"--volume={container.root}/base:{container.root}/base:ro",
+        f"--volume=/var/lib/{NAME}:/var/lib/{NAME}",
+        "--volume=/var/lib/node_exporter:/var/lib/node_exporter",
+        "--env=AWS_CA_BUNDLE=/etc/ssl/ca.pem",
+        "--user=991:991",
+    ]
+    (image,) = [line for line in lines if line.startswith(f"localhost/{NAME}:")]
+    assert lines[lines.index(image) :] == [
+        image,
+        *("-c", 'PATH=$0:$PATH; export PATH; exec "$@"', f"{container.root}/base/bin"),
+        *(f"{container.root}/python", f"{container.root}/base/{NAME}.pyz"),
+        *("--config", "/data/homeserver.yaml", "--config", "/data/conf.d", "status", "two words"),
+    ]
+    assert f'Environment="SYNAPSE_IMAGE={image}"' in container.content("synapse-s3-storage-provider.conf").splitlines()
+
+
+def test_configuration_is_written_where_the_host_has_it(container: Host) -> None:
+    assert container.files["/srv/synapse/conf.d/synapse-s3-storage-provider.yaml"]["owner"] == "991"
+
+
+def test_script_runs_within_the_container(container: Host) -> None:
+    script = container.root / "base/bin/s3_media_upload"
+    run = subprocess.run([script, "update-db"], capture_output=True, text=True, check=False)
+    assert run.stdout.splitlines()[-2:] == ["s3_media_upload", "update-db"]
+
+
+def test_containerfile(container: Host) -> None:
+    lines = [line for line in container.containerfile.splitlines() if not line.startswith("#")]
+    assert lines[:3] == ["ARG BASE", "FROM ${BASE}", "ARG DIGEST"]
+    assert f"COPY lib {container.root}/base/lib" in lines
+    assert f"ENV AWS_CA_BUNDLE={container.root}/base/ca.pem" in lines
+
+
+def test_tag_tells_what_is_in_the_image(tmp_path: Path) -> None:
+    def tag(name: str, **variables: object) -> str:
+        (tmp_path / name).mkdir()
+        host = make_container_host(tmp_path / name, "docker", **variables)
+        return host.content("synapse-s3-storage-provider.conf").rpartition(":")[2]
+
+    # The same for another bucket, another for other certificates. The directory is part of it.
+    assert tag("a", base_path="/srv/s3") == tag("b", base_path="/srv/s3", config_bucket="other")
+    assert tag("c", base_path="/srv/s3") != tag("d", base_path="/srv/s3", ca_bundle_path="/etc/ssl/ca.pem")
+
+
+def test_user_s_podman(tmp_path: Path) -> None:
+    assert os.geteuid() == 0, "These tests are run as root."
+    host = make_container_host(tmp_path, "podman", podman_user=PODMAN_USER)
+    run = run_with_engine(host, NAME, "status")
+    assert run.stderr == ""
+    lines = run.stdout.splitlines()
+    # Which is that user, to the host.
+    assert "--user=0:0" in lines
+    assert host.files["/srv/synapse/conf.d/synapse-s3-storage-provider.yaml"]["owner"] == PODMAN_USER
+    assert f"User={PODMAN_USER}" in settings(host, "service")
+
+
+def test_own_image(tmp_path: Path) -> None:
+    host = make_container_host(
+        tmp_path, "docker", synapse_image="example.org/synapse:1", synapse_image_has_provider=True
+    )
+    run = run_with_engine(host, NAME, "status")
+    lines = run.stdout.splitlines()
+    assert "example.org/synapse:1" in lines
+    assert [line for line in lines if line.startswith("--env=PYTHONPATH")] == []
+    assert [path for path in host.files if path.endswith(".conf")] == []
+
+
+def test_another_playbook_s_server(tmp_path: Path) -> None:
+    host = make_container_host(
+        tmp_path, "mdad", synapse_user="nobody", synapse_python="", bin_path=str(tmp_path / "host/bin")
+    )
+    lines = run_with_engine(host, NAME, "status").stdout.splitlines()
+    assert "localhost/theirs:1" in lines
+    assert "--network=matrix-postgres" in lines
+    units = {path: file.get("content") for path, file in host.files.items() if path.startswith(f"{host.root}/units")}
+    assert {path.removeprefix(f"{host.root}/units/"): bool(content) for path, content in units.items()} == {
+        f"{NAME}-migrate.service.d": False,
+        f"{NAME}-migrate.timer.d": False,
+        f"{NAME}-migrate.service.d/synapse-s3-storage-provider.conf": True,
+        f"{NAME}-migrate.timer.d/synapse-s3-storage-provider.conf": True,
+    }
+    service = units[f"{host.root}/units/{NAME}-migrate.service.d/synapse-s3-storage-provider.conf"] or ""
+    assert [line for line in service.splitlines() if line.startswith("ExecStart=")] == [
+        "ExecStart=",
+        f"ExecStart={host.root}/bin/{NAME}-migrate",
+    ]
+    # Nothing of Synapse's own.
+    assert [path for path in host.files if path.startswith("/matrix")] == []
+
+
+@pytest.mark.parametrize("layout", ["docker", "podman", "mdad"])
+def test_shellcheck_with_containers(layout: str, tmp_path: Path) -> None:
+    host = make_container_host(tmp_path, layout, bin_path=str(tmp_path / "host/bin"))
+    scripts = [host.root / "base/bin/s3_media_upload", *sorted((host.root / "bin").iterdir())]
+    assert len(scripts) == 4
+    run = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert run.stdout + run.stderr == ""
+
+
+@pytest.mark.parametrize("layout", ["docker", "podman"])
+def test_systemd_understands_the_units_with_containers(layout: str, tmp_path: Path) -> None:
+    host = make_container_host(tmp_path, layout)
+    run = subprocess.run(["systemd-analyze", "verify", *units(host)], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")

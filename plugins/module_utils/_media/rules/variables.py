@@ -8,6 +8,7 @@ variable that is not given, or is of a wrong kind, rules see its default.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -24,11 +25,12 @@ from .prefix import prefix_problems, prefix_warnings
 from .region import region_problems
 from .sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
 from .storage_class import DEFAULT_STORAGE_CLASS, storage_class_problems
+from .volumes import volume_problems
 
 NAME_PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
 # The role has a file of pinned requirements for each.
 PROVIDER_VERSIONS = ("1.7.0",)
-LAYOUTS = ("native",)
+LAYOUTS = ("native", "docker", "podman", "mdad")
 MIGRATION_ENGINES = ("parallel", "s3_media_upload")
 MAXIMUM_WORKERS = 256
 # Variables of matrix-docker-ansible-deploy's role that its vars.yml may set.
@@ -50,7 +52,7 @@ def problems(variables: Mapping[str, object]) -> list[str]:
     disabled = _is_disabled(given)
     found = []
     for name, variable in VARIABLES.items():
-        if disabled and not variable.when_disabled:
+        if (disabled and not variable.when_disabled) or _is_another_s(name, values):
             continue
         wrong_kind = kind_problems(variable.kind, given[name], secret=variable.secret) if name in given else []
         found += _messages(name, wrong_kind or variable.problems(values[name], values))
@@ -68,7 +70,8 @@ def warnings(variables: Mapping[str, object]) -> list[str]:
     values = _usable_values(given)
     found = []
     for name, variable in VARIABLES.items():
-        found += _messages(name, variable.warnings(values[name], values))
+        if not _is_another_s(name, values):
+            found += _messages(name, variable.warnings(values[name], values))
     for name in sorted(given.keys() - VARIABLES.keys() - _misspelt(given).keys()):
         text = _IGNORED_BY_PROVIDER.get(name, "is not a variable of this role and has no effect. Remove it.")
         found += _messages(name, [text])
@@ -94,6 +97,11 @@ def _is_disabled(given: Values) -> bool:
     """Whether nothing is to be set up. A text that means no is a problem, but no reason to look for others."""
     enabled = given.get("enabled", False)
     return enabled is False or (isinstance(enabled, str) and enabled.strip().lower() in FALSE_WORDS)
+
+
+def _is_another_s(name: str, values: Values) -> bool:
+    """Whether the variable is for another playbook, which owns the provider and its configuration."""
+    return values["layout"] == "mdad" and (name == "version" or name.startswith(("config_", "store_")))
 
 
 def _misspelt(given: Values) -> Mapping[str, str]:
@@ -211,10 +219,35 @@ def _schedule_problems(value: str) -> Texts:
     return ["is not a schedule. Write a calendar event of systemd in one line, such as '*-*-* 05:00:00'."]
 
 
-def _container_arguments_warnings(value: Sequence[str], values: Values) -> Texts:
+def _container_only_warnings(value: object, values: Values) -> Texts:
     if not value or values["layout"] != "native":
         return ()
     return ["has no effect with the layout 'native', where nothing runs in a container. Remove it."]
+
+
+def _synapse_user_problems(value: str, values: Values) -> Texts:
+    # A container's user need not be one of the host's.
+    if not value or (value.isdecimal() and values["layout"] != "native"):
+        return ()
+    return user_name_problems(value)
+
+
+def _podman_user_problems(value: str, values: Values) -> Texts:
+    if value and values["layout"] != "podman":
+        return [f"has no effect with the layout {values['layout']!r}. Remove it, or set layout to 'podman'."]
+    return user_name_problems(value) if value else ()
+
+
+def _image_problems(value: str, _values: Values) -> Texts:
+    if not value or re.fullmatch(r"[a-z0-9][A-Za-z0-9._:/@-]*", value):
+        return ()
+    return [f"{value!r} is not the name of an image. Write one such as 'docker.io/matrixdotorg/synapse:latest'."]
+
+
+def _network_problems(value: str, _values: Values) -> Texts:
+    if not value or re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:-]*", value):
+        return ()
+    return [f"{value!r} is not the name of a container network. Write one such as 'matrix'."]
 
 
 def _workers_problems(value: object, _values: Values) -> Texts:
@@ -317,7 +350,7 @@ VARIABLES: Mapping[str, Variable] = {
     "periodic_migration_schedule": Variable(Kind.TEXT, "*-*-* 05:00:00", _alone(_schedule_problems)),
     "migrate_systemd_required_services_list": Variable(Kind.LIST, [], _alone(unit_names_problems)),
     "migrate_systemd_wanted_services_list": Variable(Kind.LIST, [], _alone(unit_names_problems)),
-    "container_arguments": Variable(Kind.LIST, [], _nothing, _container_arguments_warnings),
+    "container_arguments": Variable(Kind.LIST, [], _nothing, _container_only_warnings),
     "migration_enabled": Variable(Kind.BOOLEAN, True),
     "migration_engine": Variable(Kind.TEXT, MIGRATION_ENGINES[0], _one_of(MIGRATION_ENGINES)),
     "migration_delete_local": Variable(Kind.BOOLEAN, True),
@@ -327,12 +360,17 @@ VARIABLES: Mapping[str, Variable] = {
     "metrics_path": Variable(Kind.TEXT, "", _unless_empty(path_problems)),
     "ca_bundle_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), _ca_bundle_warnings),
     "synapse_python": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),
-    "synapse_user": Variable(Kind.TEXT, "", _unless_empty(user_name_problems), when_disabled=True),
+    "synapse_user": Variable(Kind.TEXT, "", _synapse_user_problems, when_disabled=True),
     "synapse_config_paths": Variable(Kind.LIST, [], _alone(_config_paths_problems), when_disabled=True),
     "synapse_dropin_path": Variable(Kind.TEXT, "", _dropin_problems, when_disabled=True),
     "synapse_services": Variable(Kind.LIST, [], _alone(_services), when_disabled=True),
     "synapse_health_url": Variable(Kind.TEXT, "", _unless_empty(http_url_problems), when_disabled=True),
     "synapse_start_timeout": Variable(Kind.INTEGER, 120, _at_least(1), when_disabled=True),
+    "synapse_image": Variable(Kind.TEXT, "", _image_problems, _container_only_warnings, when_disabled=True),
+    "synapse_image_has_provider": Variable(Kind.BOOLEAN, False, _nothing, _container_only_warnings, when_disabled=True),
+    "synapse_volumes": Variable(Kind.LIST, [], _alone(volume_problems), _container_only_warnings, when_disabled=True),
+    "synapse_network": Variable(Kind.TEXT, "", _network_problems, _container_only_warnings, when_disabled=True),
+    "podman_user": Variable(Kind.TEXT, "", _podman_user_problems, when_disabled=True),
     "base_path": Variable(Kind.TEXT, "", _base_path_problems, when_disabled=True),
     "bin_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),
     "systemd_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),

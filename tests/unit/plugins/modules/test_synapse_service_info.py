@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
+    Setting,
     is_outdated,
     newest_change,
     parse_properties,
@@ -17,6 +18,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_in
 )
 
 OURS = "/opt/example/import"
+SETTING = Setting("PYTHONPATH", OURS)
 STARTED = 1795384220.5
 SHOWN = f"""\
 LoadState=loaded
@@ -63,7 +65,7 @@ TEST_OUTDATED = [
 
 @pytest.mark.parametrize(("properties", "newest", "has_dropin", "outdated"), TEST_OUTDATED)
 def test_outdated(properties: dict[str, str], newest: float, has_dropin: bool, outdated: bool) -> None:
-    assert is_outdated({**RUNNING, **properties}, newest, OURS, has_dropin=has_dropin) is outdated
+    assert is_outdated({**RUNNING, **properties}, newest, SETTING, has_dropin=has_dropin) is outdated
 
 
 NOT_FOUND = (
@@ -87,7 +89,34 @@ TEST_PROBLEMS = [
 
 @pytest.mark.parametrize(("properties", "has_dropin", "problems"), TEST_PROBLEMS)
 def test_problems(properties: dict[str, str], has_dropin: bool, problems: list[str]) -> None:
-    assert service_problems("a.service", {**RUNNING, **properties}, OURS, has_dropin=has_dropin) == problems
+    assert service_problems("a.service", {**RUNNING, **properties}, SETTING, has_dropin=has_dropin) == problems
+
+
+IMAGE = Setting("SYNAPSE_IMAGE", "localhost/ours:", must_be_set=True)
+NO_IMAGE = (
+    "Could not give 'a.service' another image: its unit does not set SYNAPSE_IMAGE. Write Environment=SYNAPSE_IMAGE=,"
+    " with the image that Synapse has now, into its section [Service], start ${SYNAPSE_IMAGE} instead of that image,"
+    " and run systemctl daemon-reload."
+)
+TEST_IMAGE_PROBLEMS = [
+    ("SYNAPSE_IMAGE=example.org/synapse:1", False, []),
+    ("SYNAPSE_IMAGE=localhost/ours:0123", True, []),
+    ("", False, [NO_IMAGE]),
+    # The drop-in itself sets it: what the unit says is not seen any more.
+    ("", True, []),
+]
+
+
+@pytest.mark.parametrize(("environment", "has_dropin", "problems"), TEST_IMAGE_PROBLEMS)
+def test_image_problems(environment: str, has_dropin: bool, problems: list[str]) -> None:
+    properties = {**RUNNING, "Environment": environment}
+    assert service_problems("a.service", properties, IMAGE, has_dropin=has_dropin) == problems
+
+
+@pytest.mark.parametrize(("tag", "outdated"), [("localhost/ours:0123", True), ("example.org/synapse:1", False)])
+def test_a_service_that_still_runs_an_image_of_ours(tag: str, outdated: bool) -> None:
+    properties = {**RUNNING, "Environment": f"SYNAPSE_IMAGE={tag}"}
+    assert is_outdated(properties, 0.0, IMAGE, has_dropin=False) is outdated
 
 
 @pytest.mark.parametrize(

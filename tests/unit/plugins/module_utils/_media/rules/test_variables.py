@@ -25,6 +25,7 @@ ROLE = Path(__file__).parents[6] / "roles" / "storage_provider"
 AS_TRUE = "Write true without quotes, and on the command line as JSON."
 AS_FALSE = "Write false without quotes, and on the command line as JSON."
 SSE_KEY = "0123456789abcdef0123456789abcdef"
+NO_IMAGE = "is not the name of an image. Write one such as 'docker.io/matrixdotorg/synapse:latest'."
 # The least that works: what the page of the project tells to write for Amazon S3.
 MINIMAL: dict[str, Any] = {
     "enabled": True,
@@ -70,6 +71,11 @@ EVERYTHING: dict[str, Any] = {
     "synapse_services": ["synapse.service", "synapse-worker@1.service"],
     "synapse_health_url": "http://[::1]:8008/health",
     "synapse_start_timeout": 300,
+    "synapse_image": "",
+    "synapse_image_has_provider": False,
+    "synapse_volumes": [],
+    "synapse_network": "",
+    "podman_user": "",
     "base_path": "/srv/matrix/s3",
     "bin_path": "/srv/matrix/bin",
     "systemd_path": "/usr/local/lib/systemd/system",
@@ -79,7 +85,22 @@ EVERYTHING: dict[str, Any] = {
 TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"version": "1.6.0"}, ["version: '1.6.0' is not supported. Use '1.7.0'."]),
     ({"version": 1.7}, ["version: is the number 1.7, not a text. Put it in quotes."]),
-    ({"layout": "docker"}, ["layout: 'docker' is not supported. Use 'native'."]),
+    ({"layout": "lxc"}, ["layout: 'lxc' is not supported. Use 'native' or 'docker' or 'podman' or 'mdad'."]),
+    (
+        {"podman_user": "synapse"},
+        ["podman_user: has no effect with the layout 'native'. Remove it, or set layout to 'podman'."],
+    ),
+    ({"synapse_image": "My Image"}, [f"synapse_image: 'My Image' {NO_IMAGE}"]),
+    (
+        {"synapse_network": "a b"},
+        ["synapse_network: 'a b' is not the name of a container network. Write one such as 'matrix'."],
+    ),
+    (
+        {"synapse_volumes": ["/srv/synapse"]},
+        ["synapse_volumes: '/srv/synapse' is not a volume. Write one such as '/srv/synapse:/data:ro'."],
+    ),
+    ({"synapse_user": "991"}, ["synapse_user: '991' is not the name of a user. Write one such as 'matrix-synapse'."]),
+    ({"layout": "docker", "synapse_user": "991"}, []),
     (
         {"config_provider": "aws"},
         ["config_provider: 'aws' is not known: this release has no provider profiles. Write ''."],
@@ -469,7 +490,18 @@ def test_each_layout_has_its_values() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts_pass_the_rules(layout: str) -> None:
     values = yaml.safe_load((ROLE / "vars" / f"{layout}.yml").read_text(encoding="utf-8"))
+    del values["facts"]
     assert problems(in_full({**MINIMAL, "layout": layout, **values})) == []
+
+
+# Judged by the other playbook: the provider, the bucket, how it is used.
+ANOTHERS = {"enabled": True, "layout": "mdad", "version": "9", "config_bucket": "My_Bucket", "store_local": False}
+
+
+def test_what_another_playbook_owns_is_not_judged() -> None:
+    assert problems(in_full(ANOTHERS)) == []
+    assert warnings(in_full(ANOTHERS)) == []
+    assert problems(in_full({**ANOTHERS, "migration_minimum_age": "soon"})) != []
 
 
 ANY_VALUE = st.one_of(
@@ -508,6 +540,8 @@ CONTEXT = {
     f"{NAME_PREFIX}config_ec2_instance_profile",
     f"{NAME_PREFIX}config_region_name",
     f"{NAME_PREFIX}config_sse_customer_key",
+    f"{NAME_PREFIX}podman_user",
+    f"{NAME_PREFIX}synapse_user",
 }
 HIDDEN = st.text(max_size=30).map(lambda text: f"hidden{text}") | st.lists(st.just("hidden"), min_size=1)
 
