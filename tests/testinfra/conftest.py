@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints, read_endpoints
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout, read_layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, read_record, record_path
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, RoleRunner
 from testinfra.host import Host
 
+LEFT_OUT = pytest.StashKey[int]()
 UNITS = (
     "matrix-synapse.service",
     "matrix-synapse-s3-storage-provider-migrate.service",
@@ -41,10 +43,23 @@ def inventory_path(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def state_directory(inventory_path: Path) -> Path:
+def inventory_variables(inventory_path: Path) -> dict[str, str]:
+    """What the inventory says of all hosts."""
+    variables: dict[str, str] = yaml.safe_load(inventory_path.read_text())["all"]["vars"]
+    return variables
+
+
+@pytest.fixture(scope="session")
+def state_directory(inventory_variables: dict[str, str]) -> Path:
     """What a run of the hosts keeps on the controller (group_vars/all.yml says the same)."""
-    network = yaml.safe_load(inventory_path.read_text())["all"]["vars"]["network"]
-    return Path(os.environ["SYNAPSE_S3_CACHE"], network)
+    return Path(os.environ["SYNAPSE_S3_CACHE"], inventory_variables["network"])
+
+
+@pytest.fixture(scope="module")
+def layout(inventory_path: Path, host_name: str) -> Layout:
+    inventory = yaml.safe_load(inventory_path.read_text())["all"]
+    host = inventory["children"]["synapse"]["hosts"][host_name]
+    return read_layout(host.get("places_of", inventory["vars"]["layout"]))
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +91,11 @@ def secrets(host_name: str, state_directory: Path, endpoints: Endpoints) -> list
 
 
 @pytest.fixture(scope="module")
-def migration(host_name: str, state_directory: Path) -> Migration:
+def migration(host_name: str, state_directory: Path, layout: Layout) -> Migration:
     seen = json.loads((state_directory / f"{host_name}.migration.json").read_text())
 
     def listing(lines: list[str]) -> dict[str, str]:
-        pairs = (line.split("  /var/lib/matrix-synapse/media/", 1) for line in lines)
+        pairs = (line.split(f"  {layout.media_store}/", 1) for line in lines)
         return {path: digest for digest, path in pairs}
 
     return Migration(
@@ -102,6 +117,26 @@ def run_role(inventory_path: Path, state_directory: Path) -> RoleRunner:
 def state_before(run_role: RoleRunner) -> dict[str, HostState]:
     """Each host before this test run did anything."""
     return run_role.look()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "layouts(*names): the test is for hosts of these layouts only")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for other layouts than the inventory's, and say how many."""
+    name = yaml.safe_load(Path(config.getoption("--ansible-inventory")).read_text())["all"]["vars"]["layout"]
+    marks = {item: item.get_closest_marker("layouts") for item in items}
+    left_out = [item for item, mark in marks.items() if mark is not None and name not in mark.args]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LEFT_OUT] = len(left_out)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A directory may hold nothing but tests for other layouts."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.stash.get(LEFT_OUT, 0):
+        session.exitstatus = pytest.ExitCode.OK
 
 
 @pytest.hookimpl(wrapper=True)

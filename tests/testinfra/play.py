@@ -16,9 +16,13 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import r
 CONVERGE = Path(__file__).parents[2] / "molecule/shared/converge.yml"
 TIMEOUT = 600
 # Where the role puts things.
-PLACES = "/etc/matrix-synapse /etc/systemd/system /opt /usr/local /var/lib/matrix-synapse-s3-storage-provider"
+PLACES = (
+    "/etc/matrix-synapse /srv/synapse /matrix /etc/systemd/system /opt /usr/local"
+    " /var/lib/matrix-synapse-s3-storage-provider"
+)
+NOT_OURS = "-path /opt/venvs -o -name media_store -o -name media-store"
 LIST = "-type f -exec sha256sum {} + -o -type l -printf '%l %p\\n'"
-LIST_FILES = f"find {PLACES} -path /opt/venvs -prune -o {LIST} 2>/dev/null || true"
+LIST_FILES = f"find {PLACES} \\( {NOT_OURS} \\) -prune -o {LIST} 2>/dev/null || true"
 
 # Names only: when a timer elapses next changes by itself.
 LIST_TIMERS = "systemctl list-units --all --type=timer --plain --no-legend | cut -d' ' -f1 | sort"

@@ -6,9 +6,12 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
+import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.kill import FILES_PER_RUN, kill_and_check
 from testinfra.host import Host
 
+# The program is a process of the host there, that a test can kill.
+pytestmark = pytest.mark.layouts("native")
 KILLS = 10
 
 

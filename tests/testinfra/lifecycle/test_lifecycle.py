@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
     Record,
     differences,
@@ -19,7 +21,9 @@ from testinfra.host import Host
 NOBODY = {"synapse_health_url": "http://127.0.0.1:9/health", "synapse_start_timeout": 3}
 CHANGED = {**NOBODY, "store_synchronous": True}
 OURS = "s3-storage-provider"
-MEDIA = "/var/lib/matrix-synapse/media"
+BASE = "docker.io/matrixdotorg/synapse:latest"
+# Where the provider's configuration is the role's.
+OWN_CONFIGURATION = pytest.mark.layouts("native", "docker", "podman")
 
 
 def fail_to_start(run_role: RoleRunner) -> PlayResult:
@@ -51,10 +55,11 @@ def restarted_files(state: HostState) -> dict[str, str]:
     return {
         path: digest
         for path, digest in state.files.items()
-        if path.startswith(("/etc/matrix-synapse", "/etc/systemd/system/matrix-synapse.service.d"))
+        if path.startswith(("/etc/matrix-synapse", "/srv/synapse", "/etc/systemd/system/matrix-synapse.service.d"))
     }
 
 
+@OWN_CONFIGURATION
 def test_failed_restart_puts_everything_back(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
@@ -68,15 +73,18 @@ def test_failed_restart_puts_everything_back(
     assert result.states[host_name].health == 200
 
 
-def test_removal_leaves_nothing_behind_and_synapse_serving(run_role: RoleRunner, host_name: str) -> None:
+def test_removal_leaves_nothing_behind_and_synapse_serving(
+    run_role: RoleRunner, host_name: str, layout: Layout
+) -> None:
     result = remove(run_role)
     state = result.states[host_name]
     assert result.failed(host_name) == 0, result.output
-    assert [path for path in state.files if OURS in path] == []
-    assert OURS not in state.timers
+    assert sorted(path for path in state.files if OURS in path) == sorted(layout.theirs)
+    assert (OURS in state.timers) == bool(layout.theirs)
     assert state.health == 200
 
 
+@OWN_CONFIGURATION
 def test_removal_says_what_happens_to_the_media(run_role: RoleRunner) -> None:
     assert "Every object stays in the bucket" in remove(run_role).output
 
@@ -86,6 +94,7 @@ def test_second_removal_changes_nothing(run_role: RoleRunner, host_name: str) ->
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
 
 
+@OWN_CONFIGURATION
 def test_failed_first_install_leaves_synapse_without_the_provider(run_role: RoleRunner, host_name: str) -> None:
     result = fail_to_install(run_role)
     state = result.states[host_name]
@@ -106,39 +115,135 @@ def test_nothing_is_left_to_change_then(run_role: RoleRunner, host_name: str) ->
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
 
 
-def local_files(host: Host) -> list[str]:
-    found: str = host.check_output(f"find {MEDIA} -type f")
+def local_files(host: Host, layout: Layout) -> list[str]:
+    found: str = host.check_output(f"find {layout.media_store} -type f")
     return found.splitlines()
 
 
-def upload_and_age(host: Host, endpoints_path: Path) -> Record:
+def upload_and_age(host: Host, endpoints_path: Path, layout: Layout) -> Record:
     """The user uploads once more, and two hours pass."""
     upload_and_record(endpoints_path, "after")
-    assert local_files(host) != []
-    host.check_output(f"find {MEDIA} -type f -exec touch --date=-2hours {{}} +")
+    assert local_files(host, layout) != []
+    host.check_output(f"find {layout.media_store} -type f -exec touch --date=-2hours {{}} +")
     return read_record(record_path(endpoints_path))
 
 
-def test_job_by_hand_shows_progress_on_a_terminal(host: Host, run_role: RoleRunner, endpoints_path: Path) -> None:
+def test_job_by_hand_shows_progress_on_a_terminal(
+    host: Host, run_role: RoleRunner, endpoints_path: Path, layout: Layout
+) -> None:
     come_back(run_role)
-    upload_and_age(host, endpoints_path)
+    upload_and_age(host, endpoints_path, layout)
     # A terminal of no size, as this one begins, has no room for a bar.
-    command = "stty rows 24 cols 100; matrix-synapse-s3-storage-provider-migrate"
+    command = f"stty rows 24 cols 100; {layout.command}-migrate"
     found = host.run("script --quiet --return --command %s /dev/null", command)
     assert found.rc == 0, found.stdout
     assert "100%|" in found.stdout
-    assert local_files(host) == []
+    assert local_files(host, layout) == []
 
 
 def test_upstream_s_script_as_the_engine(
-    host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path
+    host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path, layout: Layout
 ) -> None:
     come_back(run_role)
     # This host alone: the other's tests are still to run, with the role's own engine.
     result = run_role({"migration_engine": "s3_media_upload"}, f"--limit={host_name}")
     assert result.failed(host_name) == 0, result.output
-    record = upload_and_age(host, endpoints_path)
+    record = upload_and_age(host, endpoints_path, layout)
     found = host.run("systemctl start matrix-synapse-s3-storage-provider-migrate.service")
     assert found.rc == 0, found.stderr
-    assert local_files(host) == []
+    assert local_files(host, layout) == []
     assert differences(record) == []
+
+
+def images(host: Host, layout: Layout) -> list[str]:
+    """The images that the role has built and not removed."""
+    found: str = host.check_output(f"{layout.engine} image ls --format '{{{{.Repository}}}}:{{{{.Tag}}}}'")
+    return [line for line in found.splitlines() if OURS in line]
+
+
+def build_base(host: Host, layout: Layout, containerfile: str) -> None:
+    """Let this be the image that Synapse has without the role."""
+    # In a file: another user may not open what comes by the pipe.
+    context = "/var/lib/base-image"
+    host.check_output(f"mkdir --parents {context} && printf '{containerfile}' > {context}/Dockerfile")
+    host.check_output(f"{layout.engine} build --tag {BASE} {context}")
+
+
+def running_images(host: Host, layout: Layout, *arguments: str) -> list[str]:
+    found: str = host.check_output(" ".join([layout.engine, "ps", "--format '{{.Image}}'", *arguments]))
+    return found.splitlines()
+
+
+@pytest.mark.layouts("docker", "podman")
+def test_image_is_built_again_for_a_newer_base_only(
+    host: Host, run_role: RoleRunner, host_name: str, layout: Layout
+) -> None:
+    come_back(run_role)
+    before = images(host, layout)
+    assert len(before) == 1
+    run_role({}, label="once more")
+    assert images(host, layout) == before
+    build_base(host, layout, f"FROM {BASE}\\nLABEL newer=yes\\n")
+    result = run_role({}, f"--limit={host_name}", label="newer base")
+    assert result.failed(host_name) == 0, result.output
+    after = images(host, layout)
+    assert len(after) == 1
+    assert after != before
+    assert after[0] in running_images(host, layout)
+
+
+@pytest.mark.layouts("docker")
+def test_synapse_as_a_service_of_compose(
+    host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
+) -> None:
+    come_back(run_role)
+    unit = "/etc/systemd/system/matrix-synapse.service"
+    host.check_output(
+        f"systemctl stop matrix-synapse && cp /srv/compose/compose.service {unit}"
+        " && systemctl daemon-reload && systemctl start matrix-synapse"
+    )
+    result = run_role({"store_synchronous": True}, label="with Compose")
+    assert result.failed(host_name) == 0, result.output
+    service = "--filter label=com.docker.compose.service=synapse"
+    assert running_images(host, layout, service) == images(host, layout)
+    # It was started again after its configuration was changed.
+    started = host.check_output(f"docker inspect --format '{{{{.State.StartedAt}}}}' $(docker ps --quiet {service})")
+    assert started > host.check_output(f"date --utc --iso-8601=seconds --reference={layout.dropin}")
+    assert differences(record) == []
+
+
+@pytest.mark.layouts("docker")
+def test_an_image_of_the_user_s_own(
+    host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
+) -> None:
+    come_back(run_role)
+    (built,) = images(host, layout)
+    own = "/usr/local/own"
+    build_base(host, layout, f"FROM {built}\\nRUN cp -r {layout.base}/lib/ {own}\\nENV PYTHONPATH={own}\\n")
+    result = run_role({"synapse_image_has_provider": True}, f"--limit={host_name}")
+    assert result.failed(host_name) == 0, result.output
+    assert images(host, layout) == []
+    assert built not in running_images(host, layout)
+    assert differences(record) == []
+
+
+@pytest.mark.layouts("mdad")
+def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_role: RoleRunner) -> None:
+    # It tells when it is run. The nightly job has been, since the beginning.
+    record, service = "/matrix/theirs-ran", "matrix-synapse-s3-storage-provider-migrate.service"
+    assert not host.file(record).exists
+    come_back(run_role)
+    host.check_output(f"systemctl start {service}")
+    assert not host.file(record).exists
+    run_role({"enabled": False}, label="switch back")
+    host.check_output(f"systemctl start {service}")
+    assert host.file(record).content_string == "/usr/local/bin/matrix-synapse-s3-storage-provider-migrate\n"
+    assert host.check_output("systemctl is-active matrix-synapse-s3-storage-provider-migrate.timer") == "active"
+
+
+@pytest.mark.layouts("mdad")
+def test_another_playbook_can_t_start_a_timer_that_is_switched_off(host: Host, run_role: RoleRunner) -> None:
+    timer = "matrix-synapse-s3-storage-provider-migrate.timer"
+    run_role({"migration_enabled": False})
+    host.check_output(f"systemctl enable --now {timer}")
+    assert host.run(f"systemctl is-active {timer}").stdout.strip() == "inactive"

@@ -3,38 +3,60 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from testinfra.host import Host
 
-BASE = "/opt/matrix-synapse-s3-storage-provider"
-COMMAND = "/usr/local/bin/matrix-synapse-s3-storage-provider"
+UNITS = "/etc/systemd/system"
 
 
 @pytest.mark.parametrize(
     ("path", "mode"),
     [
-        (BASE, 0o755),
-        (f"{BASE}/import/s3_storage_provider.py", 0o644),
-        (f"{BASE}/bin/s3_media_upload", 0o755),
-        (f"{BASE}/matrix-synapse-s3-storage-provider.pyz", 0o644),
-        (COMMAND, 0o755),
-        (f"{COMMAND}-shell", 0o755),
-        (f"{COMMAND}-migrate", 0o755),
-        ("/etc/systemd/system/matrix-synapse.service.d/synapse-s3-storage-provider.conf", 0o644),
-        ("/etc/systemd/system/matrix-synapse-s3-storage-provider-migrate.service", 0o644),
-        ("/etc/systemd/system/matrix-synapse-s3-storage-provider-migrate.timer", 0o644),
+        ("{base}", 0o755),
+        ("{base}/bin/s3_media_upload", 0o755),
+        ("{base}/matrix-synapse-s3-storage-provider.pyz", 0o644),
+        ("{command}", 0o755),
+        ("{command}-shell", 0o755),
+        ("{command}-migrate", 0o755),
     ],
 )
-def test_file(host: Host, path: str, mode: int) -> None:
-    found = host.file(path)
+def test_file(host: Host, layout: Layout, path: str, mode: int) -> None:
+    check_file(host, layout, path, mode)
+
+
+@pytest.mark.layouts("native", "docker", "podman")
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{base}/import/s3_storage_provider.py",
+        f"{UNITS}/matrix-synapse.service.d/synapse-s3-storage-provider.conf",
+        f"{UNITS}/matrix-synapse-s3-storage-provider-migrate.service",
+        f"{UNITS}/matrix-synapse-s3-storage-provider-migrate.timer",
+    ],
+)
+def test_file_for_synapse_and_systemd(host: Host, layout: Layout, path: str) -> None:
+    check_file(host, layout, path, 0o644)
+
+
+@pytest.mark.layouts("mdad")
+@pytest.mark.parametrize("unit", ["service", "timer"])
+def test_drop_in_for_another_playbook_s_unit(host: Host, layout: Layout, unit: str) -> None:
+    name = f"{UNITS}/matrix-synapse-s3-storage-provider-migrate.{unit}.d/synapse-s3-storage-provider.conf"
+    check_file(host, layout, name, 0o644)
+
+
+def check_file(host: Host, layout: Layout, path: str, mode: int) -> None:
+    found = host.file(path.format(base=layout.base, command=layout.command))
     assert (found.user, found.group, oct(found.mode)) == ("root", "root", oct(mode))
 
 
-def test_nobody_but_root_can_change_the_program(host: Host) -> None:
-    assert host.check_output(f"find {BASE} ! -type l \\( -perm /022 -o ! -user root \\)") == ""
+def test_nobody_but_root_can_change_the_program(host: Host, layout: Layout) -> None:
+    assert host.check_output(f"find {layout.base} ! -type l \\( -perm /022 -o ! -user root \\)") == ""
 
 
 def test_synapse_s_own_environment_is_as_the_package_left_it(host_name: str, state_directory: Path) -> None:
@@ -47,14 +69,18 @@ def test_synapse_s_own_environment_is_as_the_package_left_it(host_name: str, sta
     assert [line for line in inside if not line.startswith("C ")] == []
 
 
-def test_synapse_loads_the_provider_from_its_own_place(host: Host) -> None:
+@pytest.mark.layouts("native")
+def test_synapse_loads_the_provider_from_its_own_place(host: Host, layout: Layout) -> None:
     environment = host.check_output(
         "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value matrix-synapse.service)/environ"
     )
-    assert f"PYTHONPATH={BASE}/import" in environment.splitlines()
+    assert f"PYTHONPATH={layout.base}/import" in environment.splitlines()
 
 
-def test_status_tells_the_last_and_the_next_run(host: Host) -> None:
-    found = host.run(f"{COMMAND} status")
+def test_status_tells_the_last_and_the_next_run(host: Host, layout: Layout) -> None:
+    found = host.run(f"{layout.command} status --json")
     assert found.rc == 0, found.stderr
-    assert found.stdout
+    status = json.loads(found.stdout.splitlines()[-1])
+    assert (status["last_result"], status["last_exit_code"]) == ("success", 0)
+    assert status["last_run"]
+    assert status["next_run"]

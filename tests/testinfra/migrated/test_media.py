@@ -8,6 +8,7 @@ import hashlib
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.bucket import read_objects
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.conftest import Migration
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, content_path, differences
 from testinfra.host import Host
 
@@ -43,9 +44,9 @@ def test_only_the_young_file_is_left_on_the_disk(migration: Migration, record: R
     assert sorted(migration.files_after) == young
 
 
-def test_the_roots_of_the_media_store_stay(host: Host) -> None:
+def test_the_roots_of_the_media_store_stay(host: Host, layout: Layout) -> None:
     for root in ("local_content", "local_thumbnails"):
-        assert host.file(f"/var/lib/matrix-synapse/media/{root}").is_directory
+        assert host.file(f"{layout.media_store}/{root}").is_directory
 
 
 def test_a_second_run_does_nothing(migration: Migration) -> None:

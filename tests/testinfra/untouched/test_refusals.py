@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
 
+# Where the provider's configuration is the role's. These plays are slow, and Podman would try what Docker does.
+OWN_CONFIGURATION = pytest.mark.layouts("native", "docker")
 PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
-OTHER = "/etc/matrix-synapse/conf.d/somebody-else.yaml"
 
 
 def check_refused(result: PlayResult, host_name: str, before: HostState, secrets: list[str]) -> str:
@@ -23,6 +25,7 @@ def check_refused(result: PlayResult, host_name: str, before: HostState, secrets
     return result.message(host_name)
 
 
+@OWN_CONFIGURATION
 def test_all_wrong_variables_at_once(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
@@ -42,6 +45,7 @@ def test_all_wrong_variables_at_once(
     ]
 
 
+@OWN_CONFIGURATION
 def test_a_secret_key_that_the_bucket_s_server_does_not_know(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str], endpoints: Endpoints
 ) -> None:
@@ -53,6 +57,7 @@ def test_a_secret_key_that_the_bucket_s_server_does_not_know(
     )
 
 
+@OWN_CONFIGURATION
 def test_a_storage_class_that_the_server_does_not_have(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
@@ -61,27 +66,47 @@ def test_a_storage_class_that_the_server_does_not_have(
     assert "does not support the storage class 'STANDARD_IA'" in message
 
 
+@pytest.mark.layouts("docker", "podman")
+def test_an_image_of_the_user_s_without_the_provider(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    result = run_role({"synapse_image_has_provider": True})
+    message = check_refused(result, host_name, state_before[host_name], secrets)
+    assert message.startswith("Nothing was changed, because:\n- Could not use the image")
+    assert "No module named 's3_storage_provider'" in message
+
+
+@pytest.mark.layouts("docker", "podman", "mdad")
+def test_an_image_that_is_not_there(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    result = run_role({"synapse_image": "docker.io/matrixdotorg/synapse:v0"})
+    message = check_refused(result, host_name, state_before[host_name], secrets)
+    assert "Could not find Synapse's image docker.io/matrixdotorg/synapse:v0:" in message
+
+
 @pytest.fixture(scope="module")
-def another_hand(state_directory: Path) -> Iterator[None]:
-    """Somebody has configured a storage provider on every host."""
+def another_hand(state_directory: Path, layout: Layout) -> Iterator[str]:
+    """Somebody has configured a storage provider on every host; the file's name."""
+    other = str(Path(layout.dropin).with_name("somebody-else.yaml"))
     names = [path.stem for path in state_directory.glob("*.json") if "." not in path.stem]
-    write = f"printf 'media_storage_providers:\\n- module: other.Provider\\n' > {OTHER}; chmod 644 {OTHER}"
+    write = f"printf 'media_storage_providers:\\n- module: other.Provider\\n' > {other}; chmod 644 {other}"
     containers = [f"{state_directory.name}-{name}" for name in names]
     for container in containers:
         subprocess.run(["docker", "exec", container, "sh", "-c", write], check=True)
-    yield
+    yield Path(other).name
     for container in containers:
-        subprocess.run(["docker", "exec", container, "rm", OTHER], check=True)
+        subprocess.run(["docker", "exec", container, "rm", other], check=True)
 
 
-@pytest.mark.usefixtures("another_hand")
+@OWN_CONFIGURATION
 def test_a_storage_provider_from_another_hand(
-    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, another_hand: str
 ) -> None:
     result = run_role({}, label="with a storage provider from another hand")
     assert result.changed(host_name) == 0, result.output
     message = result.message(host_name)
-    assert OTHER in message
+    assert another_hand in message
     assert "media_storage_providers" in message
-    after = {path: digest for path, digest in result.states[host_name].files.items() if path != OTHER}
+    after = {path: digest for path, digest in result.states[host_name].files.items() if another_hand not in path}
     assert after == state_before[host_name].files
