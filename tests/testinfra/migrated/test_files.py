@@ -59,6 +59,15 @@ def test_nobody_but_root_can_change_the_program(host: Host, layout: Layout) -> N
     assert host.check_output(f"find {layout.base} ! -type l \\( -perm /022 -o ! -user root \\)") == ""
 
 
+@pytest.mark.layouts("native", "docker", "podman")
+def test_python_need_not_compile_the_library_again(host: Host, layout: Layout) -> None:
+    """Nobody who runs it may write there: what is out of date would be compiled in each run."""
+    library = f"{layout.base}/lib/boto3"
+    number = "od --address-radix=n --format=u4 --skip-bytes=8 --read-bytes=4"
+    compiled = host.check_output(f"{number} {library}/__pycache__/session.*.pyc")
+    assert compiled.strip() == host.check_output(f"stat --format=%Y {library}/session.py")
+
+
 def test_synapse_s_own_environment_is_as_the_package_left_it(host_name: str, state_directory: Path) -> None:
     """A package upgrade replaces it: nothing of ours may be in there. Docker knows what changed since the image."""
     changes = subprocess.run(
