@@ -32,7 +32,7 @@ bench: ## speed beside the programs it replaces (about 25 minutes); a short one:
 	@scripts/setup tools minio peers
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.benchmark $(BENCH)
 
-soak: ## kill a hundred migrations while Synapse takes uploads, and test properties at length (about 10 minutes)
+soak: ## kill a hundred migrations while Synapse takes uploads, and test properties at length (about 20 minutes)
 	@scripts/setup tools minio bookworm
 	@scripts/soak
 
