@@ -17,6 +17,8 @@ from .patience import IMPATIENT, Patience
 PAGE = 1000
 # A page that tells of fewer local files than that costs more than asking for each of them.
 WORTH_A_PAGE = 100
+# After such a page so many files are asked for before a listing is tried again.
+REST = 10 * PAGE
 
 
 class NotLooked(Enum):
@@ -38,13 +40,14 @@ class Lookup:
         self._last = ""
         self._listing: Iterator[RemoteObject] | None = None
         self._next: RemoteObject | None = None
+        self._rest = 0
         self.listed = 0
         self.asked = 0
 
     def look(self, keys: Sequence[str]) -> list[Seen]:
         """What is under these keys, which come after all those of earlier calls."""
         seen: list[Seen] = []
-        if self._listing is None and len(keys) >= WORTH_A_PAGE:
+        if self._listing is None and not self._rest and len(keys) >= WORTH_A_PAGE:
             # A string before the first key, and after nearly all that come before it.
             self._last = keys[0][:-1]
             self._listing = self._store.list(self._prefix, self._last)
@@ -52,22 +55,22 @@ class Lookup:
         # Objects passed, and keys answered by them, since the last reckoning.
         passed = answered = 0
         for key in keys:
+            wanted = key.encode()
+            while self._listing is not None and self._next is not None and self._next.key.encode() < wanted:
+                passed += 1
+                if passed == PAGE and answered < WORTH_A_PAGE:
+                    self._listing, self._rest = None, REST
+                    break
+                if passed == PAGE:
+                    passed = answered = 0
+                self._advance()
             if self._listing is None:
                 break
-            wanted = key.encode()
-            while self._next is not None and self._next.key.encode() < wanted:
-                self._advance()
-                passed += 1
-                if passed == PAGE:
-                    if answered < WORTH_A_PAGE:
-                        self._listing = None
-                        break
-                    passed = answered = 0
-            if self._listing is not None:
-                seen.append(self._next if self._next is not None and self._next.key == key else None)
-                answered += 1
+            seen.append(self._next if self._next is not None and self._next.key == key else None)
+            answered += 1
         left = len(keys) - len(seen)
         self.asked += left
+        self._rest = max(0, self._rest - left)
         return seen + [NotLooked.YET] * left
 
     def _advance(self) -> None:
