@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..stores.object_store import ObjectStore
 
 FEWEST = 4
-FIRST = 16
+FIRST = 32
 MOST = 128
 # What more workers must bring to be worth it; what is measured swings by as much as that.
 _GAIN = 1.15

@@ -24,7 +24,7 @@ TEST_LINES: dict[str, tuple[Line, int]] = {
     "near: more threads are in each other's way": (lambda workers: 2000.0 - workers, FIRST),
     "a slow server: nothing helps": (lambda _workers: 100.0, FIRST),
     "far: each thread adds its share": (lambda workers: 25.0 * workers, MOST),
-    "far, but the line is full at 32": (lambda workers: 25.0 * min(workers, 32), 32),
+    "far, but the line is full at 64": (lambda workers: 25.0 * min(workers, 64), 64),
 }
 
 
@@ -94,4 +94,4 @@ def test_keeper_measures_over_some_time() -> None:
             store.head("key")
         workers.append(keeper.workers())
 
-    assert workers == [16, 16, 32, 32, 64, 64]
+    assert workers == [32, 32, 64, 64, 128, 128]
