@@ -44,7 +44,7 @@ class Tool:
     name: str
     connections: int | None
     command: Callable[[Job], Command]
-    prepare: Command | None = None
+    prepare: Callable[[Job], Command] | None = None
 
     def __str__(self) -> str:
         return f"{self.name} ({self.connections})" if self.connections else self.name
@@ -68,15 +68,24 @@ def environment(job: Job, command: Command) -> dict[str, str]:
 def ours(connections: int | None = None, *options: str) -> Tool:
     """This project's program, from the checkout."""
 
-    def command(job: Job) -> Command:
-        arguments = (sys.executable, "-m", "_media", "--config", str(job.home.configuration), "migrate", "--json")
-        workers = ("--workers", str(connections)) if connections else ()
+    def python(job: Job, *arguments: str) -> Command:
         return Command(
-            (*arguments, "--minimum-age", "0s", *workers, *options),
-            {"PYTHONPATH": str(job.engine), "PYTHONDONTWRITEBYTECODE": "1"},
+            (sys.executable, "-m", "_media", *arguments),
+            # As the role's own commands run it.
+            {
+                "PYTHONPATH": str(job.engine),
+                "PYTHONPYCACHEPREFIX": sys.pycache_prefix or "",
+                "MALLOC_ARENA_MAX": "2",
+            },
         )
 
-    return Tool(OURS, connections, command)
+    def command(job: Job) -> Command:
+        workers = ("--workers", str(connections)) if connections else ()
+        arguments = ("migrate", "--json", "--minimum-age", "0s", *workers, *options)
+        return python(job, "--config", str(job.home.configuration), *arguments)
+
+    # As installed by the role, it need not be compiled when it is started.
+    return Tool(OURS, connections, command, lambda job: python(job, "--help"))
 
 
 def rclone(connections: int, *options: str) -> Tool:
@@ -135,4 +144,4 @@ def s3_media_upload() -> Tool:
         endpoint = ("--endpoint-url", job.bucket.endpoint_url or "")
         return Command((program, "--no-progress", "upload", *where, "--delete", *endpoint))
 
-    return Tool(SCRIPT, None, command, Command((program, "--no-progress", "update-db", "0d")))
+    return Tool(SCRIPT, None, command, lambda _job: Command((program, "--no-progress", "update-db", "0d")))
