@@ -75,7 +75,7 @@ def measure_one(server: BenchServer, condition: Condition, entry: Entry, task: T
         home.write_database(media)
         home.write_media(files)
         job = Job(home, bucket, task.engine)
-        if tool.prepare is not None and (prepared := run(job, tool.prepare)).status:
+        if tool.prepare is not None and (prepared := run(job, tool.prepare(job))).status:
             problems.append(f"its preparation exited with {prepared.status}: {prepared.log_end()}")
         before = server.work()
         usage = run(job, tool.command(job))

@@ -97,8 +97,9 @@ def _earlier_nights(job: Job) -> Path:
 def _three_commands(job: Job) -> list[Command]:
     script = tools.s3_media_upload()
     assert script.prepare
-    check = Command((script.prepare.arguments[0], "--no-progress", "check-deleted", str(job.home.media)))
-    return [script.prepare, check, script.command(job)]
+    update = script.prepare(job)
+    check = Command((update.arguments[0], "--no-progress", "check-deleted", str(job.home.media)))
+    return [update, check, script.command(job)]
 
 
 def _measure_one(night: Night, stage: _Stage, tool: str, commands: Sequence[Command]) -> NightlyRun:

@@ -207,7 +207,7 @@ class Homeserver:
         paths = [str(MODULE_UTILS), *([str(path)] if path else [])]
         return subprocess.Popen(
             [sys.executable, "-m", "_media", "--config", str(self.configuration), *arguments],
-            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONPYCACHEPREFIX": sys.pycache_prefix or ""},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
