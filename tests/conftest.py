@@ -18,7 +18,8 @@ if os.environ.get("SYNAPSE_S3_SOAK"):
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if path := os.environ.get("SYNAPSE_S3_TALLY"):
+    # With several workers the tests are counted where they are gathered.
+    if (path := os.environ.get("SYNAPSE_S3_TALLY")) and "PYTEST_XDIST_WORKER" not in os.environ:
         counts = {name: len(terminalreporter.getreports(name)) for name in ("passed", "failed", "error")}
         with Path(path).open("a") as tally:
             tally.write(f"passed {counts['passed']}\nfailed {counts['failed'] + counts['error']}\n")
