@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    everything = command("all", _all, "move, nightly and growth, one after the other (about 25 minutes)")
+    everything = command("all", _all, "move, nightly and growth, one after the other (about an hour)")
     moving = command("move", _move, "all programs put all files of a media store into a bucket")
     night = command("nightly", _nightly, "a large bucket, few local files: ours and s3_media_upload")
     growing = command("growth", _growth, "ours alone on more and more files: its memory, its time a file")
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         each.add_argument("--quick", action="store_true", help="few files, one round: to see that it works")
     for each in (moving, sweeping):
-        each.add_argument("--files", type=int, default=4000, metavar="N", help="default: %(default)s")
+        each.add_argument("--files", type=int, default=8000, metavar="N", help="default: %(default)s")
         each.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
         _add_list(each, "--rtt", ROUND_TRIPS_MS)
         _add_list(each, "--tool", TOOLS)

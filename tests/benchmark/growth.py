@@ -13,7 +13,7 @@ from ansible_collections.matrixops.synapse_s3.tests.benchmark.settings import Co
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.tree import TINY, USUAL
 
 MANY_CONNECTIONS = 64
-_USUAL_FILES = 4000
+_USUAL_FILES = 24_000
 
 
 def measure_growth(numbers: Sequence[int], storage: str, engine: Path, work: Path, say: Say) -> Iterator[Measurement]:
