@@ -24,11 +24,11 @@ unit: ## the tests that need no server
 	@scripts/setup tools
 	@scripts/check unit
 
-molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default
+molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default (docker, podman, podman-root, mdad)
 	@scripts/setup
 	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
 
-bench: ## speed beside the programs it replaces (about 25 minutes); a short one: make bench BENCH="all --quick"
+bench: ## speed beside the programs it replaces (about an hour); a short one: make bench BENCH="all --quick"
 	@scripts/setup tools minio peers
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.benchmark $(BENCH)
 
