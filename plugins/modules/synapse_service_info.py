@@ -81,12 +81,13 @@ working_directory:
 """
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
 
 PROPERTIES = (
     "LoadState",
@@ -168,11 +169,6 @@ def service_problems(service: str, properties: Mapping[str, str], setting: Setti
 def working_directory(properties: Mapping[str, str]) -> str:
     """Where the service runs; systemd puts ``-`` or ``!`` before a directory that may be missing."""
     return properties.get("WorkingDirectory", "").lstrip("-!") or "/"
-
-
-def newest_change(paths: Sequence[Path]) -> float:
-    """When the last of the paths changed: contents, owner, permissions or name."""
-    return max((path.lstat().st_ctime for path in paths if path.is_symlink() or path.exists()), default=0.0)
 
 
 def main() -> None:

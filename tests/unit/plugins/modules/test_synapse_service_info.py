@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
     Setting,
     is_outdated,
-    newest_change,
     parse_properties,
     parse_timestamp,
     service_problems,
@@ -124,17 +120,3 @@ def test_a_service_that_still_runs_an_image_of_ours(tag: str, outdated: bool) ->
 )
 def test_working_directory(shown: str, directory: str) -> None:
     assert working_directory({"WorkingDirectory": shown}) == directory
-
-
-def test_newest_change_is_seen_without_following_links(tmp_path: Path) -> None:
-    assert newest_change([tmp_path / "missing"]) == 0.0
-    (tmp_path / "link").symlink_to("nowhere")
-    changed = (tmp_path / "link").lstat().st_ctime
-    assert newest_change([tmp_path / "link", tmp_path / "missing"]) == changed
-
-
-def test_newest_change_sees_what_leaves_the_time_of_modification(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    os.utime(file, (0, 0))
-    assert newest_change([file]) == file.stat().st_ctime > 0
