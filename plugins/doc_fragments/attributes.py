@@ -27,3 +27,13 @@ attributes:
     description: Changes nothing.
     support: none
 """
+
+    START_PATHS = r"""
+options:
+  paths:
+    description:
+      - Files and links that the services read when they start. Those that do not exist are left out.
+    type: list
+    elements: path
+    default: []
+"""

@@ -22,12 +22,6 @@ options:
         drop-ins, it is the path of what else is there only while Synapse has the provider.
     type: dict
     required: true
-  paths:
-    description:
-      - Files and links that the services read when they start. Those that do not exist are left out.
-    type: list
-    elements: path
-    default: []
   variable:
     description:
       - The environment variable that the drop-ins set.
@@ -48,6 +42,7 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - matrixops.synapse_s3.attributes
   - matrixops.synapse_s3.attributes.reads_only
+  - matrixops.synapse_s3.attributes.start_paths
 """
 
 EXAMPLES = r"""

@@ -1,0 +1,225 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module ``compose_service_info``: whether Synapse, as a service of Compose, runs with the files on the disk."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: compose_service_info
+short_description: Tells whether Synapse's services of a Compose project run with the files that are on the disk
+version_added: 0.1.0
+author:
+  - The matrixops.synapse_s3 authors (@matrixops)
+description:
+  - Does for a Compose project with Docker what M(matrixops.synapse_s3.synapse_service_info) does for systemd.
+  - Compares the time when each service's container started with the time when the files that it reads at its start
+    last changed.
+options:
+  project_path:
+    description:
+      - The directory of the Compose project.
+    type: path
+    required: true
+  command:
+    description:
+      - How Compose is called, as a list of words.
+    type: list
+    elements: str
+    default: [docker, compose]
+  services:
+    description:
+      - The project's services that run Synapse, each with the path of what is there only while it has the provider.
+    type: dict
+    required: true
+  override_path:
+    description:
+      - The file with which the caller changes the project. Compose must read it by itself beside the project's own
+        file, as it does with C(compose.override.yaml).
+    type: path
+    required: true
+  image:
+    description:
+      - What the names of the caller's images begin with.
+    type: str
+    required: true
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - matrixops.synapse_s3.attributes
+  - matrixops.synapse_s3.attributes.reads_only
+  - matrixops.synapse_s3.attributes.start_paths
+"""
+
+EXAMPLES = r"""
+- name: Look at Synapse
+  matrixops.synapse_s3.compose_service_info:
+    project_path: /srv/compose
+    services:
+      synapse: /srv/compose/compose.override.yaml
+    override_path: /srv/compose/compose.override.yaml
+    image: "localhost/example:"
+"""
+
+RETURN = r"""
+problems:
+  description: What would keep the services from working with the override file. Each says what to change.
+  returned: success
+  type: list
+  elements: str
+outdated:
+  description:
+    - The services that are to be restarted. With the provider, those that do not run, or not with the newest of the
+      files; without it, those that still run from an image of the caller's.
+  returned: success
+  type: list
+  elements: str
+foreign:
+  description: The path of the override file, if that is somebody else's.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
+
+# What the caller's own files have in their first lines.
+MARK = "matrixops.synapse_s3.storage_provider"
+# The files that Compose reads beside the project's own: of several it takes one, or none.
+# https://docs.docker.com/compose/how-tos/multiple-compose-files/merge/
+OVERRIDES = (
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+)
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container that runs. ``started``: seconds since 1970."""
+
+    image: str
+    started: float
+
+
+def parse_containers(text: str) -> list[Container]:
+    """Those that run, from the output of ``docker container inspect``."""
+    return [
+        Container(found["Config"]["Image"], parse_time(found["State"]["StartedAt"]))
+        for found in json.loads(text)
+        if found["State"]["Running"]
+    ]
+
+
+def parse_time(text: str) -> float:
+    """Seconds since 1970 of ``2026-11-22T21:50:20.123456789Z``, as Docker writes every time."""
+    seconds, _, fraction = text.rstrip("Z").partition(".")
+    whole = datetime.strptime(seconds, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
+    return whole + float(f"0.{fraction or 0}")
+
+
+def is_outdated(containers: Sequence[Container], newest: float, image: str, *, has_provider: bool) -> bool:
+    """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``."""
+    if has_provider:
+        return not containers or any(container.started < newest for container in containers)
+    # It may be stopped on purpose: without the provider, only a container that still has our image matters.
+    return any(container.image.startswith(image) for container in containers)
+
+
+def foreign_overrides(override: Path) -> list[Path]:
+    """The files that Compose may read in place of, or instead of, the caller's own."""
+    found = [path for name in OVERRIDES if (path := override.with_name(name)).exists()]
+    return [path for path in found if path != override or MARK not in path.read_text(errors="replace")]
+
+
+def override_problems(foreign: Sequence[Path]) -> list[str]:
+    """Why the project can't be given an override file."""
+    return [
+        f"Could not give the Compose project an override file: there is {str(path)!r} already, which is not this"
+        " role's. Move what it says into the project's own file, and remove it."
+        for path in foreign
+    ]
+
+
+def service_problems(services: Sequence[str], known: Sequence[str], project: Path) -> list[str]:
+    """Which of the services the project does not have."""
+    return [
+        f"Could not find the service {service!r}: the Compose project in {str(project)!r} has"
+        f" {', '.join(map(repr, sorted(known))) or 'none'}. Give the services that run Synapse."
+        for service in services
+        if service not in known
+    ]
+
+
+def project_problem(project: Path, output: str) -> str:
+    """Why Compose can't read the project."""
+    cause = (output.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
+    problem = f"Could not read the Compose project in {str(project)!r}: {cause}."
+    return f"{problem} Give its directory, and see that Compose can read what is there."
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "project_path": {"type": "path", "required": True},
+            "command": {"type": "list", "elements": "str", "default": ["docker", "compose"]},
+            "services": {"type": "dict", "required": True},
+            "paths": {"type": "list", "elements": "path", "default": []},
+            "override_path": {"type": "path", "required": True},
+            "image": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    project, override = Path(module.params["project_path"]), Path(module.params["override_path"])
+    marks = {service: Path(path) for service, path in module.params["services"].items()}
+    newest = newest_change([*map(Path, module.params["paths"]), *marks.values()])
+    foreign = foreign_overrides(override)
+
+    def compose(*arguments: str) -> tuple[int, str, str]:
+        if not project.is_dir():
+            return 1, "", "there is no such directory"
+        command = [*module.params["command"], *arguments]
+        status: int
+        status, output, errors = module.run_command(command, cwd=str(project), handle_exceptions=False)
+        return status, output, errors
+
+    def containers(service: str) -> list[Container]:
+        _status, numbers, _errors = compose("ps", "--quiet", service)
+        if not numbers.split():
+            return []
+        inspect = [module.get_bin_path("docker", required=True), "container", "inspect", *numbers.split()]
+        return parse_containers(module.run_command(inspect, check_rc=True)[1])
+
+    problems = override_problems(foreign if override in marks.values() else [])
+    outdated: list[str] = []
+    try:
+        status, known, errors = compose("config", "--services")
+    except OSError as error:
+        status, known, errors = 1, "", f"{module.params['command'][0]!r}: {error.strerror}"
+    if status:
+        problems.append(project_problem(project, errors))
+    else:
+        problems += service_problems(list(marks), known.split(), project)
+        outdated = [
+            service
+            for service, mark in marks.items()
+            if service in known.split()
+            and is_outdated(containers(service), newest, module.params["image"], has_provider=mark.exists())
+        ]
+    module.exit_json(
+        changed=False,
+        problems=problems,
+        outdated=outdated,
+        foreign=[str(path) for path in foreign if path == override],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``compose_service_info``: a Synapse with older files is found, no other; nobody else's file is ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.modules.compose_service_info import (
+    MARK,
+    Container,
+    foreign_overrides,
+    is_outdated,
+    override_problems,
+    parse_containers,
+    parse_time,
+    project_problem,
+    service_problems,
+)
+
+STARTED = 1795384220.5
+OURS = "localhost/ours:"
+PROJECT = Path("/srv/compose")
+
+TEST_TIMES = [
+    ("2026-11-22T21:50:20.5Z", STARTED),
+    ("2026-11-22T21:50:20.500000001Z", STARTED),
+    ("2026-11-22T21:50:20Z", STARTED - 0.5),
+    ("0001-01-01T00:00:00Z", -62135596800.0),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), TEST_TIMES)
+def test_times(text: str, seconds: float) -> None:
+    assert parse_time(text) == pytest.approx(seconds, abs=1e-6)
+
+
+def inspected(*, running: bool) -> dict[str, object]:
+    return {
+        "Config": {"Image": f"{OURS}0123", "Env": ["A=b"]},
+        "State": {"Running": running, "StartedAt": "2026-11-22T21:50:20.5Z"},
+    }
+
+
+def test_only_containers_that_run_count() -> None:
+    text = json.dumps([inspected(running=True), inspected(running=False)])
+    assert parse_containers(text) == [Container(f"{OURS}0123", STARTED)]
+
+
+OF_OURS, OF_THEIRS = Container(f"{OURS}0123", STARTED), Container("example.org/synapse:1", STARTED)
+TEST_OUTDATED = [
+    # containers, newest file, has the provider -> to be restarted
+    ([OF_OURS], STARTED - 0.001, True, False),
+    ([OF_OURS], STARTED, True, False),
+    ([OF_OURS], STARTED + 0.001, True, True),
+    ([OF_OURS, Container(OF_OURS.image, STARTED - 9)], STARTED - 1, True, True),
+    ([], STARTED, True, True),
+    # without it only what still runs from an image of ours
+    ([OF_OURS], 0.0, False, True),
+    ([OF_THEIRS], STARTED + 1, False, False),
+    ([], STARTED, False, False),
+]
+
+
+@pytest.mark.parametrize(("containers", "newest", "has_provider", "outdated"), TEST_OUTDATED)
+def test_outdated(containers: list[Container], newest: float, has_provider: bool, outdated: bool) -> None:
+    assert is_outdated(containers, newest, OURS, has_provider=has_provider) is outdated
+
+
+def test_no_override_file(tmp_path: Path) -> None:
+    assert foreign_overrides(tmp_path / "compose.override.yaml") == []
+
+
+def test_own_override_file(tmp_path: Path) -> None:
+    override = tmp_path / "compose.override.yaml"
+    override.write_text(f"# Written by Ansible (role {MARK}): change its variables, not this file.\nservices: {{}}\n")
+    assert foreign_overrides(override) == []
+
+
+@pytest.mark.parametrize("name", ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yml"])
+def test_an_override_file_of_somebody_else_s(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("services: {}\n")
+    foreign = foreign_overrides(tmp_path / "compose.override.yaml")
+    assert foreign == [path]
+    assert override_problems(foreign) == [
+        f"Could not give the Compose project an override file: there is '{path}' already, which is not this role's."
+        " Move what it says into the project's own file, and remove it."
+    ]
+
+
+def test_services_that_the_project_does_not_have() -> None:
+    assert service_problems(["synapse"], ["postgres", "synapse"], PROJECT) == []
+    assert service_problems(["synapse", "worker"], ["postgres", "element"], PROJECT) == [
+        f"Could not find the service {name!r}: the Compose project in '/srv/compose' has 'element', 'postgres'."
+        " Give the services that run Synapse."
+        for name in ("synapse", "worker")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "cause"),
+    [
+        ("time=now level=warning\nyaml: line 2: did not find it.\n", "yaml: line 2: did not find it"),
+        ("", "it says nothing"),
+    ],
+)
+def test_project_that_compose_can_t_read(output: str, cause: str) -> None:
+    assert project_problem(PROJECT, output) == (
+        f"Could not read the Compose project in '/srv/compose': {cause}."
+        " Give its directory, and see that Compose can read what is there."
+    )
