@@ -17,7 +17,7 @@ CONVERGE = Path(__file__).parents[2] / "molecule/shared/converge.yml"
 TIMEOUT = 600
 # Where the role puts things.
 PLACES = (
-    "/etc/matrix-synapse /srv/synapse /matrix /etc/systemd/system /opt /usr/local"
+    "/etc/matrix-synapse /srv/synapse /srv/compose /matrix /etc/systemd/system /opt /usr/local"
     " /var/lib/matrix-synapse-s3-storage-provider"
 )
 NOT_OURS = "-path /opt/venvs -o -name media_store -o -name media-store"

@@ -22,6 +22,12 @@ NOBODY = {"synapse_health_url": "http://127.0.0.1:9/health", "synapse_start_time
 CHANGED = {**NOBODY, "store_synchronous": True}
 OURS = "s3-storage-provider"
 BASE = "docker.io/matrixdotorg/synapse:latest"
+READ_AT_START = (
+    "/etc/matrix-synapse",
+    "/srv/synapse",
+    "/srv/compose",
+    "/etc/systemd/system/matrix-synapse.service.d",
+)
 # Where the provider's configuration is the role's.
 OWN_CONFIGURATION = pytest.mark.layouts("native", "docker", "podman")
 
@@ -52,11 +58,7 @@ def come_back(run_role: RoleRunner) -> PlayResult:
 
 def restarted_files(state: HostState) -> dict[str, str]:
     """What Synapse reads when it starts."""
-    return {
-        path: digest
-        for path, digest in state.files.items()
-        if path.startswith(("/etc/matrix-synapse", "/srv/synapse", "/etc/systemd/system/matrix-synapse.service.d"))
-    }
+    return {path: digest for path, digest in state.files.items() if path.startswith(READ_AT_START)}
 
 
 @OWN_CONFIGURATION
@@ -193,26 +195,6 @@ def test_image_is_built_again_for_a_newer_base_only(
 
 
 @pytest.mark.layouts("docker")
-def test_synapse_as_a_service_of_compose(
-    host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
-) -> None:
-    come_back(run_role)
-    unit = "/etc/systemd/system/matrix-synapse.service"
-    host.check_output(
-        f"systemctl stop matrix-synapse && cp /srv/compose/compose.service {unit}"
-        " && systemctl daemon-reload && systemctl start matrix-synapse"
-    )
-    result = run_role({"store_synchronous": True}, label="with Compose")
-    assert result.failed(host_name) == 0, result.output
-    service = "--filter label=com.docker.compose.service=synapse"
-    assert running_images(host, layout, service) == images(host, layout)
-    # It was started again after its configuration was changed.
-    started = host.check_output(f"docker inspect --format '{{{{.State.StartedAt}}}}' $(docker ps --quiet {service})")
-    assert started > host.check_output(f"date --utc --iso-8601=seconds --reference={layout.dropin}")
-    assert differences(record) == []
-
-
-@pytest.mark.layouts("docker")
 def test_an_image_of_the_user_s_own(
     host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
 ) -> None:
@@ -225,6 +207,82 @@ def test_an_image_of_the_user_s_own(
     assert images(host, layout) == []
     assert built not in running_images(host, layout)
     assert differences(record) == []
+
+
+# The same host, with Synapse as a service of Compose instead of a unit.
+COMPOSE = {"layout": "compose", "compose_path": "/srv/compose", "compose_command": "docker-compose"}
+COMPOSE |= {"synapse_network": "matrix"}
+OVERRIDE = "/srv/compose/compose.override.yaml"
+
+
+def service_images(host: Host, layout: Layout) -> list[str]:
+    return running_images(host, layout, "--filter label=com.docker.compose.service=synapse")
+
+
+def move_to_compose(host: Host, run_role: RoleRunner) -> PlayResult:
+    come_back(run_role)
+    run_role({"enabled": False}, label="before Compose")
+    if host.service("matrix-synapse.service").is_running:
+        host.check_output("systemctl disable --now matrix-synapse.service")
+        host.check_output("cd /srv/compose && docker-compose up --detach synapse")
+    return run_role(COMPOSE)
+
+
+@pytest.mark.layouts("docker")
+def test_synapse_as_a_service_of_compose(
+    host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path, layout: Layout
+) -> None:
+    result = move_to_compose(host, run_role)
+    assert result.failed(host_name) == 0, result.output
+    assert service_images(host, layout) == images(host, layout)
+    record = upload_and_age(host, endpoints_path, layout)
+    host.check_output("systemctl start matrix-synapse-s3-storage-provider-migrate.service")
+    assert local_files(host, layout) == []
+    assert differences(record) == []
+    again = run_role(COMPOSE, label="again")
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
+
+
+@pytest.mark.layouts("docker")
+def test_failed_restart_by_compose_puts_everything_back(
+    host: Host, run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    before = move_to_compose(host, run_role)
+    result = run_role({**COMPOSE, **CHANGED})
+    message = result.message(host_name)
+    assert message.startswith("Could not restart Synapse with the change: the step 'Wait until Synapse serves' failed.")
+    assert "synapse" in message.partition("The end of Synapse's log:")[2]
+    assert [secret for secret in secrets if secret in result.output] == []
+    assert restarted_files(result.states[host_name]) == restarted_files(before.states[host_name])
+    assert result.states[host_name].health == 200
+
+
+@pytest.mark.layouts("docker")
+def test_removal_from_compose(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
+    move_to_compose(host, run_role)
+    result = run_role({**COMPOSE, "enabled": False})
+    state = result.states[host_name]
+    assert result.failed(host_name) == 0, result.output
+    assert service_images(host, layout) == [BASE.removeprefix("docker.io/")]
+    assert (images(host, layout), state.health) == ([], 200)
+    assert [path for path in state.files if OURS in path or path == OVERRIDE] == []
+
+
+@pytest.mark.layouts("docker")
+def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    move_to_compose(host, run_role)
+    run_role({**COMPOSE, "enabled": False})
+    content = "services: {synapse: {labels: [theirs]}}"
+    host.check_output(f"echo '{content}' > {OVERRIDE}")
+    result = run_role(COMPOSE, label="beside another's file")
+    assert result.message(host_name) == (
+        "Nothing was changed, because:\n- Could not give the Compose project an override file: there is"
+        f" '{OVERRIDE}' already, which is not this role's. Move what it says into the project's own file, and remove"
+        " it."
+    )
+    removed = run_role({**COMPOSE, "enabled": False}, label="beside another's file")
+    assert removed.failed(host_name) == 0, removed.output
+    assert host.file(OVERRIDE).content_string == content + "\n"
 
 
 @pytest.mark.layouts("mdad")

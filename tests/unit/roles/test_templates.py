@@ -516,6 +516,20 @@ def test_tag_tells_what_is_in_the_image(tmp_path: Path) -> None:
     assert tag("c", base_path="/srv/s3") != tag("d", base_path="/srv/s3", ca_bundle_path="/etc/ssl/ca.pem")
 
 
+def test_compose(tmp_path: Path) -> None:
+    host = make_container_host(tmp_path, "compose", compose_path="/srv/compose", synapse_services=["synapse", "worker"])
+    override = host.files["/srv/compose/compose.override.yaml"]["content"]
+    lines = run_with_engine(host, NAME, "status").stdout.splitlines()
+    (image,) = [line for line in lines if line.startswith(f"localhost/{NAME}:")]
+    assert yaml.safe_load(override) == {
+        "services": {name: {"image": image, "pull_policy": "never"} for name in ("synapse", "worker")}
+    }
+    assert "--network=compose_default" in lines
+    # They are no units.
+    assert "After=network-online.target docker.service" in settings(host, "service")
+    assert [path for path in host.files if path.endswith(".conf") or path == "/srv/compose"] == []
+
+
 def test_user_s_podman(tmp_path: Path) -> None:
     assert os.geteuid() == 0, "These tests are run as root."
     host = make_container_host(tmp_path, "podman", podman_user=PODMAN_USER)

@@ -12,6 +12,7 @@ _SAFE_PATH = re.compile(r"[A-Za-z0-9/._@+:,=-]*")
 _UNIT_TYPES = "automount|device|mount|path|scope|service|slice|socket|swap|target|timer"
 _UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.@\\-]+\.({_UNIT_TYPES})")
 _LONGEST_UNIT_NAME = 255
+_COMPOSE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 # Directories that belong to the system or to Synapse. The role removes its own directory when it is disabled.
 _SHARED_DIRECTORIES = frozenset(
@@ -84,6 +85,15 @@ def unit_names_problems(names: Sequence[str], *, services_only: bool = False) ->
         elif services_only and not name.endswith(".service"):
             problems.append(f"{name!r} is not a service. Write the name of one, such as 'matrix-synapse.service'.")
     return problems
+
+
+def compose_names_problems(names: Sequence[str]) -> list[str]:
+    """What is wrong with ``names`` as services of a Compose project."""
+    return [
+        f"{name!r} is not the name of a service of Compose. Write one such as 'synapse'."
+        for name in names
+        if not _COMPOSE_NAME.fullmatch(name)
+    ]
 
 
 def user_name_problems(name: str) -> list[str]:

@@ -19,7 +19,7 @@ from .bandwidth import parse_bandwidth
 from .bucket_name import bucket_dots_problems, bucket_name_problems
 from .duration import duration_problems
 from .endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_aws_endpoint
-from .host import own_directory_problems, path_problems, unit_names_problems, user_name_problems
+from .host import compose_names_problems, own_directory_problems, path_problems, unit_names_problems, user_name_problems
 from .kinds import FALSE_WORDS, Kind, kind_problems
 from .prefix import prefix_problems, prefix_warnings
 from .region import region_problems
@@ -30,7 +30,7 @@ from .volumes import volume_problems
 NAME_PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
 # The role has a file of pinned requirements for each.
 PROVIDER_VERSIONS = ("1.7.0",)
-LAYOUTS = ("native", "docker", "podman", "mdad")
+LAYOUTS = ("native", "docker", "compose", "podman", "mdad")
 MIGRATION_ENGINES = ("parallel", "s3_media_upload")
 MAXIMUM_WORKERS = 256
 # Variables of matrix-docker-ansible-deploy's role that its vars.yml may set.
@@ -137,7 +137,9 @@ def _at_least(minimum: int) -> Rule:
     return lambda value, _values: () if value >= minimum else [f"{value} is too low. Use {minimum} or more."]
 
 
-def _services(names: Sequence[str]) -> Texts:
+def _services(names: Sequence[str], values: Values) -> Texts:
+    if values["layout"] == "compose":
+        return compose_names_problems(names)
     return unit_names_problems(names, services_only=True)
 
 
@@ -232,10 +234,30 @@ def _synapse_user_problems(value: str, values: Values) -> Texts:
     return user_name_problems(value)
 
 
-def _podman_user_problems(value: str, values: Values) -> Texts:
-    if value and values["layout"] != "podman":
-        return [f"has no effect with the layout {values['layout']!r}. Remove it, or set layout to 'podman'."]
+def _only_with(layout: str, rule: Callable[[str], Texts]) -> Rule:
+    """A rule about a variable that another layout makes nothing of."""
+
+    def problems(value: str, values: Values) -> Texts:
+        if values["layout"] == layout:
+            return rule(value)
+        text = f"has no effect with the layout {values['layout']!r}. Remove it, or set layout to {layout!r}."
+        return [text] if value else ()
+
+    return problems
+
+
+def _compose_path_problems(value: str) -> Texts:
+    return path_problems(value) if value else ["is empty. Write the directory of the Compose project."]
+
+
+def _user_or_root_s(value: str) -> Texts:
     return user_name_problems(value) if value else ()
+
+
+def _compose_command_problems(value: str) -> Texts:
+    if value.split() and value.isprintable():
+        return ()
+    return ["is not a command. Write 'docker compose', or 'docker-compose' where Compose is that."]
 
 
 def _image_problems(value: str, _values: Values) -> Texts:
@@ -363,14 +385,16 @@ VARIABLES: Mapping[str, Variable] = {
     "synapse_user": Variable(Kind.TEXT, "", _synapse_user_problems, when_disabled=True),
     "synapse_config_paths": Variable(Kind.LIST, [], _alone(_config_paths_problems), when_disabled=True),
     "synapse_dropin_path": Variable(Kind.TEXT, "", _dropin_problems, when_disabled=True),
-    "synapse_services": Variable(Kind.LIST, [], _alone(_services), when_disabled=True),
+    "synapse_services": Variable(Kind.LIST, [], _services, when_disabled=True),
     "synapse_health_url": Variable(Kind.TEXT, "", _unless_empty(http_url_problems), when_disabled=True),
     "synapse_start_timeout": Variable(Kind.INTEGER, 120, _at_least(1), when_disabled=True),
     "synapse_image": Variable(Kind.TEXT, "", _image_problems, _container_only_warnings, when_disabled=True),
     "synapse_image_has_provider": Variable(Kind.BOOLEAN, False, _nothing, _container_only_warnings, when_disabled=True),
     "synapse_volumes": Variable(Kind.LIST, [], _alone(volume_problems), _container_only_warnings, when_disabled=True),
     "synapse_network": Variable(Kind.TEXT, "", _network_problems, _container_only_warnings, when_disabled=True),
-    "podman_user": Variable(Kind.TEXT, "", _podman_user_problems, when_disabled=True),
+    "compose_path": Variable(Kind.TEXT, "", _only_with("compose", _compose_path_problems), when_disabled=True),
+    "compose_command": Variable(Kind.TEXT, "docker compose", _alone(_compose_command_problems), when_disabled=True),
+    "podman_user": Variable(Kind.TEXT, "", _only_with("podman", _user_or_root_s), when_disabled=True),
     "base_path": Variable(Kind.TEXT, "", _base_path_problems, when_disabled=True),
     "bin_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),
     "systemd_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),

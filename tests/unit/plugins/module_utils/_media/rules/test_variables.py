@@ -75,6 +75,8 @@ EVERYTHING: dict[str, Any] = {
     "synapse_image_has_provider": False,
     "synapse_volumes": [],
     "synapse_network": "",
+    "compose_path": "",
+    "compose_command": "docker compose",
     "podman_user": "",
     "base_path": "/srv/matrix/s3",
     "bin_path": "/srv/matrix/bin",
@@ -85,10 +87,31 @@ EVERYTHING: dict[str, Any] = {
 TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"version": "1.6.0"}, ["version: '1.6.0' is not supported. Use '1.7.0'."]),
     ({"version": 1.7}, ["version: is the number 1.7, not a text. Put it in quotes."]),
-    ({"layout": "lxc"}, ["layout: 'lxc' is not supported. Use 'native' or 'docker' or 'podman' or 'mdad'."]),
+    (
+        {"layout": "lxc"},
+        ["layout: 'lxc' is not supported. Use 'native' or 'docker' or 'compose' or 'podman' or 'mdad'."],
+    ),
     (
         {"podman_user": "synapse"},
         ["podman_user: has no effect with the layout 'native'. Remove it, or set layout to 'podman'."],
+    ),
+    (
+        {"compose_path": "/srv/compose"},
+        ["compose_path: has no effect with the layout 'native'. Remove it, or set layout to 'compose'."],
+    ),
+    ({"layout": "compose"}, ["compose_path: is empty. Write the directory of the Compose project."]),
+    ({"layout": "compose", "compose_path": "/srv/compose"}, []),
+    (
+        {"layout": "compose", "compose_path": "compose"},
+        ["compose_path: 'compose' is not an absolute path. Begin it with '/'."],
+    ),
+    (
+        {"layout": "compose", "compose_path": "/srv/compose", "synapse_services": ["synapse", "a b"]},
+        ["synapse_services: 'a b' is not the name of a service of Compose. Write one such as 'synapse'."],
+    ),
+    (
+        {"compose_command": " "},
+        ["compose_command: is not a command. Write 'docker compose', or 'docker-compose' where Compose is that."],
     ),
     ({"synapse_image": "My Image"}, [f"synapse_image: 'My Image' {NO_IMAGE}"]),
     (
@@ -491,7 +514,8 @@ def test_each_layout_has_its_values() -> None:
 def test_layouts_pass_the_rules(layout: str) -> None:
     values = yaml.safe_load((ROLE / "vars" / f"{layout}.yml").read_text(encoding="utf-8"))
     del values["facts"]
-    assert problems(in_full({**MINIMAL, "layout": layout, **values})) == []
+    project = {"compose_path": "/srv/compose"} if layout == "compose" else {}
+    assert problems(in_full({**MINIMAL, "layout": layout, **project, **values})) == []
 
 
 # Judged by the other playbook: the provider, the bucket, how it is used.
@@ -536,11 +560,13 @@ def test_every_wrong_variable_is_named(wrong: list[tuple[str, Any]]) -> None:
 
 # Judged together with others: other wrong variables can make these right.
 CONTEXT = {
+    f"{NAME_PREFIX}compose_path",
     f"{NAME_PREFIX}config_access_key_id",
     f"{NAME_PREFIX}config_ec2_instance_profile",
     f"{NAME_PREFIX}config_region_name",
     f"{NAME_PREFIX}config_sse_customer_key",
     f"{NAME_PREFIX}podman_user",
+    f"{NAME_PREFIX}synapse_services",
     f"{NAME_PREFIX}synapse_user",
 }
 HIDDEN = st.text(max_size=30).map(lambda text: f"hidden{text}") | st.lists(st.just("hidden"), min_size=1)
