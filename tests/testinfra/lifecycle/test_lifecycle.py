@@ -143,6 +143,8 @@ def test_job_by_hand_shows_progress_on_a_terminal(
     assert local_files(host, layout) == []
 
 
+# With one of the containers' layouts, for its time: it runs in the same container as the program does.
+@pytest.mark.layouts("native", "mdad")
 def test_upstream_s_script_as_the_engine(
     host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path, layout: Layout
 ) -> None:
