@@ -200,17 +200,18 @@ def main() -> None:
     problems = override_problems(foreign if override in marks.values() else [])
     outdated: list[str] = []
     try:
-        status, known, errors = compose("config", "--services")
+        status, output, errors = compose("config", "--services")
     except OSError as error:
-        status, known, errors = 1, "", f"{module.params['command'][0]!r}: {error.strerror}"
+        status, output, errors = 1, "", f"{module.params['command'][0]!r}: {error.strerror}"
     if status:
         problems.append(project_problem(project, errors))
     else:
-        problems += service_problems(list(marks), known.split(), project)
+        known = output.split()
+        problems += service_problems(list(marks), known, project)
         outdated = [
             service
             for service, mark in marks.items()
-            if service in known.split()
+            if service in known
             and is_outdated(containers(service), newest, module.params["image"], has_provider=mark.exists())
         ]
     module.exit_json(

@@ -234,12 +234,12 @@ def _synapse_user_problems(value: str, values: Values) -> Texts:
     return user_name_problems(value)
 
 
-def _only_with(layout: str, rule: Callable[[str], Texts]) -> Rule:
+def _only_with(layout: str, rule: Rule) -> Rule:
     """A rule about a variable that another layout makes nothing of."""
 
     def problems(value: str, values: Values) -> Texts:
         if values["layout"] == layout:
-            return rule(value)
+            return rule(value, values)
         text = f"has no effect with the layout {values['layout']!r}. Remove it, or set layout to {layout!r}."
         return [text] if value else ()
 
@@ -248,10 +248,6 @@ def _only_with(layout: str, rule: Callable[[str], Texts]) -> Rule:
 
 def _compose_path_problems(value: str) -> Texts:
     return path_problems(value) if value else ["is empty. Write the directory of the Compose project."]
-
-
-def _user_or_root_s(value: str) -> Texts:
-    return user_name_problems(value) if value else ()
 
 
 def _compose_command_problems(value: str) -> Texts:
@@ -392,9 +388,9 @@ VARIABLES: Mapping[str, Variable] = {
     "synapse_image_has_provider": Variable(Kind.BOOLEAN, False, _nothing, _container_only_warnings, when_disabled=True),
     "synapse_volumes": Variable(Kind.LIST, [], _alone(volume_problems), _container_only_warnings, when_disabled=True),
     "synapse_network": Variable(Kind.TEXT, "", _network_problems, _container_only_warnings, when_disabled=True),
-    "compose_path": Variable(Kind.TEXT, "", _only_with("compose", _compose_path_problems), when_disabled=True),
+    "compose_path": Variable(Kind.TEXT, "", _only_with("compose", _alone(_compose_path_problems)), when_disabled=True),
     "compose_command": Variable(Kind.TEXT, "docker compose", _alone(_compose_command_problems), when_disabled=True),
-    "podman_user": Variable(Kind.TEXT, "", _only_with("podman", _user_or_root_s), when_disabled=True),
+    "podman_user": Variable(Kind.TEXT, "", _only_with("podman", _unless_empty(user_name_problems)), when_disabled=True),
     "base_path": Variable(Kind.TEXT, "", _base_path_problems, when_disabled=True),
     "bin_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),
     "systemd_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),
