@@ -103,18 +103,25 @@ OVERRIDES = (
 
 @dataclass(frozen=True)
 class Container:
-    """A container that runs. ``started``: seconds since 1970."""
+    """A container that runs for a service. ``started``: seconds since 1970."""
 
+    service: str
     image: str
     started: float
 
 
 def parse_containers(text: str) -> list[Container]:
-    """Those that run, from the output of ``docker container inspect``."""
+    """The services' containers that run, from the output of ``docker container inspect``.
+
+    One of ``docker compose run`` is none of them: Compose does not make it anew with the service.
+    """
     return [
-        Container(found["Config"]["Image"], parse_time(found["State"]["StartedAt"]))
+        Container(
+            labels["com.docker.compose.service"], found["Config"]["Image"], parse_time(found["State"]["StartedAt"])
+        )
         for found in json.loads(text)
         if found["State"]["Running"]
+        and (labels := found["Config"]["Labels"]).get("com.docker.compose.oneoff", "").lower() != "true"
     ]
 
 
@@ -158,11 +165,26 @@ def service_problems(services: Sequence[str], known: Sequence[str], project: Pat
     ]
 
 
-def project_problem(project: Path, output: str) -> str:
+def last_line(errors: str) -> str:
+    """The cause as a whole sentence, from what a command wrote to its standard error."""
+    line = (errors.strip().splitlines() or ["it says nothing"])[-1]
+    return line if line.endswith(("?", ".")) else f"{line}."
+
+
+def project_problem(project: Path, errors: str) -> str:
     """Why Compose can't read the project."""
-    cause = (output.strip().splitlines() or ["it says nothing"])[-1].rstrip(".")
-    problem = f"Could not read the Compose project in {str(project)!r}: {cause}."
-    return f"{problem} Give its directory, and see that Compose can read what is there."
+    return (
+        f"Could not read the Compose project in {str(project)!r}: {last_line(errors)}"
+        " Give its directory, and see that Compose can read what is there."
+    )
+
+
+def engine_problem(project: Path, errors: str) -> str:
+    """Why Compose can't tell which containers there are."""
+    return (
+        f"Could not list the containers of the Compose project in {str(project)!r}: {last_line(errors)}"
+        " See that the container engine runs."
+    )
 
 
 def main() -> None:
@@ -190,8 +212,11 @@ def main() -> None:
         status, output, errors = module.run_command(command, cwd=str(project), handle_exceptions=False)
         return status, output, errors
 
-    def containers(service: str) -> list[Container]:
-        _status, numbers, _errors = compose("ps", "--quiet", service)
+    def running() -> list[Container]:
+        # Of the whole project: for a service without containers, Compose's versions differ in the exit status.
+        status, numbers, errors = compose("ps", "--quiet")
+        if status:
+            module.fail_json(msg=engine_problem(project, errors))
         if not numbers.split():
             return []
         inspect = [module.get_bin_path("docker", required=True), "container", "inspect", *numbers.split()]
@@ -208,11 +233,17 @@ def main() -> None:
     else:
         known = output.split()
         problems += service_problems(list(marks), known, project)
+        containers = running()
         outdated = [
             service
             for service, mark in marks.items()
             if service in known
-            and is_outdated(containers(service), newest, module.params["image"], has_provider=mark.exists())
+            and is_outdated(
+                [container for container in containers if container.service == service],
+                newest,
+                module.params["image"],
+                has_provider=mark.exists(),
+            )
         ]
     module.exit_json(
         changed=False,

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.modules.compose_service_info import (
     MARK,
     Container,
+    engine_problem,
     foreign_overrides,
     is_outdated,
     override_problems,
@@ -36,25 +38,35 @@ def test_times(text: str, seconds: float) -> None:
     assert parse_time(text) == pytest.approx(seconds, abs=1e-6)
 
 
-def inspected(*, running: bool) -> dict[str, object]:
+def inspected(service: str, *, running: bool = True, **labels: str) -> dict[str, object]:
+    named = {f"com.docker.compose.{name}": value for name, value in {"service": service, **labels}.items()}
     return {
-        "Config": {"Image": f"{OURS}0123", "Env": ["A=b"]},
+        "Config": {"Image": f"{OURS}0123", "Env": ["A=b"], "Labels": named},
         "State": {"Running": running, "StartedAt": "2026-11-22T21:50:20.5Z"},
     }
 
 
-def test_only_containers_that_run_count() -> None:
-    text = json.dumps([inspected(running=True), inspected(running=False)])
-    assert parse_containers(text) == [Container(f"{OURS}0123", STARTED)]
+def test_only_the_services_containers_that_run_count() -> None:
+    found = [
+        inspected("synapse", oneoff="False"),
+        inspected("postgres"),
+        inspected("synapse", running=False),
+        inspected("synapse", oneoff="True"),
+    ]
+    assert parse_containers(json.dumps(found)) == [
+        Container("synapse", f"{OURS}0123", STARTED),
+        Container("postgres", f"{OURS}0123", STARTED),
+    ]
 
 
-OF_OURS, OF_THEIRS = Container(f"{OURS}0123", STARTED), Container("example.org/synapse:1", STARTED)
+OF_OURS = Container("synapse", f"{OURS}0123", STARTED)
+OF_THEIRS = Container("synapse", "example.org/synapse:1", STARTED)
 TEST_OUTDATED = [
     # containers, newest file, has the provider -> to be restarted
     ([OF_OURS], STARTED - 0.001, True, False),
     ([OF_OURS], STARTED, True, False),
     ([OF_OURS], STARTED + 0.001, True, True),
-    ([OF_OURS, Container(OF_OURS.image, STARTED - 9)], STARTED - 1, True, True),
+    ([OF_OURS, replace(OF_OURS, started=STARTED - 9)], STARTED - 1, True, True),
     ([], STARTED, True, True),
     # without it only what still runs from an image of ours
     ([OF_OURS], 0.0, False, True),
@@ -110,4 +122,12 @@ def test_project_that_compose_can_t_read(output: str, cause: str) -> None:
     assert project_problem(PROJECT, output) == (
         f"Could not read the Compose project in '/srv/compose': {cause}."
         " Give its directory, and see that Compose can read what is there."
+    )
+
+
+def test_engine_that_does_not_answer() -> None:
+    errors = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n"
+    assert engine_problem(PROJECT, errors) == (
+        "Could not list the containers of the Compose project in '/srv/compose': Cannot connect to the Docker daemon at"
+        " unix:///var/run/docker.sock. Is the docker daemon running? See that the container engine runs."
     )
