@@ -212,8 +212,7 @@ def test_an_image_of_the_user_s_own(
 
 
 # The same host, with Synapse as a service of Compose instead of a unit.
-COMPOSE = {"layout": "compose", "compose_path": "/srv/compose", "compose_command": "docker-compose"}
-COMPOSE |= {"synapse_network": "matrix"}
+COMPOSE = {"layout": "compose", "compose_path": "/srv/compose", "synapse_network": "matrix"}
 OVERRIDE = "/srv/compose/compose.override.yaml"
 
 
@@ -226,7 +225,7 @@ def move_to_compose(host: Host, run_role: RoleRunner) -> PlayResult:
     run_role({"enabled": False}, label="before Compose")
     if host.service("matrix-synapse.service").is_running:
         host.check_output("systemctl disable --now matrix-synapse.service")
-        host.check_output("cd /srv/compose && docker-compose up --detach synapse")
+        host.check_output("cd /srv/compose && docker compose up --detach synapse")
     return run_role(COMPOSE)
 
 
@@ -285,6 +284,33 @@ def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role:
     removed = run_role({**COMPOSE, "enabled": False}, label="beside another's file")
     assert removed.failed(host_name) == 0, removed.output
     assert host.file(OVERRIDE).content_string == content + "\n"
+    host.check_output(f"rm {OVERRIDE}")
+
+
+@pytest.mark.layouts("docker")
+def test_an_engine_that_compose_does_not_reach_is_no_synapse_without_the_provider(
+    host: Host, run_role: RoleRunner, host_name: str
+) -> None:
+    move_to_compose(host, run_role)
+    run_role({**COMPOSE, "enabled": False})
+    unreached = {"compose_command": "env DOCKER_HOST=unix:///nowhere docker compose", "enabled": False}
+    assert run_role({**COMPOSE, **unreached}).message(host_name) == (
+        "Could not list the containers of the Compose project in '/srv/compose': Cannot connect to the Docker daemon at"
+        " unix:///nowhere. Is the docker daemon running? See that the container engine runs."
+    )
+
+
+@pytest.mark.layouts("docker")
+def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
+    move_to_compose(host, run_role)
+    run_role({**COMPOSE, "enabled": False})
+    first = {**COMPOSE, "compose_command": "docker-compose"}
+    result = run_role(first)
+    assert result.failed(host_name) == 0, result.output
+    assert service_images(host, layout) == images(host, layout)
+    assert result.states[host_name].health == 200
+    again = run_role(first, label="again")
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
 
 
 @pytest.mark.layouts("mdad")
