@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,7 @@ class MinioServer:
 
     def client(self) -> Any:
         """A plain boto3 client, to look at the server without the code under test."""
-        return boto3.session.Session().client(
-            "s3",
-            region_name=REGION,
-            endpoint_url=self.url,
-            aws_access_key_id=ADMIN_KEY,
-            aws_secret_access_key=ADMIN_SECRET,
-            verify=str(self.certificate) if self.certificate else None,
-        )
+        return _client(self.url, self.certificate)
 
     def restricted(self, settings: BucketSettings, *actions: str) -> BucketSettings:
         """The same bucket for a new user who may do only these actions in it, for example s3:PutObject."""
@@ -87,6 +81,19 @@ class MinioServer:
             secure=bool(self.certificate),
             http_client=urllib3.PoolManager(ca_certs=str(self.certificate)) if self.certificate else None,
         )
+
+
+# Making one takes longer than most of the requests that a test sends with it.
+@cache
+def _client(url: str, certificate: Path | None) -> Any:
+    return boto3.session.Session().client(
+        "s3",
+        region_name=REGION,
+        endpoint_url=url,
+        aws_access_key_id=ADMIN_KEY,
+        aws_secret_access_key=ADMIN_SECRET,
+        verify=str(certificate) if certificate else None,
+    )
 
 
 @contextmanager
