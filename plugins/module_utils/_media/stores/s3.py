@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import base64
-import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +12,6 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
-from urllib.parse import unquote, urlsplit
 
 import boto3
 import botocore.credentials
@@ -26,15 +24,15 @@ from botocore.utils import get_environ_proxies, parse_timestamp
 from ..rules.content import PART_SIZE, Content
 from ..rules.settings import BucketSettings
 from .object_store import MULTIPART_THRESHOLD, ObjectFailure, Readable, RemoteObject
-from .s3_direct import Address, Credentials, DirectClient, SourceChanged, Taken, Unrecognised
+from .s3_address import object_address
+from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
 from .s3_errors import LIBRARY_ERRORS, REDIRECTS, explain, http_status, region_named
 from .s3_failures import SLOW_DOWN_CODES, Failure, describe
+from .s3_part import Part
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# The region for which boto3 signed a request to S3 itself.
-_SCOPE = re.compile(r"^AWS4-HMAC-SHA256 Credential=[^,]*/\d{8}/([^/,]+)/s3/aws4_request,")
 # Parts of large files on their way at the same time, over all files: a few fill any line.
 _PARTS_AT_ONCE = 4
 
@@ -111,7 +109,7 @@ class S3ObjectStore:
     def _connect_directly(self, session: botocore.session.Session, limits: Limits) -> DirectClient | None:
         """The shorter way to the same place; None where only boto3 knows it: a proxy, SSE-C, an unusual address."""
         try:
-            address = _address(self._client, self._bucket)
+            address = object_address(self._client, self._bucket)
             credentials = self._given_credentials() or session.get_credentials()
             if address is None or credentials is None or self._encryption:
                 return None
@@ -154,7 +152,7 @@ class S3ObjectStore:
 
     def _before_send(self, request: Any, **_event: object) -> None:
         self._count_request()
-        if isinstance(request.body, _Part):
+        if isinstance(request.body, Part):
             request.body.is_sent = True
 
     def _note_refusal(self, parsed_response: dict[str, Any] | None = None, **_event: object) -> None:
@@ -282,7 +280,7 @@ class S3ObjectStore:
     def _upload_parts(self, key: str, upload: str, source: BinaryIO, content: Content) -> list[Any]:
         lock = threading.Lock()
         sources = [
-            _Part(source, lock, number * PART_SIZE, min(PART_SIZE, content.size - number * PART_SIZE), self._pass_on)
+            Part(source, lock, number * PART_SIZE, min(PART_SIZE, content.size - number * PART_SIZE), self._pass_on)
             for number in range(len(content.part_md5s))
         ]
         parts = [
@@ -298,7 +296,7 @@ class S3ObjectStore:
             raise self._source_changed(key)
         return uploaded
 
-    def _upload_part(self, key: str, upload: str, number: int, part: _Part, md5: bytes) -> Any:
+    def _upload_part(self, key: str, upload: str, number: int, part: Part, md5: bytes) -> Any:
         try:
             with self._storing(key):
                 answer = self._client.upload_part(
@@ -422,81 +420,10 @@ class _Content:
             return content
 
 
-class _Part:
-    """A stretch of a source that several parts read at the same time, as boto3 takes a body."""
-
-    def __init__(
-        self, source: BinaryIO, lock: threading.Lock, start: int, size: int, pass_on: Callable[[int], None]
-    ) -> None:
-        self._source = source
-        self._lock = lock
-        self._start = start
-        self._size = size
-        self._position = 0
-        self._pass_on = pass_on
-        # What is read to be signed is not sent yet.
-        self.is_sent = False
-        self.is_cut = False
-
-    def __len__(self) -> int:
-        return self._size
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self._position = offset + (0, self._position, self._size)[whence]
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        left = self._size - self._position
-        wanted = left if size is None or size < 0 else min(size, left)
-        with self._lock:
-            self._source.seek(self._start + self._position)
-            data = self._source.read(wanted)
-        if len(data) < wanted:
-            self.is_cut = True
-            raise OSError("the source is shorter than it was")
-        if self.is_sent:
-            self._pass_on(len(data))
-        self._position += len(data)
-        return data
-
-
 def _cancel(futures: list[Future[Any]]) -> None:
     for future in futures:
         future.cancel()
     wait(futures)
-
-
-class _Stopped(Exception):
-    """A request that boto3 has prepared, and that is not sent."""
-
-    def __init__(self, request: Any) -> None:
-        super().__init__()
-        self.url = urlsplit(request.url)
-        authorization = request.headers.get("Authorization", "")
-        self.authorization = authorization.decode() if isinstance(authorization, bytes) else authorization
-
-
-def _address(client: S3Client, bucket: str) -> Address | None:
-    """Where boto3 goes for the objects of a bucket, by a request of its own; None when that is no plain place in S3."""
-
-    def stop(request: Any, **_event: object) -> None:
-        raise _Stopped(request)
-
-    client.meta.events.register("before-send.s3", stop)
-    try:
-        client.head_object(Bucket=bucket, Key="key")
-    except _Stopped as stopped:
-        url, scope = stopped.url, _SCOPE.search(stopped.authorization)
-        if scope is None or url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
-            return None
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        return Address(url.scheme, url.hostname, port, unquote(url.path).removesuffix("key"), scope[1])
-    finally:
-        client.meta.events.unregister("before-send.s3", stop)
-    return None
 
 
 def _parse_date(text: Any) -> Any:
