@@ -36,4 +36,9 @@ options:
     type: list
     elements: path
     default: []
+  config_path:
+    description:
+      - A file that Synapse must read, as Synapse sees it. If it is not given, nothing is looked for.
+    type: str
+    default: ""
 """

@@ -43,6 +43,12 @@ options:
       - What the names of the caller's images begin with.
     type: str
     required: true
+  base_image:
+    description:
+      - The image that the caller's is built from, which the services must have until the override file names the
+        caller's.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - matrixops.synapse_s3.attributes
@@ -69,7 +75,8 @@ problems:
 outdated:
   description:
     - The services that are to be restarted. With the provider, those that do not run, or not with the newest of the
-      files; without it, those that still run from an image of the caller's.
+      files, or not from an image of the caller's although the override file says so; without it, those that still run
+      from an image of the caller's.
   returned: success
   type: list
   elements: str
@@ -81,13 +88,16 @@ foreign:
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images import base_problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._processes import synapse_commands, unread_problems
 
 # What the caller's own files have in their first lines.
 MARK = "matrixops.synapse_s3.storage_provider"
@@ -132,12 +142,24 @@ def parse_time(text: str) -> float:
     return whole + float(f"0.{fraction or 0}")
 
 
-def is_outdated(containers: Sequence[Container], newest: float, image: str, *, has_provider: bool) -> bool:
-    """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``."""
+def is_outdated(
+    containers: Sequence[Container], newest: float, image: str, *, has_provider: bool, by_image: bool = True
+) -> bool:
+    """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``.
+
+    ``by_image``: the provider comes with an image of ours, so a container of another has been made without our file.
+    """
+    ours = [container.image.startswith(image) for container in containers]
     if has_provider:
-        return not containers or any(container.started < newest for container in containers)
+        return not ours or any(container.started < newest for container in containers) or (by_image and not all(ours))
     # It may be stopped on purpose: without the provider, only a container that still has our image matters.
-    return any(container.image.startswith(image) for container in containers)
+    return any(ours)
+
+
+def image_problems(containers: Sequence[Container], image: str, base: str) -> list[str]:
+    """Why services that run without the override file can't be given images of ours, which are built from ``base``."""
+    others = {(container.service, container.image) for container in containers if not container.image.startswith(image)}
+    return [problem for service, now in sorted(others) for problem in base_problems(service, now, base)]
 
 
 def foreign_overrides(override: Path) -> list[Path]:
@@ -153,6 +175,21 @@ def override_problems(foreign: Sequence[Path]) -> list[str]:
         " role's. Move what it says into the project's own file, and remove it."
         for path in foreign
     ]
+
+
+def settings_problems(project: Path) -> list[str]:
+    """Why Compose would not read an override file by itself.
+
+    https://docs.docker.com/compose/how-tos/environment-variables/envvars/#compose_file
+    """
+    settings = project / ".env"
+    if not settings.is_file() or not re.search(
+        r"^\s*(export\s+)?COMPOSE_FILE\s*=", settings.read_text(errors="replace"), re.MULTILINE
+    ):
+        return []
+    problem = "Could not give the Compose project an override file: Compose would not read it"
+    advice = "Remove that, and let the project's own file include the others."
+    return [f"{problem}, since {str(settings)!r} sets COMPOSE_FILE. {advice}"]
 
 
 def service_problems(services: Sequence[str], known: Sequence[str], project: Path) -> list[str]:
@@ -196,6 +233,8 @@ def main() -> None:
             "paths": {"type": "list", "elements": "path", "default": []},
             "override_path": {"type": "path", "required": True},
             "image": {"type": "str", "required": True},
+            "base_image": {"type": "str", "default": ""},
+            "config_path": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -222,7 +261,8 @@ def main() -> None:
         inspect = [module.get_bin_path("docker", required=True), "container", "inspect", *numbers.split()]
         return parse_containers(module.run_command(inspect, check_rc=True)[1])
 
-    problems = override_problems(foreign if override in marks.values() else [])
+    by_image = override in marks.values()
+    problems = override_problems(foreign) + settings_problems(project) if by_image else []
     outdated: list[str] = []
     try:
         status, output, errors = compose("config", "--services")
@@ -234,17 +274,15 @@ def main() -> None:
         known = output.split()
         problems += service_problems(list(marks), known, project)
         containers = running()
-        outdated = [
-            service
-            for service, mark in marks.items()
-            if service in known
-            and is_outdated(
-                [container for container in containers if container.service == service],
-                newest,
-                module.params["image"],
-                has_provider=mark.exists(),
-            )
-        ]
+        for service in [service for service in marks if service in known]:
+            own = [container for container in containers if container.service == service]
+            has_provider = marks[service].exists()
+            if is_outdated(own, newest, module.params["image"], has_provider=has_provider, by_image=by_image):
+                outdated.append(service)
+            if by_image and not has_provider:
+                problems += image_problems(own, module.params["image"], module.params["base_image"])
+    if module.params["config_path"]:
+        problems += unread_problems(synapse_commands(), PurePosixPath(module.params["config_path"]))
     module.exit_json(
         changed=False,
         problems=problems,

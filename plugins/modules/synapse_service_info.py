@@ -32,12 +32,13 @@ options:
       - What the drop-ins set it to, or what that begins with.
     type: str
     required: true
-  must_be_set:
+  base_image:
     description:
-      - Whether the services' own units have to set the variable already, because what they run depends on it.
-      - Otherwise they must not set it.
-    type: bool
-    default: false
+      - The image that the services' own units have to set the variable to already, because they run what it names, and
+        the drop-ins' is built from it.
+      - If it is empty, the units must not set the variable.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - matrixops.synapse_s3.attributes
@@ -79,10 +80,12 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images import base_problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._processes import synapse_commands, unread_problems
 
 PROPERTIES = (
     "LoadState",
@@ -101,7 +104,7 @@ class Setting:
 
     variable: str
     value: str
-    must_be_set: bool = False
+    base_image: str = ""
 
 
 def parse_properties(text: str) -> dict[str, str]:
@@ -144,14 +147,16 @@ def service_problems(service: str, properties: Mapping[str, str], setting: Setti
     if has_dropin:
         return []
     other = set_value(properties, setting.variable)
-    if setting.must_be_set and not other:
+    if setting.base_image and other:
+        return [] if other.startswith(setting.value) else base_problems(service, other, setting.base_image)
+    if setting.base_image:
         problem = f"Could not give {service!r} another image: its unit does not set {setting.variable}."
         advice = (
             f"Write Environment={setting.variable}=, with the image that Synapse has now, into its section [Service],"
             f" start ${{{setting.variable}}} instead of that image, and run systemctl daemon-reload."
         )
         return [f"{problem} {advice}"]
-    if not setting.must_be_set and other not in (None, setting.value):
+    if other not in (None, setting.value):
         problem = (
             f"Could not set {setting.variable} for {service!r}: its unit sets it to {other!r} already,"
             " and systemd can't add to it."
@@ -173,13 +178,14 @@ def main() -> None:
             "paths": {"type": "list", "elements": "path", "default": []},
             "variable": {"type": "str", "required": True},
             "value": {"type": "str", "required": True},
-            "must_be_set": {"type": "bool", "default": False},
+            "base_image": {"type": "str", "default": ""},
+            "config_path": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
     dropins = {service: Path(path) for service, path in module.params["services"].items()}
     newest = newest_change([*map(Path, module.params["paths"]), *dropins.values()])
-    setting = Setting(module.params["variable"], module.params["value"], module.params["must_be_set"])
+    setting = Setting(module.params["variable"], module.params["value"], module.params["base_image"])
     systemctl = module.get_bin_path("systemctl", required=True)
     shown: dict[str, dict[str, str]] = {}
     problems, outdated = [], []
@@ -191,6 +197,8 @@ def main() -> None:
         problems += service_problems(service, properties, setting, has_dropin=has_dropin)
         if is_outdated(properties, newest, setting, has_dropin=has_dropin):
             outdated.append(service)
+    if module.params["config_path"]:
+        problems += unread_problems(synapse_commands(), PurePosixPath(module.params["config_path"]))
     directory = working_directory(next(iter(shown.values()), {}))
     module.exit_json(changed=False, problems=problems, outdated=outdated, working_directory=directory)
 

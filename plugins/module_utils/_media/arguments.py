@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "--workers",
         type=_whole_number(1),
         metavar="N",
-        help="files under way at once (default: found by trying, from 16 on to 128, fewer when the server asks for it)",
+        help="files under way at once (default: found by trying, from 32 on to 128, fewer when the server asks for it)",
     )
     migrating.add_argument(
         "--bandwidth",

@@ -211,6 +211,16 @@ def test_an_image_of_the_user_s_own(
     assert differences(record) == []
 
 
+@pytest.mark.layouts("docker")
+def test_an_image_of_the_user_s_own_from_the_beginning(run_role: RoleRunner, host_name: str, record: Record) -> None:
+    own = {"synapse_image_has_provider": True}
+    removed = run_role({**own, "enabled": False}, f"--limit={host_name}")
+    assert removed.failed(host_name) == 0, removed.output
+    result = run_role(own, f"--limit={host_name}", label="from the beginning")
+    assert result.failed(host_name) == 0, result.output
+    assert differences(record) == []
+
+
 # The same host, with Synapse as a service of Compose instead of a unit.
 COMPOSE = {"layout": "compose", "compose_path": "/srv/compose", "synapse_network": "matrix"}
 OVERRIDE = "/srv/compose/compose.override.yaml"
@@ -298,6 +308,31 @@ def test_an_engine_that_compose_does_not_reach_is_no_synapse_without_the_provide
         "Could not list the containers of the Compose project in '/srv/compose': Cannot connect to the Docker daemon at"
         " unix:///nowhere. Is the docker daemon running? See that the container engine runs."
     )
+
+
+@pytest.mark.layouts("docker")
+def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
+    host: Host, run_role: RoleRunner, host_name: str
+) -> None:
+    move_to_compose(host, run_role)
+    run_role({**COMPOSE, "enabled": False})
+    project, other = "/srv/compose/docker-compose.yml", "example.org/synapse:1"
+    change = f"s,{BASE},{other},; s, --config-path=/data/conf.d,,"
+    start = "cd /srv/compose && docker compose up --detach synapse"
+    host.check_output(f"docker tag {BASE} {other} && cp {project} /srv/kept && sed --in-place '{change}' {project}")
+    host.check_output(f"echo COMPOSE_FILE=docker-compose.yml > /srv/compose/.env && {start}")
+    result = run_role(COMPOSE, label="another project")
+    host.check_output(f"mv /srv/kept {project} && rm /srv/compose/.env && {start} && docker image rm {other}")
+    assert result.message(host_name).splitlines() == [
+        "Nothing was changed, because:",
+        "- Could not give the Compose project an override file: Compose would not read it, since '/srv/compose/.env'"
+        " sets COMPOSE_FILE. Remove that, and let the project's own file include the others.",
+        f"- Could not give 'synapse' an image built from '{BASE}': it has '{other}' now, and Synapse's version could"
+        " change. Give that image as Synapse's; to change the version, do it before or after.",
+        "- Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with neither that"
+        " file nor its directory, and would serve nothing of what is in the bucket only."
+        " Add --config-path=/data/conf.d to what starts it, and restart it.",
+    ]
 
 
 @pytest.mark.layouts("docker")

@@ -85,6 +85,15 @@ def test_an_image_that_is_not_there(
     assert "Could not find Synapse's image docker.io/matrixdotorg/synapse:v0:" in message
 
 
+@pytest.mark.layouts("docker", "podman", "mdad")
+def test_a_network_that_is_not_there(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    result = run_role({"synapse_network": "no-such-network"})
+    message = check_refused(result, host_name, state_before[host_name], secrets)
+    assert "no-such-network" in message.partition("Nothing was changed, because:\n- Could not ")[2]
+
+
 @pytest.fixture(scope="module")
 def another_hand(state_directory: Path, layout: Layout) -> Iterator[str]:
     """Somebody has configured a storage provider on every host; the file's name."""

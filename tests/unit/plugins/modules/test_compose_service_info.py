@@ -13,12 +13,14 @@ from ansible_collections.matrixops.synapse_s3.plugins.modules.compose_service_in
     Container,
     engine_problem,
     foreign_overrides,
+    image_problems,
     is_outdated,
     override_problems,
     parse_containers,
     parse_time,
     project_problem,
     service_problems,
+    settings_problems,
 )
 
 STARTED = 1795384220.5
@@ -63,6 +65,8 @@ OF_OURS = Container("synapse", f"{OURS}0123", STARTED)
 OF_THEIRS = Container("synapse", "example.org/synapse:1", STARTED)
 TEST_OUTDATED = [
     # containers, newest file, has the provider -> to be restarted
+    ([OF_THEIRS], STARTED - 1, True, True),
+    ([OF_OURS, OF_THEIRS], STARTED - 1, True, True),
     ([OF_OURS], STARTED - 0.001, True, False),
     ([OF_OURS], STARTED, True, False),
     ([OF_OURS], STARTED + 0.001, True, True),
@@ -78,6 +82,20 @@ TEST_OUTDATED = [
 @pytest.mark.parametrize(("containers", "newest", "has_provider", "outdated"), TEST_OUTDATED)
 def test_outdated(containers: list[Container], newest: float, has_provider: bool, outdated: bool) -> None:
     assert is_outdated(containers, newest, OURS, has_provider=has_provider) is outdated
+
+
+def test_a_provider_that_comes_with_the_user_s_own_image() -> None:
+    assert is_outdated([OF_THEIRS], STARTED - 1, OURS, has_provider=True, by_image=False) is False
+
+
+def test_services_of_another_image_than_ours_is_built_from() -> None:
+    theirs = replace(OF_THEIRS, image="synapse:2")
+    assert image_problems([OF_OURS, OF_THEIRS], OURS, "example.org/synapse:1") == []
+    assert image_problems([theirs, theirs, replace(theirs, service="worker")], OURS, "example.org/synapse:1") == [
+        f"Could not give {service!r} an image built from 'example.org/synapse:1': it has 'synapse:2' now, and Synapse's"
+        " version could change. Give that image as Synapse's; to change the version, do it before or after."
+        for service in ("synapse", "worker")
+    ]
 
 
 def test_no_override_file(tmp_path: Path) -> None:
@@ -99,6 +117,24 @@ def test_an_override_file_of_somebody_else_s(tmp_path: Path, name: str) -> None:
     assert override_problems(foreign) == [
         f"Could not give the Compose project an override file: there is '{path}' already, which is not this role's."
         " Move what it says into the project's own file, and remove it."
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "A=b\nNO_COMPOSE_FILE=x\n", "# COMPOSE_FILE=a.yaml\n", "COMPOSE_FILES=a\n", "COMPOSE_PROJECT_NAME=a\n"]
+)
+def test_settings_by_which_compose_reads_the_override_file(tmp_path: Path, text: str) -> None:
+    assert settings_problems(tmp_path) == []
+    (tmp_path / ".env").write_text(text)
+    assert settings_problems(tmp_path) == []
+
+
+@pytest.mark.parametrize("line", ["COMPOSE_FILE=a.yaml:b.yaml", "A=b\n  COMPOSE_FILE = a", "export COMPOSE_FILE=a"])
+def test_settings_by_which_compose_would_not_read_it(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"{line}\n")
+    assert settings_problems(tmp_path) == [
+        "Could not give the Compose project an override file: Compose would not read it, since"
+        f" '{tmp_path / '.env'}' sets COMPOSE_FILE. Remove that, and let the project's own file include the others."
     ]
 
 

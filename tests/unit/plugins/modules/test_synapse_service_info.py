@@ -88,14 +88,23 @@ def test_problems(properties: dict[str, str], has_dropin: bool, problems: list[s
     assert service_problems("a.service", {**RUNNING, **properties}, SETTING, has_dropin=has_dropin) == problems
 
 
-IMAGE = Setting("SYNAPSE_IMAGE", "localhost/ours:", must_be_set=True)
+IMAGE = Setting("SYNAPSE_IMAGE", "localhost/ours:", base_image="docker.io/example/synapse:latest")
 NO_IMAGE = (
     "Could not give 'a.service' another image: its unit does not set SYNAPSE_IMAGE. Write Environment=SYNAPSE_IMAGE=,"
     " with the image that Synapse has now, into its section [Service], start ${SYNAPSE_IMAGE} instead of that image,"
     " and run systemctl daemon-reload."
 )
+OTHER_IMAGE = (
+    "Could not give 'a.service' an image built from 'docker.io/example/synapse:latest': it has 'example.org/synapse:1'"
+    " now, and Synapse's version could change. Give that image as Synapse's; to change the version, do it before or"
+    " after."
+)
 TEST_IMAGE_PROBLEMS = [
-    ("SYNAPSE_IMAGE=example.org/synapse:1", False, []),
+    ("SYNAPSE_IMAGE=docker.io/example/synapse:latest", False, []),
+    ("SYNAPSE_IMAGE=example/synapse", False, []),
+    ("SYNAPSE_IMAGE=example.org/synapse:1", False, [OTHER_IMAGE]),
+    # Left by a removal that was interrupted: systemd has not read its units since.
+    ("SYNAPSE_IMAGE=localhost/ours:0123", False, []),
     ("SYNAPSE_IMAGE=localhost/ours:0123", True, []),
     ("", False, [NO_IMAGE]),
     # The drop-in itself sets it: what the unit says is not seen any more.
