@@ -14,6 +14,7 @@ author:
 description:
   - Brings a whole set of files, symbolic links and directories into the wanted state in one remote call.
     The same with M(ansible.builtin.copy) and M(ansible.builtin.file) is two or three calls for each of them.
+  - When something can't be done, what was done before it is put back, and the module fails.
   - Files and links are replaced atomically, so that a program that reads them meanwhile sees the old or the new one,
     whole.
   - Check mode works on a host where the directories do not exist yet.
@@ -239,6 +240,21 @@ def difference(path: Path, before: Entry | None, after: Entry | None) -> Differe
     return {"before": old_text, "after": new_text, **headers}
 
 
+def change(to_put: Sequence[Entry], to_remove: Sequence[Entry], before: Mapping[Path, Entry | None]) -> None:
+    """Do all of it or, when some of it fails, nothing."""
+    try:
+        for entry in to_put:
+            put(entry)
+        for entry in to_remove:
+            remove(entry.path)
+    except FilesError:
+        old = {**{entry.path: before[entry.path] for entry in to_put}, **{entry.path: entry for entry in to_remove}}
+        for path, was in reversed(old.items()):
+            if look(path) != was:
+                remove(path) if was is None else put(was)
+        raise
+
+
 def apply(present: Sequence[Entry], absent: Sequence[Path], *, check_mode: bool) -> dict[str, Any]:
     """Do what is to be done and return the module's result."""
     before = {entry.path: look(entry.path) for entry in present}
@@ -247,10 +263,7 @@ def apply(present: Sequence[Entry], absent: Sequence[Path], *, check_mode: bool)
     to_put = [entry for entry in present if before[entry.path] != entry]
     to_remove = removable(absent)
     if not check_mode:
-        for entry in to_put:
-            put(entry)
-        for entry in to_remove:
-            remove(entry.path)
+        change(to_put, to_remove, before)
     old = [entry for entry in map(before.get, (entry.path for entry in to_put)) if entry is not None]
     # Directories were removed after what they held: they come back before it. What is new goes in reverse order.
     return {

@@ -188,6 +188,26 @@ def test_missing_directory(tmp_path: Path) -> None:
         apply([wanted(path, content="")], [], check_mode=False)
 
 
+def test_what_fails_half_way_changes_nothing(tmp_path: Path) -> None:
+    for name in ("replaced", "kept/by-others", "removed"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    before = tree(tmp_path)
+    new = [
+        wanted(tmp_path / "replaced", content="new", mode="0600"),
+        wanted(tmp_path / "made", state="directory"),
+        wanted(tmp_path / "made" / "file", content="new"),
+    ]
+    for failing, absent in (
+        ([wanted(tmp_path / "missing" / "file", content="new")], []),
+        # By then it is no directory that could be removed.
+        ([wanted(tmp_path / "kept" / "new", content="new")], ["removed", "kept/by-others", "kept"]),
+    ):
+        with pytest.raises(FilesError, match=r"^Could not (write|remove)"):
+            apply([*new, *failing], [tmp_path / path for path in absent], check_mode=False)
+        assert tree(tmp_path) == before
+
+
 TEST_UNKNOWN_OWNERS = [
     ({"owner": "no-such-user"}, "Could not find the user 'no-such-user': this host has none of that name."),
     ({"group": "no-such-group"}, "Could not find the group 'no-such-group': this host has none of that name."),
