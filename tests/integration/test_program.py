@@ -202,17 +202,25 @@ def test_shell_passes_on_the_status(homeserver: Homeserver) -> None:
     assert stdout == f"{homeserver.state / 's3_media_upload'}\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_shell_that_is_ended_leaves_no_password(homeserver: Homeserver, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "command", "status"),
+    [
+        (signal.SIGTERM, "exec sleep 60", 143),
+        (signal.SIGHUP, "exec sleep 60", 129),
+        # As an interactive shell does.
+        (signal.SIGTERM, "trap '' TERM; exec sleep 60", 129),
+    ],
+)
+def test_shell_that_is_ended_leaves_no_password(homeserver: Homeserver, number: int, command: str, status: int) -> None:
     file = homeserver.state / "s3_media_upload" / "database.yaml"
-    process = homeserver.start("shell", "--state-directory", str(homeserver.state), "sleep", "60")
+    process = homeserver.start("shell", "--state-directory", str(homeserver.state), "sh", "-c", command)
     while not file.exists():
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(number)
     process.communicate(timeout=30)
 
-    assert process.returncode == 128 + number
+    assert process.returncode == status
     assert not file.exists()
 
 

@@ -120,10 +120,15 @@ def test_ctrl_c_ends_the_container(host: Host, layout: Layout) -> None:
 
 
 def test_a_terminal_that_goes_away_ends_the_container(host: Host, layout: Layout) -> None:
-    shell = f"{layout.command}-shell sleep 600"
     # The terminal is `script`'s, and goes with it; systemd is to end nothing else.
-    terminal = f"script --quiet --command '{shell}' /dev/null"
+    terminal = f"script --quiet --command {layout.command}-shell /dev/null"
     host.check_output(f"systemd-run --collect --unit={BACKGROUND} --property=KillMode=process {terminal}")
     wait_for_container(host, layout)
+    password = host.file(f"/var/lib/{NAME}/s3_media_upload/database.yaml")
+    give_up = time.monotonic() + START_TIMEOUT
+    while not password.exists:
+        assert time.monotonic() < give_up
+        time.sleep(0.2)
     host.check_output(f"systemctl kill --kill-whom=main --signal=KILL {BACKGROUND}")
     wait_until_left(host, layout, [])
+    assert not password.exists

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
+from types import FrameType
 
 from ..rules.errors import ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
@@ -143,11 +144,16 @@ def open_shell(command: Sequence[str], environment: Mapping[str, str], directory
         raise ConfigurationError(
             f"Could not run {argv[0]!r}: {error.strerror}. Give a command that is there."
         ) from error
-    # Ctrl+C is for the command, which shares the terminal. What would end this program ends the command instead, so
-    # that what was written for it is cleaned up.
+
+    def end_command(number: int, _frame: FrameType | None) -> None:
+        """End the command in place of this program, so that what was written for it is cleaned up."""
+        child.send_signal(number)
+        child.send_signal(signal.SIGHUP)  # Nothing else ends an interactive shell.
+
+    # Ctrl+C is for the command, which shares the terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: child.send_signal(number))
+        signal.signal(number, end_command)
     status = child.wait()
     return status if status >= 0 else 128 - status
 
