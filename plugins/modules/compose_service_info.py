@@ -276,7 +276,7 @@ def main() -> None:
         containers = running()
         for service in [service for service in marks if service in known]:
             own = [container for container in containers if container.service == service]
-            has_provider = marks[service].exists()
+            has_provider = marks[service].exists() and marks[service] not in foreign
             if is_outdated(own, newest, module.params["image"], has_provider=has_provider, by_image=by_image):
                 outdated.append(service)
             if by_image and not has_provider:

@@ -21,6 +21,7 @@ from testinfra.host import Host
 NOBODY = {"synapse_health_url": "http://127.0.0.1:9/health", "synapse_start_timeout": 3}
 CHANGED = {**NOBODY, "store_synchronous": True}
 OURS = "s3-storage-provider"
+TIMER = f"matrix-synapse-{OURS}-migrate.timer"
 BASE = "docker.io/matrixdotorg/synapse:latest"
 READ_AT_START = (
     "/etc/matrix-synapse",
@@ -292,7 +293,7 @@ def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role:
         " it."
     )
     removed = run_role({**COMPOSE, "enabled": False}, label="beside another's file")
-    assert removed.failed(host_name) == 0, removed.output
+    assert (removed.failed(host_name), removed.changed(host_name)) == (0, 0), removed.output
     assert host.file(OVERRIDE).content_string == content + "\n"
     host.check_output(f"rm {OVERRIDE}")
 
@@ -336,6 +337,28 @@ def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
 
 
 @pytest.mark.layouts("docker")
+def test_a_stopped_project_that_would_not_take_up_the_provider(
+    host: Host, run_role: RoleRunner, host_name: str
+) -> None:
+    move_to_compose(host, run_role)
+    run_role({**COMPOSE, "enabled": False})
+    compose, project = "cd /srv/compose && docker compose", "/srv/compose/docker-compose.yml"
+    host.check_output(f"cp {project} /srv/kept && sed --in-place 's, --config-path=/data/conf.d,,' {project}")
+    host.check_output(f"{compose} rm --stop --force synapse")
+    result = run_role(COMPOSE, label="stopped")
+    host.check_output(f"mv /srv/kept {project} && {compose} up --detach synapse")
+    assert result.message(host_name).splitlines()[:3] == [
+        "Could not restart Synapse with the change: the step 'See that Synapse runs with the change' failed."
+        " Correct what is said below, and run this again.",
+        "It says: Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with"
+        " neither that file nor its directory, and would serve nothing of what is in the bucket only."
+        " Add --config-path=/data/conf.d to what starts it, and restart it.",
+        "The previous state was put back. Synapse serves with it.",
+    ]
+    assert not host.file(OVERRIDE).exists
+
+
+@pytest.mark.layouts("docker")
 def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False})
@@ -351,7 +374,7 @@ def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Lay
 @pytest.mark.layouts("mdad")
 def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_role: RoleRunner) -> None:
     # It tells when it is run. The nightly job has been, since the beginning.
-    record, service = "/matrix/theirs-ran", "matrix-synapse-s3-storage-provider-migrate.service"
+    record, service = "/matrix/theirs-ran", f"matrix-synapse-{OURS}-migrate.service"
     assert not host.file(record).exists
     come_back(run_role)
     host.check_output(f"systemctl start {service}")
@@ -359,12 +382,21 @@ def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_rol
     run_role({"enabled": False}, label="switch back")
     host.check_output(f"systemctl start {service}")
     assert host.file(record).content_string == "/usr/local/bin/matrix-synapse-s3-storage-provider-migrate\n"
-    assert host.check_output("systemctl is-active matrix-synapse-s3-storage-provider-migrate.timer") == "active"
+    assert host.check_output(f"systemctl is-active {TIMER}") == "active"
+
+
+@pytest.mark.layouts("mdad")
+def test_a_job_whose_giving_back_was_interrupted_is_given_back(host: Host, run_role: RoleRunner) -> None:
+    run_role({}, label="before an interruption")
+    host.check_output(f"systemctl stop {TIMER} && rm --recursive /etc/systemd/system/*-migrate.*.d")
+    run_role({"enabled": False}, label="after an interruption")
+    assert host.check_output(f"systemctl is-active {TIMER}") == "active"
+    # And by that playbook's own schedule again.
+    assert host.check_output(f"systemctl show --property=NeedDaemonReload --value {TIMER}") == "no"
 
 
 @pytest.mark.layouts("mdad")
 def test_another_playbook_can_t_start_a_timer_that_is_switched_off(host: Host, run_role: RoleRunner) -> None:
-    timer = "matrix-synapse-s3-storage-provider-migrate.timer"
     run_role({"migration_enabled": False})
-    host.check_output(f"systemctl enable --now {timer}")
-    assert host.run(f"systemctl is-active {timer}").stdout.strip() == "inactive"
+    host.check_output(f"systemctl enable --now {TIMER}")
+    assert host.run(f"systemctl is-active {TIMER}").stdout.strip() == "inactive"

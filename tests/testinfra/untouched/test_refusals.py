@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
+from testinfra.host import Host
 
 # These plays are slow, and with containers only what runs Synapse's Python is another: check mode tries that.
 NATIVE_ONLY = pytest.mark.layouts("native")
@@ -76,22 +79,30 @@ def test_an_image_of_the_user_s_without_the_provider(
     assert "No module named 's3_storage_provider'" in message
 
 
-@pytest.mark.layouts("docker", "podman", "mdad")
-def test_an_image_that_is_not_there(
-    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
-) -> None:
-    result = run_role({"synapse_image": "docker.io/matrixdotorg/synapse:v0"})
-    message = check_refused(result, host_name, state_before[host_name], secrets)
-    assert "Could not find Synapse's image docker.io/matrixdotorg/synapse:v0:" in message
+NOT_THERE = [
+    ({"synapse_image": "docker.io/matrixdotorg/synapse:v0"}, "Could not find Synapse's image .*/synapse:v0: "),
+    ({"synapse_network": "no-such-network"}, "Could not .*no-such-network"),
+    (
+        {"synapse_volumes": ["/srv/nowhere:/data:ro"]},
+        "Could not .*: This host has no /srv/nowhere, which the container is to see. Correct",
+    ),
+]
 
 
 @pytest.mark.layouts("docker", "podman", "mdad")
-def test_a_network_that_is_not_there(
-    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+@pytest.mark.parametrize(("variables", "expected"), NOT_THERE)
+def test_what_is_not_there(
+    state_before: dict[str, HostState],
+    run_role: RoleRunner,
+    host: Host,
+    host_name: str,
+    secrets: list[str],
+    variables: dict[str, Any],
+    expected: str,
 ) -> None:
-    result = run_role({"synapse_network": "no-such-network"})
-    message = check_refused(result, host_name, state_before[host_name], secrets)
-    assert "no-such-network" in message.partition("Nothing was changed, because:\n- Could not ")[2]
+    message = check_refused(run_role(variables), host_name, state_before[host_name], secrets)
+    assert re.match(f"Nothing was changed, because:\\n- {expected}", message)
+    assert not host.file("/srv/nowhere").exists
 
 
 @pytest.fixture(scope="module")

@@ -433,7 +433,10 @@ PODMAN_USER = "nobody"
 
 
 def make_container_host(root: Path, layout: str, **variables: object) -> Host:
-    host = make_host(reachable(root) / "host", layout, **variables)
+    volumes = [f"{root}/synapse:/data:ro", f"{root}/media:/data/media_store"]
+    for volume in volumes:
+        Path(volume.partition(":")[0]).mkdir()
+    host = make_host(reachable(root) / "host", layout, **{"synapse_volumes": volumes, **variables})
     engine = yaml.safe_load((ROLE / "vars" / f"{layout}.yml").read_text())["facts"]["engine"]
     (host.root / engine).write_text(ENGINE)
     (host.root / engine).chmod(0o755)
@@ -447,20 +450,22 @@ def run_with_engine(host: Host, *command: str, **more: Any) -> subprocess.Comple
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
 def container(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Host:
+    root = tmp_path_factory.mktemp(request.param)
+    (root / "ca.pem").touch()
+    (root / "metrics").mkdir()
     return make_container_host(
-        tmp_path_factory.mktemp(request.param),
+        root,
         request.param,
-        ca_bundle_path="/etc/ssl/ca.pem",
-        metrics_path="/var/lib/node_exporter/synapse.prom",
+        ca_bundle_path=f"{root}/ca.pem",
+        metrics_path=f"{root}/metrics/synapse.prom",
         container_arguments=["--add-host=s3:192.0.2.1"],
-        synapse_volumes=["/srv/synapse:/data:ro", "/mnt/media:/data/media_store"],
     )
 
 
 def test_run_in_a_container(container: Host) -> None:
     run = run_with_engine(container, NAME, "status", "two words")
     assert (run.returncode, run.stderr) == (0, "")
-    lines = run.stdout.splitlines()
+    lines, root = run.stdout.splitlines(), container.root.parent
     assert lines[0] == "run"
     assert set(PROTECTION) <= set(lines)
     assert "--tty" not in lines
@@ -468,14 +473,14 @@ def test_run_in_a_container(container: Host) -> None:
         line for line in lines if line.startswith(("--volume", "--network", "--add-host", "--user", "--env=A"))
     ] == [
         "--network=matrix",
-        "--volume=/srv/synapse:/data:ro",
-        "--volume=/mnt/media:/data/media_store",
-        "--volume=/etc/ssl/ca.pem:/etc/ssl/ca.pem:ro",
+        f"--volume={root}/synapse:/data:ro",
+        f"--volume={root}/media:/data/media_store",
+        f"--volume={root}/ca.pem:{root}/ca.pem:ro",
         "--add-host=s3:192.0.2.1",
         f"--volume={container.root}/base:{container.root}/base:ro",
         f"--volume=/var/lib/{NAME}:/var/lib/{NAME}",
-        "--volume=/var/lib/node_exporter:/var/lib/node_exporter",
-        "--env=AWS_CA_BUNDLE=/etc/ssl/ca.pem",
+        f"--volume={root}/metrics:{root}/metrics",
+        f"--env=AWS_CA_BUNDLE={root}/ca.pem",
         "--user=991:991",
     ]
     (image,) = [line for line in lines if line.startswith(f"localhost/{NAME}:")]
@@ -489,7 +494,19 @@ def test_run_in_a_container(container: Host) -> None:
 
 
 def test_configuration_is_written_where_the_host_has_it(container: Host) -> None:
-    assert container.files["/srv/synapse/conf.d/synapse-s3-storage-provider.yaml"]["owner"] == "991"
+    path = f"{container.root.parent}/synapse/conf.d/synapse-s3-storage-provider.yaml"
+    assert container.files[path]["owner"] == "991"
+
+
+def test_a_volume_that_is_not_there(tmp_path: Path) -> None:
+    volumes = ["/nowhere/synapse:/data:ro", f"{tmp_path}:/data/media_store", "named:/data/other"]
+    host = make_container_host(tmp_path, "docker", synapse_volumes=volumes, metrics_path="/nowhere/synapse.prom")
+    run = run_with_engine(host, NAME, "status")
+    assert (run.returncode, run.stdout) == (125, "")
+    assert run.stderr.splitlines() == [
+        "This host has no /nowhere/synapse, which the container is to see.",
+        "This host has no /nowhere, which the container is to see.",
+    ]
 
 
 def test_script_runs_within_the_container(container: Host) -> None:
@@ -538,7 +555,7 @@ def test_user_s_podman(tmp_path: Path) -> None:
     lines = run.stdout.splitlines()
     # Which is that user, to the host.
     assert "--user=0:0" in lines
-    assert host.files["/srv/synapse/conf.d/synapse-s3-storage-provider.yaml"]["owner"] == PODMAN_USER
+    assert host.files[f"{tmp_path}/synapse/conf.d/synapse-s3-storage-provider.yaml"]["owner"] == PODMAN_USER
     assert f"User={PODMAN_USER}" in settings(host, "service")
 
 
@@ -573,7 +590,7 @@ def test_another_playbook_s_server(tmp_path: Path) -> None:
         f"ExecStart={host.root}/bin/{NAME}-migrate",
     ]
     # Nothing of Synapse's own.
-    assert [path for path in host.files if path.startswith("/matrix")] == []
+    assert [path for path in host.files if path.startswith(f"{tmp_path}/synapse")] == []
 
 
 @pytest.mark.parametrize("layout", ["docker", "podman", "mdad"])
