@@ -4,17 +4,17 @@
 The rules are those of ``synapse/media/filepath.py``: an ID is split as ``aa/bb/rest``; a thumbnail's
 name is ``W-H-type-subtype-method``, and old remote thumbnails lack the method. URL previews
 (``url_cache*``) are no media of ours: Synapse never reads them from a storage provider.
+
+So each level below one of the four directories holds one thing: directories, or at the last level files. What has
+another name or stands at another level was not written by Synapse.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
-
-# Also in filepath.py: whatever holds another character was not written by Synapse.
-_ALLOWED = re.compile(r"[A-Za-z0-9_.\[\]:-]+(?:/[A-Za-z0-9_.\[\]:-]+)*")
-_THUMBNAIL_NAME = re.compile(r"(\d+)-(\d+)-([^-]+)-(.+?)(?:-(crop|scale))?")
 
 
 class Root(Enum):
@@ -39,9 +39,6 @@ class Root(Enum):
         return self in (Root.LOCAL_THUMBNAILS, Root.REMOTE_THUMBNAIL)
 
 
-_ROOTS = {root.value: root for root in Root}
-
-
 class Thumbnail(NamedTuple):
     """One thumbnail of a media file; sizes in pixels. ``method`` is None in old remote names."""
 
@@ -64,23 +61,42 @@ class MediaPath(NamedTuple):
     thumbnail: Thumbnail | None
 
 
+# Also in filepath.py: a name of other characters was not written by Synapse, nor "." and "..". No server's name and no
+# ID (random letters) begins with a dot: what does is a snapshot, or the temporary file of another program.
+_FIRST = r"[A-Za-z0-9_\[\]:-]"
+_CHARACTER = r"[A-Za-z0-9_.\[\]:-]"
+_ORIGIN = rf"(?P<origin>{_FIRST}{_CHARACTER}*)"
+_ID = (rf"(?P<first>{_FIRST}{_CHARACTER})", rf"(?P<second>{_FIRST}{_CHARACTER})", rf"(?P<rest>{_FIRST}{_CHARACTER}*)")
+_NUMBER = "(?:0|[1-9][0-9]*)"
+_SIZE_AND_TYPE = rf"(?P<width>{_NUMBER})-(?P<height>{_NUMBER})-(?P<main>[A-Za-z0-9_.\[\]:]+)-(?P<sub>{_CHARACTER}+?)"
+_METHOD = "-(?P<method>crop|scale)"
+
+_LEVELS: Mapping[Root, tuple[str, ...]] = {
+    Root.LOCAL_CONTENT: _ID,
+    Root.LOCAL_THUMBNAILS: (*_ID, _SIZE_AND_TYPE + _METHOD),
+    Root.REMOTE_CONTENT: (_ORIGIN, *_ID),
+    Root.REMOTE_THUMBNAIL: (_ORIGIN, *_ID, f"{_SIZE_AND_TYPE}(?:{_METHOD})?"),
+}
+# For each of the four directories, what names Synapse gives at each level below it. All levels but the last hold
+# directories only, the last one files only.
+LEVELS: Mapping[Root, tuple[re.Pattern[str], ...]] = {
+    root: tuple(re.compile(level) for level in levels) for root, levels in _LEVELS.items()
+}
+_PATHS = {root.value: (root, re.compile("/".join((root.value, *levels)))) for root, levels in _LEVELS.items()}
+
+
 def parse_media_path(path: str) -> MediaPath | None:
     """Tell what ``path`` (relative, with ``/``) stands for; None when Synapse would not have written it."""
-    components = path.split("/")
-    if not _ALLOWED.fullmatch(path) or "." in components or ".." in components:
+    root, pattern = _PATHS.get(path.partition("/")[0], (None, None))
+    match = pattern.fullmatch(path) if pattern else None
+    if root is None or match is None:
         return None
-    root = _ROOTS.get(components.pop(0))
-    if root is None:
-        return None
-    origin = components.pop(0) if root.is_remote and components else None
     thumbnail = None
     if root.is_thumbnail:
-        thumbnail = _parse_thumbnail(components.pop()) if components else None
-        if thumbnail is None or (thumbnail.method is None and not root.is_remote):
-            return None
-    if len(components) != 3 or [len(part) for part in components[:2]] != [2, 2]:
-        return None
-    return MediaPath(root, origin, "".join(components), thumbnail)
+        width, height, main_type, sub_type, method = match.group("width", "height", "main", "sub", "method")
+        thumbnail = Thumbnail(int(width), int(height), f"{main_type}/{sub_type}", method)
+    first, second, rest = match.group("first", "second", "rest")
+    return MediaPath(root, match["origin"] if root.is_remote else None, first + second + rest, thumbnail)
 
 
 def format_media_path(media: MediaPath) -> str:
@@ -92,14 +108,6 @@ def format_media_path(media: MediaPath) -> str:
     if media.thumbnail is not None:
         components.append(_format_thumbnail(media.thumbnail))
     return "/".join(components)
-
-
-def _parse_thumbnail(name: str) -> Thumbnail | None:
-    match = _THUMBNAIL_NAME.fullmatch(name)
-    if match is None:
-        return None
-    width, height, main_type, sub_type, method = match.groups()
-    return Thumbnail(int(width), int(height), f"{main_type}/{sub_type}", method)
 
 
 def _format_thumbnail(thumbnail: Thumbnail) -> str:

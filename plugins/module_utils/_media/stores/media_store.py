@@ -6,14 +6,21 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ..rules.errors import AccessError, MediaError, UnavailableError
-from ..rules.media_path import Root
+from ..rules.media_path import LEVELS, Root
+
+# Why something is not looked at.
+A_LINK = "a symbolic link, which is never followed"
+NO_DIRECTORY_OF_SYNAPSE = "a directory that Synapse does not make"
+NO_FILE_OF_SYNAPSE = "a file that Synapse does not write"
+NO_REGULAR_FILE = "a socket, pipe or device"
 
 
 class LocalFile(NamedTuple):
@@ -28,6 +35,18 @@ class LocalFile(NamedTuple):
     changed_ns: int
     inode: int
     device: int
+
+
+class PassedOver(NamedTuple):
+    """Something below the four directories that is not looked at, nor what is in it.
+
+    ``path`` is relative to the media store and fit to be printed; ``reason`` is one of a few phrases, to be counted by.
+    ``is_problem``: it may hold media of Synapse's.
+    """
+
+    path: str
+    reason: str
+    is_problem: bool
 
 
 class FileChangedError(Exception):
@@ -59,14 +78,20 @@ class MediaStore:
         """The media directories that are symbolic links: nothing below them is looked at."""
         return [root.value for root in Root if self._root(root).is_symlink()]
 
-    def scan(self, failed: Callable[[MediaError], None]) -> Iterator[LocalFile]:
-        """Every regular file below the four directories, ascending by path as S3 lists keys.
+    def scan(
+        self, failed: Callable[[MediaError], None], passed_over: Callable[[PassedOver], None] = lambda _each: None
+    ) -> Iterator[LocalFile]:
+        """Every file of Synapse's below the four directories, ascending by path as S3 lists keys.
 
-        ``failed`` is told of each directory that can't be read; what is in the others still comes.
+        A file that `parse_media_path` does not understand is not Synapse's. ``passed_over`` is told of each thing that
+        is not looked at: such files, directories that Synapse can't have made (never entered, and so free to be
+        unreadable), symbolic links. ``failed`` is told of each directory that can't be read; what is in the others
+        still comes.
         """
+        told = _Told(failed, passed_over)
         for root in sorted(Root, key=lambda root: f"{root.value}/"):
             if self._root(root).is_dir() and not self._root(root).is_symlink():
-                yield from self._scan(root.value, failed)
+                yield from self._scan(root.value, LEVELS[root], told)
 
     @contextmanager
     def open(self, file: LocalFile) -> Iterator[BinaryIO]:
@@ -158,27 +183,50 @@ class MediaStore:
     def _root(self, root: Root) -> Path:
         return self.path / root.value
 
-    def _scan(self, directory: str, failed: Callable[[MediaError], None]) -> Iterator[LocalFile]:
-        for entry in self._entries(directory, failed):
-            path = f"{directory}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._scan(path, failed)
-            elif entry.is_file(follow_symlinks=False):
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError as error:
-                    self._report(directory, error, failed)
-                else:
-                    yield _seen(path, status)
+    def _scan(self, directory: str, levels: Sequence[re.Pattern[str]], told: _Told) -> Iterator[LocalFile]:
+        """Go through ``directory``; ``levels``: what names Synapse gives in it, and in what is below."""
+        if len(levels) > 1:
+            for entry in self._entries(directory, levels[0], os.DirEntry.is_dir, _name_with_slash, told):
+                yield from self._scan(f"{directory}/{entry.name}", levels[1:], told)
+            return
+        for entry in self._entries(directory, levels[0], os.DirEntry.is_file, _name, told):
+            status = self._status(directory, entry, told.failed)
+            if status is not None:
+                yield _seen(f"{directory}/{entry.name}", status)
 
-    def _entries(self, directory: str, failed: Callable[[MediaError], None]) -> list[os.DirEntry[str]]:
+    def _status(
+        self, directory: str, entry: os.DirEntry[str], failed: Callable[[MediaError], None]
+    ) -> os.stat_result | None:
         try:
-            with os.scandir(self.path / directory) as listing:
-                # "a/b" sorts after "a-b": a directory's place is that of its name with the slash.
-                return sorted(listing, key=_sort_key)
+            return entry.stat(follow_symlinks=False)
         except OSError as error:
             self._report(directory, error, failed)
+            return None
+
+    def _entries(
+        self,
+        directory: str,
+        names: re.Pattern[str],
+        is_kind: Callable[..., bool],
+        key: Callable[[os.DirEntry[str]], str],
+        told: _Told,
+    ) -> list[os.DirEntry[str]]:
+        """What is Synapse's in a directory, by ``names`` and ``is_kind``, in the order of ``key``; the rest is told."""
+        found: list[os.DirEntry[str]] = []
+        others: list[os.DirEntry[str]] = []
+        try:
+            with os.scandir(f"{self._path}/{directory}") as listing:
+                for entry in listing:
+                    # The listing tells the kind as well: the disk is asked about files of Synapse's only.
+                    ours = names.fullmatch(entry.name) and is_kind(entry, follow_symlinks=False)
+                    (found if ours else others).append(entry)
+            for entry in sorted(others, key=_name):
+                told.passed_over(_passed_over(directory, entry))
+        except OSError as error:
+            self._report(directory, error, told.failed)
             return []
+        found.sort(key=key)
+        return found
 
     def _report(self, directory: str, error: OSError, failed: Callable[[MediaError], None]) -> None:
         """Tell what went wrong; what is gone by now is passed over."""
@@ -211,9 +259,37 @@ def _no_access(path: Path) -> AccessError:
     )
 
 
-def _sort_key(entry: os.DirEntry[str]) -> bytes:
-    name = os.fsencode(entry.name)
-    return name + b"/" if entry.is_dir(follow_symlinks=False) else name
+class _Told(NamedTuple):
+    """Who is told of what is no file of Synapse's."""
+
+    failed: Callable[[MediaError], None]
+    passed_over: Callable[[PassedOver], None]
+
+
+def _passed_over(directory: str, entry: os.DirEntry[str]) -> PassedOver:
+    """Say why an entry is not looked at. A link may lead to media that was moved to another disk."""
+    path = _printable(f"{directory}/{entry.name}")
+    if entry.is_symlink():
+        return PassedOver(path, A_LINK, is_problem=True)
+    if entry.is_dir(follow_symlinks=False):
+        return PassedOver(path, NO_DIRECTORY_OF_SYNAPSE, is_problem=False)
+    reason = NO_FILE_OF_SYNAPSE if entry.is_file(follow_symlinks=False) else NO_REGULAR_FILE
+    return PassedOver(path, reason, is_problem=False)
+
+
+def _printable(path: str) -> str:
+    """A path for a message: bytes that are no UTF-8, and characters that move the cursor, are spelt out."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
+def _name_with_slash(entry: os.DirEntry[str]) -> str:
+    """A directory's place: "a/b" sorts after "a-b". All that is Synapse's is ASCII, so that text sorts as bytes do."""
+    return f"{entry.name}/"
 
 
 def _seen(path: str, status: os.stat_result) -> LocalFile:

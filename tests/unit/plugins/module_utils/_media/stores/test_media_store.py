@@ -14,10 +14,12 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     MediaError,
     UnavailableError,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import Root, parse_media_path
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     FileChangedError,
     LocalFile,
     MediaStore,
+    PassedOver,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,13 +30,13 @@ def media(tmp_path: Path) -> MediaStore:
     return MediaStore(tmp_path)
 
 
-def scan(media: MediaStore) -> Iterator[LocalFile]:
+def scan(media: MediaStore, passed_over: list[PassedOver] | None = None) -> Iterator[LocalFile]:
     """The files, where every directory can be read."""
 
     def fail(error: MediaError) -> None:
         raise error
 
-    return media.scan(fail)
+    return media.scan(fail, (passed_over if passed_over is not None else []).append)
 
 
 def write(media: MediaStore, path: str, content: bytes = b"content") -> LocalFile:
@@ -78,13 +80,107 @@ def test_scan_follows_no_link(media: MediaStore, tmp_path_factory: pytest.TempPa
     assert media.linked_roots() == ["remote_content"]
 
 
+LINK = "a symbolic link, which is never followed"
+DIRECTORY = "a directory that Synapse does not make"
+FILE = "a file that Synapse does not write"
+SPECIAL = "a socket, pipe or device"
+
+TEST_PASSED_OVER = [
+    # A disk mounted at remote_content, as our own message recommends, or a dataset with snapshots.
+    ("remote_content/lost+found/", DIRECTORY),
+    ("remote_content/.snapshot/", DIRECTORY),
+    ("remote_content/.zfs/", DIRECTORY),
+    ("remote_content/@eaDir/", DIRECTORY),
+    ("local_content/lost+found/", DIRECTORY),
+    ("local_content/.snapshot/", DIRECTORY),
+    ("local_content/aa/.snapshot/", DIRECTORY),
+    ("local_thumbnails/aa/bb/.snapshot/", DIRECTORY),
+    ("local_content/Abc/", DIRECTORY),
+    ("local_content/example.org/", DIRECTORY),
+    ("local_content/aa/bb/cc/", DIRECTORY),
+    ("remote_content/example.org/aa/bb/cc/", DIRECTORY),
+    ("local_thumbnails/aa/bb/cc/1-1-image-png-crop/", DIRECTORY),
+    ("local_content/notes", FILE),
+    ("local_content/aa/cc", FILE),
+    ("remote_content/example.org/aa/bb.tar", FILE),
+    ("local_content/aa/bb/no media", FILE),
+    ("local_content/aa/bb/.cc.Xy12Zz", FILE),
+    ("local_content/aa/bb/cc.part~", FILE),
+    ("local_thumbnails/aa/bb/cc/original", FILE),
+    ("local_thumbnails/aa/bb/cc/1-1-image-png", FILE),
+    ("remote_content/matrix.org@", LINK),
+    ("local_content/aa@", LINK),
+    ("local_content/aa/bb/cc@", LINK),
+    ("local_content/aa/bb/no media@", LINK),
+    ("local_content/aa/bb/cc|", SPECIAL),
+    ("local_content/agent|", SPECIAL),
+]
+
+
+@pytest.mark.parametrize(("path", "reason"), TEST_PASSED_OVER)
+def test_nothing_is_passed_over_in_silence(
+    media: MediaStore, tmp_path_factory: pytest.TempPathFactory, path: str, reason: str
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    write(media, "local_content/zz/zz/seen")
+    target = media.path / path.rstrip("/@|")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if path.endswith("/"):
+        target.mkdir()
+        (target / "aa").write_bytes(b"")
+    elif path.endswith("@"):
+        target.symlink_to(outside)
+    elif path.endswith("|"):
+        os.mkfifo(target)
+    else:
+        target.write_bytes(b"content")
+    passed_over: list[PassedOver] = []
+
+    assert [file.path for file in scan(media, passed_over)] == ["local_content/zz/zz/seen"]
+    assert passed_over == [PassedOver(path.rstrip("/@|"), reason, is_problem=reason == LINK)]
+
+
+def test_names_that_no_terminal_can_show_are_spelt_out(media: MediaStore) -> None:
+    for name in (b"caf\xe9", b"line\nAll done", "Straße".encode()):
+        (media.path / "local_content" / os.fsdecode(name)).mkdir(parents=True)
+    passed_over: list[PassedOver] = []
+
+    assert list(scan(media, passed_over)) == []
+    assert [each.path for each in passed_over] == [
+        "local_content/Straße",
+        "local_content/caf\\xe9",
+        "local_content/line\\nAll done",
+    ]
+
+
+def test_directory_that_synapse_does_not_make_is_never_entered(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unreadable lost+found made every night fail."""
+    file = write(media, "remote_content/example.org/aa/bb/cc")
+    (media.path / "remote_content" / "lost+found").mkdir(mode=0o700)
+    scandir = os.scandir
+
+    def failing(path: str) -> Any:
+        if path.endswith("lost+found"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+
+    assert list(scan(media)) == [file]
+
+
+NAMES = st.text("a-.0Z", min_size=1, max_size=3).filter(lambda name: not name.startswith("."))
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
-@given(st.sets(st.text("a-.0Zß", min_size=1, max_size=3).filter(lambda name: name.strip(".")), min_size=1))
-def test_scan_goes_in_the_order_of_keys(tmp_path_factory: pytest.TempPathFactory, names: set[str]) -> None:
+@given(st.sets(st.tuples(NAMES, NAMES), min_size=1))
+def test_scan_goes_in_the_order_of_keys(tmp_path_factory: pytest.TempPathFactory, names: set[tuple[str, str]]) -> None:
+    """The origins "a" and "a-b", as "a/" and "a-b/", must come in the order of S3; and so must files."""
     media = MediaStore(tmp_path_factory.mktemp("media"))
-    for index, name in enumerate(sorted(names)):
-        # Some names are files, some are directories: "a/b" and "a-b" must come in the order of S3.
-        target = media.path / "remote_content" / (f"{name}/b" if index % 2 else name)
+    for origin, name in names:
+        target = media.path / "remote_content" / origin / "aa" / "bb" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(b"")
 
@@ -92,6 +188,32 @@ def test_scan_goes_in_the_order_of_keys(tmp_path_factory: pytest.TempPathFactory
 
     assert found == sorted(found)
     assert len(found) == len(names)
+
+
+COMPONENTS = st.sampled_from(
+    [
+        *("aa", "bb", ".b", "b.", "abc", "a b", "x.org", "[::1]", ".x"),
+        *("1-1-image-png", "01-1-image-png-crop", "1-1-image-png-crop", "1-1-image-x-icon-scale"),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.sampled_from(Root), st.lists(COMPONENTS, min_size=1, max_size=6))
+def test_scan_sees_what_is_a_media_path_and_tells_the_rest(
+    tmp_path_factory: pytest.TempPathFactory, root: Root, components: list[str]
+) -> None:
+    """The scan decides level by level, and `parse_media_path` on the whole: they agree."""
+    media = MediaStore(tmp_path_factory.mktemp("media"))
+    path = "/".join((root.value, *components))
+    (media.path / path).parent.mkdir(parents=True)
+    (media.path / path).write_bytes(b"")
+    passed_over: list[PassedOver] = []
+
+    found = [file.path for file in scan(media, passed_over)]
+
+    assert found == ([path] if parse_media_path(path) else [])
+    assert len(found) + len(passed_over) == 1
 
 
 def test_remove_takes_empty_directories_but_no_root(media: MediaStore) -> None:
@@ -226,34 +348,34 @@ def test_directory_that_may_be_listed_but_not_entered(media: MediaStore, monkeyp
     class Entry:
         name = "cc"
 
-        def is_dir(self, *, follow_symlinks: bool) -> bool:
-            return follow_symlinks
-
-        def is_file(self, *, follow_symlinks: bool) -> bool:
-            return not follow_symlinks
-
         def stat(self, *, follow_symlinks: bool) -> os.stat_result:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(follow_symlinks))
 
-    monkeypatch.setattr(media, "_entries", lambda _directory, _failed: [Entry()])
+    entries = media._entries
+
+    def listed_only(directory: str, *arguments: Any) -> list[Any]:
+        found: list[Any] = entries(directory, *arguments)
+        return [Entry()] if directory == "local_content/aa/bb" else found
+
+    monkeypatch.setattr(media, "_entries", listed_only)
 
     with pytest.raises(AccessError) as caught:
         list(scan(media))
 
     assert str(caught.value) == (
-        f"Could not read the directory {str(media.path / 'local_content')!r}: permission denied."
+        f"Could not read the directory {str(media.path / 'local_content/aa/bb')!r}: permission denied."
         " Give it to Synapse's user."
     )
 
 
 def test_a_directory_that_cannot_be_read_hides_no_other(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for directory in ("aa", "bb", "cc"):
-        write(media, f"local_content/{directory}/file")
+        write(media, f"local_content/{directory}/dd/file")
     scandir = os.scandir
 
-    def failing(path: Path) -> Any:
-        if path.name == "bb":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    def failing(path: str) -> Any:
+        if path.endswith("/bb"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", failing)
@@ -261,7 +383,7 @@ def test_a_directory_that_cannot_be_read_hides_no_other(media: MediaStore, monke
 
     found = [file.path for file in media.scan(lambda error: errors.append(str(error)))]
 
-    assert found == ["local_content/aa/file", "local_content/cc/file"]
+    assert found == ["local_content/aa/dd/file", "local_content/cc/dd/file"]
     assert errors == [
         f"Could not read the directory {str(media.path / 'local_content/bb')!r}: permission denied."
         " Give it to Synapse's user."
