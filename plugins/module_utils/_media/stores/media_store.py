@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -79,16 +79,20 @@ class MediaStore:
         return [root.value for root in Root if self._root(root).is_symlink()]
 
     def scan(
-        self, failed: Callable[[MediaError], None], passed_over: Callable[[PassedOver], None] = lambda _each: None
+        self,
+        failed: Callable[[MediaError], None],
+        passed_over: Callable[[PassedOver], None] = lambda _each: None,
+        empty: Callable[[str], None] = lambda _directory: None,
     ) -> Iterator[LocalFile]:
         """Every file of Synapse's below the four directories, ascending by path as S3 lists keys.
 
         A file that `parse_media_path` does not understand is not Synapse's. ``passed_over`` is told of each thing that
         is not looked at: such files, directories that Synapse can't have made (never entered, and so free to be
         unreadable), symbolic links. ``failed`` is told of each directory that can't be read; what is in the others
-        still comes.
+        still comes. ``empty`` is told of each directory of Synapse's, by its path, that holds nothing: `remove_empty`
+        may be called at once.
         """
-        told = _Told(failed, passed_over)
+        told = _Told(failed, passed_over, empty)
         for root in sorted(Root, key=lambda root: f"{root.value}/"):
             if self._root(root).is_dir() and not self._root(root).is_symlink():
                 yield from self._scan(root.value, LEVELS[root], told)
@@ -134,13 +138,52 @@ class MediaStore:
             os.unlink(target)  # noqa: PTH108 (a Path costs as much as the call, a million times)
         except FileNotFoundError as error:
             raise FileChangedError(file.path) from error
-        parent = file.path.rpartition("/")[0]
-        while "/" in parent:
+        with suppress(OSError):
+            # What stays is met as an empty directory by the next run.
+            self._remove_directories(file.path.rpartition("/")[0])
+
+    def remove_empty(self, directory: str, older_than_ns: int) -> bool:
+        """Remove a directory that `scan` met empty, and those above it that this left empty; tell whether it is gone.
+
+        It stays if something is in it by now, if it was changed after ``older_than_ns`` (since 1970), if it is a mount
+        point, or if a link has taken its place or that of one above it. The four directories themselves stay.
+
+        Synapse makes a directory, or finds it there, and then opens a file in it. Who takes it away between the two,
+        some microseconds, makes that one upload fail before anything of it was accepted; the client sends it again.
+        The age keeps away from directories that were just made. What is above is judged by being empty alone: it held a
+        directory that was old.
+
+        Raises AccessError or UnavailableError when the system does not allow it.
+        """
+        components = directory.split("/")
+        try:
+            for depth in range(1, len(components)):
+                if not _is_directory_itself("/".join((self._path, *components[:depth]))):
+                    return False
+            status = os.lstat(f"{self._path}/{directory}")
+            if not stat.S_ISDIR(status.st_mode) or status.st_mtime_ns > older_than_ns:
+                return False
+            return self._remove_directories(directory) > 0
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            place = f"Could not remove the empty directory {str(self.path / directory)!r}"
+            raise _in_words(place, error, "Give it and the one above it to Synapse's user.") from error
+
+    def _remove_directories(self, directory: str) -> int:
+        """Remove this one, and then those above it, as long as they are empty; tell how many have gone."""
+        removed = 0
+        while "/" in directory:
             try:
-                os.rmdir(f"{self._path}/{parent}")  # noqa: PTH106 (as above)
-            except OSError:
-                return
-            parent = parent.rpartition("/")[0]
+                os.rmdir(f"{self._path}/{directory}")  # noqa: PTH106 (as in remove)
+            except OSError as error:
+                # A mount point stays, and what has taken the directory's place. What is gone was removed by another.
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOTDIR, errno.ENOENT):
+                    break
+                raise
+            removed += 1
+            directory = directory.rpartition("/")[0]
+        return removed
 
     @contextmanager
     def lock(self, operation: int) -> Iterator[None]:
@@ -225,6 +268,8 @@ class MediaStore:
         except OSError as error:
             self._report(directory, error, told.failed)
             return []
+        if not found and not others and "/" in directory:
+            told.empty(directory)
         found.sort(key=key)
         return found
 
@@ -253,6 +298,33 @@ def _is_directory(path: Path) -> bool:
         ) from error
 
 
+def _is_directory_itself(path: str) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)
+
+
+_READ_ONLY = (
+    "it is on a read-only file system. Mount it writable (the volume of a container too). A disk with errors is made"
+    " read-only by the kernel, whose log tells."
+)
+_CAUSES = {
+    errno.EROFS: _READ_ONLY,
+    errno.ENOSPC: "no space is left on its disk. Free some.",
+    errno.EDQUOT: "the quota is used up. Raise it, or free some space.",
+    errno.ESTALE: "the NFS server does not know it any more. Mount it again.",
+    errno.ENOTCONN: "the program that serves its file system has ended. Mount it again.",
+}
+
+
+def _in_words(what: str, error: OSError, permission: str, otherwise: str = "Check its disk.") -> MediaError:
+    """What the system said, for an administrator; ``permission`` and ``otherwise`` say what to do.
+
+    PermissionError is told from a file system that nobody may write to.
+    """
+    if isinstance(error, PermissionError):
+        return AccessError(f"{what}: permission denied. {permission}")
+    return UnavailableError(f"{what}: {_CAUSES.get(error.errno or 0) or f'{error.strerror}. {otherwise}'}")
+
+
 def _no_access(path: Path) -> AccessError:
     return AccessError(
         f"Could not open the media store {str(path)!r}: permission denied. Run this as root or as Synapse's user."
@@ -264,6 +336,7 @@ class _Told(NamedTuple):
 
     failed: Callable[[MediaError], None]
     passed_over: Callable[[PassedOver], None]
+    empty: Callable[[str], None]
 
 
 def _passed_over(directory: str, entry: os.DirEntry[str]) -> PassedOver:

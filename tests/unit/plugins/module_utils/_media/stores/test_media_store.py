@@ -233,6 +233,157 @@ def test_remove_takes_empty_directories_but_no_root(media: MediaStore) -> None:
     ]
 
 
+def below(media: MediaStore) -> list[str]:
+    return sorted(str(path.relative_to(media.path)) for path in media.path.rglob("*"))
+
+
+def empty_directories(media: MediaStore) -> list[str]:
+    met: list[str] = []
+    list(media.scan(lambda error: pytest.fail(str(error)), lambda _each: None, met.append))
+    return met
+
+
+LATER = 2**62
+
+
+def test_empty_directories_that_are_met_can_be_removed_at_once(media: MediaStore) -> None:
+    """Upstream's script leaves them, hundreds of thousands."""
+    write(media, "local_content/aa/bb/file")
+    for path in (
+        *("local_content/aa/cc", "local_content/dd", "local_thumbnails/aa/bb/cc", "local_thumbnails/aa/bb/dd"),
+        *("remote_content/example.org/aa/bb", "remote_content/a.org", "remote_thumbnail"),
+        *("local_content/lost+found", "local_content/aa/bbb"),
+    ):
+        (media.path / path).mkdir(parents=True)
+    met: list[tuple[str, bool]] = []
+
+    list(
+        media.scan(
+            lambda error: pytest.fail(str(error)),
+            lambda _each: None,
+            lambda directory: met.append((directory, media.remove_empty(directory, LATER))),
+        )
+    )
+
+    assert met == [
+        ("local_content/aa/cc", True),
+        ("local_content/dd", True),
+        ("local_thumbnails/aa/bb/cc", True),
+        ("local_thumbnails/aa/bb/dd", True),
+        ("remote_content/a.org", True),
+        ("remote_content/example.org/aa/bb", True),
+    ]
+    assert below(media) == [
+        *("local_content", "local_content/aa", "local_content/aa/bb", "local_content/aa/bb/file"),
+        *("local_content/aa/bbb", "local_content/lost+found"),
+        *("local_thumbnails", "remote_content", "remote_thumbnail"),
+    ]
+
+
+def test_directory_that_cannot_be_read_is_not_empty(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    (media.path / "local_content" / "aa").mkdir(parents=True)
+    fail(monkeypatch, "scandir", errno.EACCES)
+    met: list[str] = []
+
+    list(media.scan(lambda _error: None, lambda _each: None, met.append))
+
+    assert met == []
+
+
+def test_young_empty_directory_stays(media: MediaStore) -> None:
+    """Synapse may be about to write into it."""
+    directory = media.path / "local_content" / "aa"
+    directory.mkdir(parents=True)
+    changed_ns = directory.stat().st_mtime_ns
+
+    assert empty_directories(media) == ["local_content/aa"]
+    assert not media.remove_empty("local_content/aa", changed_ns - 1)
+    assert directory.exists()
+    assert media.remove_empty("local_content/aa", changed_ns)
+    assert below(media) == ["local_content"]
+
+
+def test_directory_above_is_removed_however_young_it_looks(media: MediaStore) -> None:
+    """Its time is that of the removal below it; it held a directory that was old."""
+    for name in ("cc", "dd"):
+        (media.path / "local_thumbnails" / "aa" / "bb" / name).mkdir(parents=True)
+    older_than_ns = (media.path / "local_thumbnails" / "aa" / "bb" / "dd").stat().st_mtime_ns
+
+    assert media.remove_empty("local_thumbnails/aa/bb/cc", older_than_ns)
+    assert media.remove_empty("local_thumbnails/aa/bb/dd", older_than_ns)
+    assert below(media) == ["local_thumbnails"]
+
+
+@pytest.mark.parametrize("change", ["filled", "gone", "a file", "a link", "a link above"])
+def test_directory_that_is_no_longer_empty_stays(
+    media: MediaStore, tmp_path_factory: pytest.TempPathFactory, change: str
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "bb").mkdir()
+    directory = media.path / "local_content" / "aa" / "bb"
+    directory.mkdir(parents=True)
+    if change == "filled":
+        (directory / "cc").write_bytes(b"content")
+    else:
+        directory.rmdir()
+    if change == "a file":
+        directory.write_bytes(b"content")
+    elif change == "a link":
+        directory.symlink_to(outside / "bb")
+    elif change == "a link above":
+        directory.parent.rmdir()
+        directory.parent.symlink_to(outside)
+    before = below(media)
+
+    assert not media.remove_empty("local_content/aa/bb", LATER)
+
+    assert below(media) == before
+    assert (outside / "bb").is_dir()
+
+
+@pytest.mark.parametrize("directory", [root.value for root in Root])
+def test_root_is_never_removed(media: MediaStore, directory: str) -> None:
+    (media.path / directory).mkdir()
+
+    assert empty_directories(media) == []
+    assert not media.remove_empty(directory, LATER)
+    assert (media.path / directory).is_dir()
+
+
+TEST_REFUSED_REMOVALS = [
+    (errno.EACCES, AccessError, "permission denied. Give it and the one above it to Synapse's user."),
+    (
+        errno.EROFS,
+        UnavailableError,
+        "it is on a read-only file system. Mount it writable (the volume of a container too). A disk with errors is"
+        " made read-only by the kernel, whose log tells.",
+    ),
+    (errno.EIO, UnavailableError, "Input/output error. Check its disk."),
+]
+
+
+@pytest.mark.parametrize(("number", "kind", "message"), TEST_REFUSED_REMOVALS)
+def test_empty_directory_that_cannot_be_removed(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception], message: str
+) -> None:
+    (media.path / "local_content" / "aa").mkdir(parents=True)
+    fail(monkeypatch, "rmdir", number)
+
+    with pytest.raises(kind) as caught:
+        media.remove_empty("local_content/aa", LATER)
+
+    directory = str(media.path / "local_content/aa")
+    assert str(caught.value) == f"Could not remove the empty directory {directory!r}: {message}"
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.ENOTEMPTY, errno.ENOENT])
+def test_mount_point_stays(media: MediaStore, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    (media.path / "remote_content" / "example.org").mkdir(parents=True)
+    fail(monkeypatch, "rmdir", number)
+
+    assert not media.remove_empty("remote_content/example.org", LATER)
+
+
 @pytest.mark.parametrize("change", ["content", "same length and time", "time", "replaced", "gone", "link"])
 def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str) -> None:
     file = write(media, "local_content/aa/bb/cc")
