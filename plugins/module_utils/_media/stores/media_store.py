@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from ..rules.errors import AccessError, MediaError, UnavailableError
 from ..rules.media_path import LEVELS, Root
@@ -53,30 +54,49 @@ class FileChangedError(Exception):
     """The file is not the one that was seen: another one, or changed, or gone."""
 
 
+class LocalFileError(MediaError):
+    """One local file can't be read or removed, for a reason on its own side.
+
+    ``concerns_all``: nor can any other of its file system, as far as that can be told.
+    """
+
+    def __init__(self, message: str, concerns_all: bool = False) -> None:
+        super().__init__(message)
+        self.concerns_all = concerns_all
+
+
 class MediaStore:
     """The directory ``media_store_path``.
 
     Symbolic links are never followed below it (the path itself may be one).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, writable: bool = True) -> None:
+        """Open the media store at ``path``; ``writable``: False where nothing is to be removed or written.
+
+        Raises UnavailableError when it is not there or on a read-only file system, AccessError without the right.
+        """
         if not _is_directory(path):
             raise UnavailableError(
                 f"Could not open the media store {str(path)!r}: there is no such directory. Mount it, or correct"
                 " media_store_path in Synapse's configuration."
             )
-        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise _no_access(path)
         self.path = path
         self._path = str(path)
+        if writable:
+            # Before the rights: what is read-only for everybody is no matter of who runs this.
+            for directory in (path, *(self._root(root) for root in Root if self._is_root(root))):
+                _refuse_read_only(directory)
+        if not os.access(path, os.R_OK | os.X_OK | (os.W_OK if writable else 0)):
+            raise _no_access(path)
 
     def has_roots(self) -> bool:
         """Whether at least one of Synapse's four media directories is there."""
-        return any(self._root(root).is_dir() for root in Root)
+        return any(_mode(self._root(root)) for root in Root)
 
     def linked_roots(self) -> list[str]:
         """The media directories that are symbolic links: nothing below them is looked at."""
-        return [root.value for root in Root if self._root(root).is_symlink()]
+        return [root.value for root in Root if stat.S_ISLNK(_mode(self._root(root)))]
 
     def scan(
         self,
@@ -94,24 +114,36 @@ class MediaStore:
         """
         told = _Told(failed, passed_over, empty)
         for root in sorted(Root, key=lambda root: f"{root.value}/"):
-            if self._root(root).is_dir() and not self._root(root).is_symlink():
-                yield from self._scan(root.value, LEVELS[root], told)
+            yield from self._scan_root(root, told)
 
     @contextmanager
     def open(self, file: LocalFile) -> Iterator[BinaryIO]:
-        """Open ``file`` for reading; FileChangedError when it is not as it was seen, before or after."""
-        with open(self._open(file), "rb", buffering=0) as source:
-            _check_unchanged(file, os.fstat(source.fileno()))
-            yield source
-            _check_unchanged(file, os.fstat(source.fileno()))
+        """Open ``file`` for reading; FileChangedError when it is not as it was seen, before or after.
+
+        LocalFileError when the disk does not give it, also where who reads it has taken that for a failure of his own.
+        """
+        with _Source(self._open(file)) as source:
+            _check_unchanged(file, _fstat(source.fileno()))
+            try:
+                yield cast("BinaryIO", source)
+            except Exception:
+                if source.failure is not None:
+                    raise _not_read(source.failure) from source.failure
+                raise
+            _check_unchanged(file, _fstat(source.fileno()))
 
     def read(self, file: LocalFile) -> bytes:
-        """The content of a small file; FileChangedError when it is not as it was seen, after it was read."""
+        """The content of a small file; FileChangedError when it is not as it was seen, after it was read.
+
+        LocalFileError when the disk does not give it.
+        """
         descriptor = self._open(file)
         try:
             # One byte more than there were, to have an end. What changed before or meanwhile shows afterwards.
             content = os.read(descriptor, file.size + 1)
             _check_unchanged(file, os.fstat(descriptor))
+        except OSError as error:
+            raise _not_read(error) from error
         finally:
             os.close(descriptor)
         if len(content) != file.size:
@@ -125,19 +157,21 @@ class MediaStore:
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
                 raise FileChangedError(file.path) from error
-            raise
+            raise _not_read(error) from error
 
     def remove(self, file: LocalFile) -> None:
         """Delete ``file`` if it is still as it was seen (else FileChangedError), and directories that this left empty.
 
-        The four directories themselves stay.
+        The four directories themselves stay. LocalFileError when the system does not allow it.
         """
         target = f"{self._path}/{file.path}"
         try:
             _check_unchanged(file, os.lstat(target))
             os.unlink(target)  # noqa: PTH108 (a Path costs as much as the call, a million times)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise FileChangedError(file.path) from error
+        except OSError as error:
+            raise _file_error("remove", error, "Give its directory to Synapse's user.") from error
         with suppress(OSError):
             # What stays is met as an empty directory by the next run.
             self._remove_directories(file.path.rpartition("/")[0])
@@ -226,6 +260,29 @@ class MediaStore:
     def _root(self, root: Root) -> Path:
         return self.path / root.value
 
+    def _is_root(self, root: Root) -> bool:
+        return stat.S_ISDIR(_mode(self._root(root)))
+
+    def _scan_root(self, root: Root, told: _Told) -> Iterator[LocalFile]:
+        directory = self._root(root)
+        try:
+            began = _status(directory)
+            if began is None or not stat.S_ISDIR(began.st_mode):
+                return
+            yield from self._scan(root.value, LEVELS[root], told)
+            ended = _status(directory)
+        except _RootError as error:
+            told.failed(error.told)
+            return
+        # All that was below an unmounted disk is "gone by now", which is no failure for a single directory.
+        if ended is None or (began.st_dev, began.st_ino) != (ended.st_dev, ended.st_ino):
+            told.failed(
+                UnavailableError(
+                    f"Could not read the directory {str(directory)!r} to its end: it is no longer the one that it was."
+                    " Check that its disk is mounted."
+                )
+            )
+
     def _scan(self, directory: str, levels: Sequence[re.Pattern[str]], told: _Told) -> Iterator[LocalFile]:
         """Go through ``directory``; ``levels``: what names Synapse gives in it, and in what is below."""
         if len(levels) > 1:
@@ -233,11 +290,11 @@ class MediaStore:
                 yield from self._scan(f"{directory}/{entry.name}", levels[1:], told)
             return
         for entry in self._entries(directory, levels[0], os.DirEntry.is_file, _name, told):
-            status = self._status(directory, entry, told.failed)
+            status = self._seen_status(directory, entry, told.failed)
             if status is not None:
                 yield _seen(f"{directory}/{entry.name}", status)
 
-    def _status(
+    def _seen_status(
         self, directory: str, entry: os.DirEntry[str], failed: Callable[[MediaError], None]
     ) -> os.stat_result | None:
         try:
@@ -274,14 +331,75 @@ class MediaStore:
         return found
 
     def _report(self, directory: str, error: OSError, failed: Callable[[MediaError], None]) -> None:
-        """Tell what went wrong; what is gone by now is passed over."""
+        """Tell what went wrong; what is gone by now is passed over.
+
+        Raises _RootError when the whole of the root can't be read any more: nothing else below it need be tried.
+        """
         if isinstance(error, (FileNotFoundError, NotADirectoryError)):
             return
+        if not isinstance(error, PermissionError):
+            _status(self.path / directory.partition("/")[0])
         place = f"Could not read the directory {str(self.path / directory)!r}"
-        if isinstance(error, PermissionError):
-            failed(AccessError(f"{place}: permission denied. Give it to Synapse's user."))
-        else:
-            failed(UnavailableError(f"{place}: {error.strerror}. Check its disk."))
+        failed(_in_words(place, error, "Give it to Synapse's user."))
+
+
+class _Source(io.FileIO):
+    """A file that remembers that it could not be read: who reads it may be a library that makes its own of it."""
+
+    failure: OSError | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            # None is for a pipe that has nothing yet, and a file is no pipe.
+            return super().read(-1 if size is None else size) or b""
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+class _RootError(Exception):
+    """One of the four directories can't be looked at; ``told`` says why."""
+
+    def __init__(self, told: MediaError) -> None:
+        super().__init__(str(told))
+        self.told = told
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What is at ``path``, a root, itself; None when there is nothing. Raises _RootError when that can't be told."""
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        place = f"Could not read the directory {str(path)!r}"
+        raise _RootError(_in_words(place, error, "Give it to Synapse's user.")) from error
+
+
+def _mode(path: Path) -> int:
+    """The mode of a root, 0 when there is none. Raises a MediaError when that can't be told."""
+    try:
+        status = _status(path)
+    except _RootError as error:
+        raise error.told from error
+    return 0 if status is None else status.st_mode
+
+
+def _fstat(descriptor: int) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError as error:
+        raise _not_read(error) from error
+
+
+def _refuse_read_only(directory: Path) -> None:
+    what = f"Could not write to {str(directory)!r}"
+    try:
+        flags = os.statvfs(directory).f_flag
+    except OSError as error:
+        raise _in_words(what, error, _RUN_AS) from error
+    if flags & os.ST_RDONLY:
+        raise _in_words(what, OSError(errno.EROFS, os.strerror(errno.EROFS)), _RUN_AS)
 
 
 def _is_directory(path: Path) -> bool:
@@ -293,25 +411,22 @@ def _is_directory(path: Path) -> bool:
     except PermissionError as error:
         raise _no_access(path) from error
     except OSError as error:
-        raise UnavailableError(
-            f"Could not open the media store {str(path)!r}: {error.strerror}. Check its disk, and that it is mounted."
-        ) from error
+        what = f"Could not open the media store {str(path)!r}"
+        raise _in_words(what, error, "", "Check its disk, and that it is mounted.") from error
 
 
 def _is_directory_itself(path: str) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
-_READ_ONLY = (
-    "it is on a read-only file system. Mount it writable (the volume of a container too). A disk with errors is made"
-    " read-only by the kernel, whose log tells."
-)
-_CAUSES = {
-    errno.EROFS: _READ_ONLY,
-    errno.ENOSPC: "no space is left on its disk. Free some.",
-    errno.EDQUOT: "the quota is used up. Raise it, or free some space.",
-    errno.ESTALE: "the NFS server does not know it any more. Mount it again.",
-    errno.ENOTCONN: "the program that serves its file system has ended. Mount it again.",
+# What to do where more is known than that the disk is to be looked at. Nothing else on that file system can go either.
+_CURES = {
+    errno.EROFS: "Mount it writable (the volume of a container too). A disk with errors is made read-only by the"
+    " kernel, whose log tells.",
+    errno.ENOSPC: "Free some.",
+    errno.EDQUOT: "Free some space, or raise the quota.",
+    errno.ESTALE: "The NFS server does not know it any more: mount it again.",
+    errno.ENOTCONN: "The program that serves this file system has ended: mount it again.",
 }
 
 
@@ -320,15 +435,29 @@ def _in_words(what: str, error: OSError, permission: str, otherwise: str = "Chec
 
     PermissionError is told from a file system that nobody may write to.
     """
+    kind = AccessError if isinstance(error, PermissionError) else UnavailableError
+    return kind(f"{what}: {_cause(error, permission, otherwise)}")
+
+
+def _cause(error: OSError, permission: str, otherwise: str = "Check its disk.") -> str:
     if isinstance(error, PermissionError):
-        return AccessError(f"{what}: permission denied. {permission}")
-    return UnavailableError(f"{what}: {_CAUSES.get(error.errno or 0) or f'{error.strerror}. {otherwise}'}")
+        return f"permission denied. {permission}"
+    return f"{error.strerror}. {_CURES.get(error.errno or 0, otherwise)}"
+
+
+def _file_error(verb: str, error: OSError, permission: str) -> LocalFileError:
+    return LocalFileError(f"Could not {verb} the local file: {_cause(error, permission)}", error.errno in _CURES)
+
+
+def _not_read(error: OSError) -> LocalFileError:
+    return _file_error("read", error, "Give it and its directory to Synapse's user.")
 
 
 def _no_access(path: Path) -> AccessError:
-    return AccessError(
-        f"Could not open the media store {str(path)!r}: permission denied. Run this as root or as Synapse's user."
-    )
+    return AccessError(f"Could not open the media store {str(path)!r}: permission denied. {_RUN_AS}")
+
+
+_RUN_AS = "Run this as root or as Synapse's user."
 
 
 class _Told(NamedTuple):

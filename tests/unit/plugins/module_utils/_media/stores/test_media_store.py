@@ -18,6 +18,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     FileChangedError,
     LocalFile,
+    LocalFileError,
     MediaStore,
     PassedOver,
 )
@@ -355,8 +356,8 @@ TEST_REFUSED_REMOVALS = [
     (
         errno.EROFS,
         UnavailableError,
-        "it is on a read-only file system. Mount it writable (the volume of a container too). A disk with errors is"
-        " made read-only by the kernel, whose log tells.",
+        "Read-only file system. Mount it writable (the volume of a container too). A disk with errors is made"
+        " read-only by the kernel, whose log tells.",
     ),
     (errno.EIO, UnavailableError, "Input/output error. Check its disk."),
 ]
@@ -470,7 +471,7 @@ def test_media_store_on_a_dead_mount(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     assert str(caught.value) == (
         f"Could not open the media store {str(tmp_path)!r}: Transport endpoint is not connected."
-        " Check its disk, and that it is mounted."
+        " The program that serves this file system has ended: mount it again."
     )
 
 
@@ -562,6 +563,174 @@ def test_directory_that_is_replaced_by_a_file(media: MediaStore, monkeypatch: py
     fail(monkeypatch, "scandir", errno.ENOTDIR)
 
     assert list(scan(media)) == []
+
+
+@pytest.mark.parametrize("root", [root.value for root in Root])
+def test_root_that_cannot_be_looked_at(media: MediaStore, monkeypatch: pytest.MonkeyPatch, root: str) -> None:
+    """`Path.is_dir` raised an OSError that nobody took for one of the media store."""
+    file = write(media, "local_content/aa/bb/cc")
+    (media.path / root).mkdir(exist_ok=True)
+    lstat = Path.lstat
+
+    def failing(path: Path) -> os.stat_result:
+        if path.name == root:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(path))
+        return lstat(path)
+
+    monkeypatch.setattr(Path, "lstat", failing)
+    message = (
+        f"Could not read the directory {str(media.path / root)!r}: Stale file handle. The NFS server does not know it"
+        " any more: mount it again."
+    )
+    errors: list[str] = []
+
+    found = list(media.scan(lambda error: errors.append(str(error))))
+
+    assert found == ([] if root == "local_content" else [file])
+    assert errors == [message]
+    with pytest.raises(UnavailableError) as caught:
+        media.linked_roots()
+    assert str(caught.value) == message
+    with pytest.raises(UnavailableError) as caught:
+        MediaStore(media.path)
+    assert str(caught.value) == message
+
+
+def test_file_system_that_goes_is_told_once(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each of its directories."""
+    for name in ("aa", "bb", "cc"):
+        write(media, f"local_content/{name}/dd/file")
+    file = write(media, "remote_content/example.org/aa/bb/cc")
+    scandir, lstat = os.scandir, Path.lstat
+    gone = OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+    is_gone = False
+
+    def failing_scandir(path: str) -> Any:
+        nonlocal is_gone
+        is_gone = is_gone or path.endswith("local_content/bb")
+        if is_gone and "local_content" in path:
+            raise gone
+        return scandir(path)
+
+    def failing_lstat(path: Path) -> os.stat_result:
+        if is_gone and path.name == "local_content":
+            raise gone
+        return lstat(path)
+
+    monkeypatch.setattr(os, "scandir", failing_scandir)
+    monkeypatch.setattr(Path, "lstat", failing_lstat)
+    errors: list[str] = []
+
+    found = [each.path for each in media.scan(lambda error: errors.append(str(error)))]
+
+    assert found == ["local_content/aa/dd/file", file.path]
+    assert errors == [
+        f"Could not read the directory {str(media.path / 'local_content')!r}: Transport endpoint is not connected."
+        " The program that serves this file system has ended: mount it again."
+    ]
+
+
+def test_root_that_is_replaced_while_it_is_read(media: MediaStore) -> None:
+    """As by unmounting its disk: each directory below is "gone by now", and the run ended with "All done"."""
+    for name in ("aa", "bb"):
+        write(media, f"remote_content/example.org/{name}/dd/file")
+    errors: list[str] = []
+    files = media.scan(lambda error: errors.append(str(error)))
+
+    assert next(files).path == "remote_content/example.org/aa/dd/file"
+    (media.path / "remote_content").rename(media.path / "unmounted")
+    (media.path / "remote_content").mkdir()
+
+    assert list(files) == []
+    assert errors == [
+        f"Could not read the directory {str(media.path / 'remote_content')!r} to its end: it is no longer the one that"
+        " it was. Check that its disk is mounted."
+    ]
+
+
+def test_what_a_listener_raises_is_no_failure_of_the_scan(media: MediaStore) -> None:
+    (media.path / "local_content" / "aa").mkdir(parents=True)
+    errors: list[MediaError] = []
+
+    def stop(directory: str) -> None:
+        raise UnavailableError(directory)
+
+    with pytest.raises(UnavailableError, match="local_content/aa"):
+        list(media.scan(errors.append, lambda _each: None, stop))
+    assert errors == []
+
+
+TEST_FILE_ERRORS = [
+    (errno.EACCES, "permission denied. Give it and its directory to Synapse's user.", False),
+    (errno.EIO, "Input/output error. Check its disk.", False),
+    (errno.ESTALE, "Stale file handle. The NFS server does not know it any more: mount it again.", True),
+]
+
+
+@pytest.mark.parametrize("function", ["open", "read", "fstat"])
+@pytest.mark.parametrize(("number", "message", "concerns_all"), TEST_FILE_ERRORS)
+def test_file_that_the_disk_does_not_give(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, function: str, number: int, message: str, concerns_all: bool
+) -> None:
+    file = write(media, "local_content/aa/bb/cc")
+
+    def failing(*_arguments: object) -> object:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, function, failing)
+        with pytest.raises(LocalFileError) as caught:
+            media.read(file)
+    assert (str(caught.value), caught.value.concerns_all) == (f"Could not read the local file: {message}", concerns_all)
+
+
+def test_large_file_that_breaks_off_is_no_failure_of_the_bucket(media: MediaStore) -> None:
+    """What boto3 makes of it is a connection that was cut, and so an outage of the bucket for all files."""
+    file = write(media, "local_content/aa/bb/cc")
+
+    def upload() -> None:
+        with media.open(file) as source:
+            assert source.read(1) == b"c"
+            # The disk's failure: from here on the kernel refuses to read.
+            directory = os.open(media.path, os.O_RDONLY)
+            os.dup2(directory, source.fileno())
+            os.close(directory)
+            try:
+                source.read(1)
+            except OSError as error:
+                raise UnavailableError("Could not store the object: the connection was cut.") from error
+
+    with pytest.raises(LocalFileError) as caught:
+        upload()
+    assert str(caught.value) == "Could not read the local file: Is a directory. Check its disk."
+    assert not caught.value.concerns_all
+
+
+TEST_REMOVE_ERRORS = [
+    (errno.EACCES, "permission denied. Give its directory to Synapse's user.", False),
+    (errno.EPERM, "permission denied. Give its directory to Synapse's user.", False),
+    (errno.EIO, "Input/output error. Check its disk.", False),
+    (errno.ENOSPC, "No space left on device. Free some.", True),
+    (
+        errno.EROFS,
+        "Read-only file system. Mount it writable (the volume of a container too). A disk with errors is made read-only"
+        " by the kernel, whose log tells.",
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("number", "message", "concerns_all"), TEST_REMOVE_ERRORS)
+def test_file_that_cannot_be_removed(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, number: int, message: str, concerns_all: bool
+) -> None:
+    file = write(media, "local_content/aa/bb/cc")
+    fail(monkeypatch, "unlink", number)
+
+    with pytest.raises(LocalFileError) as caught:
+        media.remove(file)
+    assert str(caught.value) == f"Could not remove the local file: {message}"
+    assert caught.value.concerns_all == concerns_all
 
 
 def test_pipe_in_place_of_a_file_is_not_waited_for(media: MediaStore) -> None:
