@@ -8,15 +8,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.lock import run_lock
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
     AccessError,
     MediaError,
     UnavailableError,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.shard import ALL, Shard
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     LocalFileError,
     MediaStore,
@@ -174,3 +177,54 @@ def test_disk_that_is_unmounted_during_a_run(directory: Path) -> None:
         f"Could not read the directory {str(directory / 'remote_content')!r} to its end: it is no longer the one that"
         " it was. Check that its disk is mounted."
     ]
+
+
+def locked(media: MediaStore, shard: Shard = ALL) -> AbstractContextManager[None]:
+    return run_lock(media, wait=True, stop=Event(), shard=shard)
+
+
+def test_read_only_file_system_can_be_locked_to_look(directory: Path) -> None:
+    """A dry run takes the lock, and needs no right to write for it; a shard's is a file."""
+    with read_only(directory):
+        media = MediaStore(directory, writable=False)
+        assert not media.is_locked()
+        with locked(media):
+            assert media.is_locked()
+        with pytest.raises(UnavailableError) as caught, locked(media, Shard(1, 2)):
+            pass
+    lock = directory / ".shard-1-of-2.lock"
+    assert str(caught.value) == f"Could not lock {str(lock)!r}: {READ_ONLY}"
+
+
+def test_lock_file_of_another_user(directory: Path) -> None:
+    """A run as root was killed, and the next one is Synapse's user's."""
+    lock = directory / ".shard-1-of-2.lock"
+    lock.touch(mode=0o600)
+    directory.chmod(0o777)
+    with another_user(), pytest.raises(AccessError) as caught, locked(MediaStore(directory), Shard(1, 2)):
+        pass
+    assert str(caught.value) == (
+        f"Could not lock {str(lock)!r}: permission denied. It belongs to a run of another user: start all runs as the"
+        " same one, and once none is under way, remove this file."
+    )
+
+
+def test_lock_file_where_none_may_be_made(directory: Path) -> None:
+    lock = directory / ".shard-1-of-2.lock"
+    media = MediaStore(directory, writable=False)
+    with another_user(), pytest.raises(AccessError) as caught, locked(media, Shard(1, 2)):
+        pass
+    assert str(caught.value) == (
+        f"Could not lock {str(lock)!r}: permission denied. Run this as root or as Synapse's user."
+    )
+
+
+def test_run_of_another_process_is_seen(directory: Path) -> None:
+    with subprocess.Popen(["flock", directory, "sh", "-c", "echo locked; read line"], stdin=-1, stdout=-1) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == b"locked\n"
+        assert MediaStore(directory, writable=False).is_locked()
+        with another_user():
+            assert MediaStore(directory, writable=False).is_locked()
+        run.communicate(b"\n")
+    assert not MediaStore(directory, writable=False).is_locked()

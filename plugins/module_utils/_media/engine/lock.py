@@ -13,18 +13,26 @@ from ..rules.shard import ALL, Shard
 from ..stores.media_store import MediaStore
 
 _RETRY_SECONDS = 0.5
+# `status` takes the lock for some microseconds to see whether it is free: that is no run.
+_PROBE_SECONDS = 0.1
 
 
 @contextmanager
 def run_lock(media: MediaStore, *, wait: bool, stop: Event, shard: Shard = ALL) -> Iterator[None]:
-    """Hold the lock on ``media``. LockedError when another run holds it; with ``wait``, only once ``stop`` is set."""
+    """Hold the lock on ``media``. LockedError when another run holds it; with ``wait``, only once ``stop`` is set.
+
+    UnavailableError or AccessError when the system gives no lock: there is no other way to hold back a second run.
+    """
     with ExitStack() as held:
+        is_second_look = False
         while not _take(media, shard, held):
-            if not wait or stop.wait(_RETRY_SECONDS):
+            pause = _RETRY_SECONDS if is_second_look else _PROBE_SECONDS
+            if (is_second_look and not wait) or stop.wait(pause):
                 raise LockedError(
                     f"Could not start: another run is working on the media store {str(media.path)!r}."
                     " Wait until it has ended, or use --wait."
                 )
+            is_second_look = True
         yield
 
 

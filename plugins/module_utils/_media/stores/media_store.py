@@ -9,6 +9,7 @@ import io
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,16 @@ A_LINK = "a symbolic link, which is never followed"
 NO_DIRECTORY_OF_SYNAPSE = "a directory that Synapse does not make"
 NO_FILE_OF_SYNAPSE = "a file that Synapse does not write"
 NO_REGULAR_FILE = "a socket, pipe or device"
+
+
+# What the kernel says where a file system has no locks; EBADF: NFS gives none on what is open for reading only.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+_WITHOUT_LOCKS = (
+    "Its file system gives no lock, and without one no run begins: see its mount options (on NFS local_lock and the"
+    " server's lock service), or run this on a host that has the disk itself."
+)
+# How long to wait before another look, in seconds: much longer than who only looks holds the lock.
+_PROBE_SECONDS = 0.1
 
 
 class LocalFile(NamedTuple):
@@ -223,29 +234,48 @@ class MediaStore:
     def lock(self, operation: int) -> Iterator[None]:
         """Hold the lock on the media store; BlockingIOError when another run has it.
 
-        ``operation`` is that of `fcntl.flock`. The lock is on the directory itself: it needs no file, is seen
-        from a container too, and ends with its process.
+        ``operation`` is that of `fcntl.flock`. The lock is on the directory itself: it needs no file and no right to
+        write, is seen from a container too, and ends with its process. Raises UnavailableError or AccessError where
+        the system gives no lock for another reason.
         """
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, operation)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _no_lock(self.path, error, _RUN_AS) from error
+        try:
+            _flock(self.path, descriptor, operation)
             yield
         finally:
             os.close(descriptor)
+
+    def is_locked(self) -> bool:
+        """Whether a run, or one on a shard, is under way, as far as this host sees. For `status`; holds nothing back.
+
+        The lock is taken and given back at once: /proc/locks does not show, from a container, who runs outside. A run
+        that begins in these microseconds tries again (engine/lock.py), and so does this, which may meet its like.
+        """
+        for wait in (_PROBE_SECONDS, 0):
+            try:
+                with self.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    return False
+            except BlockingIOError:  # noqa: PERF203 (two times)
+                time.sleep(wait)
+        return True
 
     @contextmanager
     def lock_file(self, name: str) -> Iterator[None]:
         """Hold the lock on a file of this name in the media store; BlockingIOError when another run has it.
 
-        The file is there as long as it is locked (after a run that was killed, until the next one ends).
+        The file is there as long as it is locked (after a run that was killed, until the next one ends). Raises
+        UnavailableError or AccessError where the system gives no lock for another reason.
         """
         path = self.path / name
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            descriptor = _open_lock_file(path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _flock(path, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Who had it before may have removed it in between: then this lock is on a file that is nowhere.
-                if path.exists() and os.fstat(descriptor).st_ino == path.stat().st_ino:
+                if _is_at(path, descriptor):
                     break
             except BaseException:
                 os.close(descriptor)
@@ -254,7 +284,9 @@ class MediaStore:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                # A file that is left holds back nobody.
+                path.unlink()
             os.close(descriptor)
 
     def _root(self, root: Root) -> Path:
@@ -365,6 +397,43 @@ class _RootError(Exception):
         self.told = told
 
 
+def _open_lock_file(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if isinstance(error, PermissionError) and os.path.lexists(path):
+            permission = (
+                "It belongs to a run of another user: start all runs as the same one, and once none is under way,"
+                " remove this file."
+            )
+        else:
+            permission = _RUN_AS
+        otherwise = "Check what is there, and its disk."
+        raise _no_lock(path, error, permission, otherwise) from error
+
+
+def _flock(path: Path, descriptor: int, operation: int) -> None:
+    """As `fcntl.flock`; BlockingIOError when another has the lock."""
+    try:
+        fcntl.flock(descriptor, operation)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        otherwise = _WITHOUT_LOCKS if error.errno in _NO_LOCKS else "Check its disk."
+        raise _no_lock(path, error, _RUN_AS, otherwise) from error
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is what is at ``path``."""
+    try:
+        found, opened = path.lstat(), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _no_lock(path, error, _RUN_AS) from error
+    return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
+
+
 def _status(path: Path) -> os.stat_result | None:
     """What is at ``path``, a root, itself; None when there is nothing. Raises _RootError when that can't be told."""
     try:
@@ -437,6 +506,10 @@ def _in_words(what: str, error: OSError, permission: str, otherwise: str = "Chec
     """
     kind = AccessError if isinstance(error, PermissionError) else UnavailableError
     return kind(f"{what}: {_cause(error, permission, otherwise)}")
+
+
+def _no_lock(path: Path, error: OSError, permission: str, otherwise: str = "Check its disk.") -> MediaError:
+    return _in_words(f"Could not lock {str(path)!r}", error, permission, otherwise)
 
 
 def _cause(error: OSError, permission: str, otherwise: str = "Check its disk.") -> str:
