@@ -8,6 +8,8 @@ import fcntl
 import io
 import os
 import re
+import secrets
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +29,8 @@ NO_REGULAR_FILE = "a socket, pipe or device"
 
 # What the kernel says where a file system has no locks; EBADF: NFS gives none on what is open for reading only.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+# What a file system without hard links says. EXDEV: one that is made of several.
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 _WITHOUT_LOCKS = (
     "Its file system gives no lock, and without one no run begins: see its mount options (on NFS local_lock and the"
     " server's lock service), or run this on a host that has the disk itself."
@@ -59,6 +63,15 @@ class PassedOver(NamedTuple):
     path: str
     reason: str
     is_problem: bool
+
+
+class Removed(NamedTuple):
+    """A file that was removed, with what is needed to put it back."""
+
+    file: LocalFile
+    mode: int
+    uid: int
+    gid: int
 
 
 class FileChangedError(Exception):
@@ -170,14 +183,15 @@ class MediaStore:
                 raise FileChangedError(file.path) from error
             raise _not_read(error) from error
 
-    def remove(self, file: LocalFile) -> None:
+    def remove(self, file: LocalFile) -> Removed:
         """Delete ``file`` if it is still as it was seen (else FileChangedError), and directories that this left empty.
 
         The four directories themselves stay. LocalFileError when the system does not allow it.
         """
         target = f"{self._path}/{file.path}"
         try:
-            _check_unchanged(file, os.lstat(target))
+            status = os.lstat(target)
+            _check_unchanged(file, status)
             os.unlink(target)  # noqa: PTH108 (a Path costs as much as the call, a million times)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileChangedError(file.path) from error
@@ -186,6 +200,51 @@ class MediaStore:
         with suppress(OSError):
             # What stays is met as an empty directory by the next run.
             self._remove_directories(file.path.rpartition("/")[0])
+        return Removed(file, stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+    def put_back(self, removed: Removed, content: bytes | BinaryIO) -> bool:
+        """Write a file that was removed again, with all its ``content``; False if there is one by now, which stays.
+
+        It appears complete under its name, except where a file system has no hard links (s3fs, rclone mount), and has
+        owner, mode and time of before where the file system has such. LocalFileError when it can't be written.
+        """
+        target = self.path / removed.file.path
+        temporary = target.with_name(f".put-back-{secrets.token_hex(8)}")
+        try:
+            self._make_directories(target.parent)
+            try:
+                _write_new(temporary, removed, content)
+                # Unlike a rename, a link replaces nothing.
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+            else:
+                return True
+            finally:
+                with suppress(OSError):
+                    temporary.unlink()
+            try:
+                _write_new(target, removed, content)
+            except FileExistsError:
+                return False
+        except OSError as error:
+            raise _file_error("put back", error, _RUN_AS) from error
+        return True
+
+    def _make_directories(self, directory: Path) -> None:
+        """Make what is missing of ``directory`` in the media store, with the owner and the mode of what it is in."""
+        if directory == self.path or directory.is_dir():
+            return
+        self._make_directories(directory.parent)
+        above = directory.parent.stat()
+        with suppress(FileExistsError):
+            directory.mkdir()
+            with suppress(OSError):
+                os.chown(directory, above.st_uid, above.st_gid)
+                directory.chmod(stat.S_IMODE(above.st_mode))
 
     def remove_empty(self, directory: str, older_than_ns: int) -> bool:
         """Remove a directory that `scan` met empty, and those above it that this left empty; tell whether it is gone.
@@ -387,6 +446,36 @@ class _Source(io.FileIO):
         except OSError as error:
             self.failure = error
             raise
+
+
+def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
+    """Write a file that is not there yet, FileExistsError if it is; nothing stays of one that can't be written."""
+    target = path.open("xb")
+    try:
+        with target:
+            _fill(target, content, removed.file.size)
+    except BaseException:
+        path.unlink()
+        raise
+    # Not each file system has these, and the content is what counts. The mode comes last: it may take the right away.
+    with suppress(OSError):
+        os.utime(path, ns=(removed.file.modified_ns, removed.file.modified_ns))
+    with suppress(OSError):
+        os.chown(path, removed.uid, removed.gid)
+    with suppress(OSError):
+        path.chmod(removed.mode)
+
+
+def _fill(target: BinaryIO, content: bytes | BinaryIO, size: int) -> None:
+    if isinstance(content, bytes):
+        target.write(content)
+    else:
+        content.seek(0)
+        shutil.copyfileobj(content, target)
+    target.flush()
+    os.fsync(target.fileno())
+    if target.tell() != size:
+        raise OSError(errno.EIO, "what is at hand is not all of it")
 
 
 class _RootError(Exception):

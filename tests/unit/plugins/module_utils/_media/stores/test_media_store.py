@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -780,6 +782,78 @@ def test_large_file_that_breaks_off_is_no_failure_of_the_bucket(media: MediaStor
         upload()
     assert str(caught.value) == "Could not read the local file: Is a directory. Check its disk."
     assert not caught.value.concerns_all
+
+
+def no_links(_source: Path, _target: Path) -> None:
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("at_hand", ["bytes", "file"])
+def test_file_is_put_back_as_it_was(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, at_hand: str, links: bool
+) -> None:
+    """When the bucket turns out to be the media store itself."""
+    before = write(media, "local_thumbnails/aa/bb/cc/1-1-image-png-crop")
+    target = media.path / before.path
+    os.utime(target, ns=(2, 1))
+    target.chmod(0o640)
+    os.chown(target, 1234, 2345)
+    for directory in (media.path / "local_thumbnails", target.parent):
+        os.chown(directory, 1234, 2345)
+        directory.chmod(0o750)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    file = next(scan(media))
+    content = io.BytesIO(b"content")
+    content.seek(3)
+
+    removed = media.remove(file)
+    assert below(media) == ["local_thumbnails"]
+    assert media.put_back(removed, b"content" if at_hand == "bytes" else content)
+
+    status = target.stat()
+    assert target.read_bytes() == b"content"
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1234, 2345, 0o640)
+    assert status.st_mtime_ns == 1
+    assert [path for path in below(media) if path.startswith("local_thumbnails/aa/bb/cc/")] == [file.path]
+    for directory in target.relative_to(media.path).parents[:-1]:
+        status = (media.path / directory).stat()
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1234, 2345, 0o750)
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_file_that_synapse_has_written_meanwhile_is_not_replaced(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    file = write(media, "local_content/aa/bb/cc")
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+
+    removed = media.remove(file)
+    write(media, file.path, b"newer")
+
+    assert not media.put_back(removed, b"content")
+    assert (media.path / file.path).read_bytes() == b"newer"
+    assert below(media)[-1] == file.path
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_file_that_cannot_be_put_back_in_full(media: MediaStore, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    """A part of it under its name would be worse than nothing."""
+    file = write(media, "local_content/aa/bb/cc")
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    removed = media.remove(file)
+
+    with pytest.raises(LocalFileError) as caught:
+        media.put_back(removed, b"cont")
+    assert str(caught.value) == "Could not put back the local file: what is at hand is not all of it. Check its disk."
+    fail(monkeypatch, "fsync", errno.ENOSPC)
+    with pytest.raises(LocalFileError) as caught:
+        media.put_back(removed, b"content")
+    assert str(caught.value) == "Could not put back the local file: No space left on device. Free some."
+    assert below(media) == ["local_content", "local_content/aa", "local_content/aa/bb"]
 
 
 TEST_REMOVE_ERRORS = [
