@@ -29,8 +29,6 @@ NO_REGULAR_FILE = "a socket, pipe or device"
 
 # What the kernel says where a file system has no locks; EBADF: NFS gives none on what is open for reading only.
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
-# What a file system without hard links says. EXDEV: one that is made of several.
-_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 _WITHOUT_LOCKS = (
     "Its file system gives no lock, and without one no run begins: see its mount options (on NFS local_lock and the"
     " server's lock service), or run this on a host that has the disk itself."
@@ -209,27 +207,15 @@ class MediaStore:
         owner, mode and time of before where the file system has such. LocalFileError when it can't be written.
         """
         target = self.path / removed.file.path
-        temporary = target.with_name(f".put-back-{secrets.token_hex(8)}")
         try:
             self._make_directories(target.parent)
-            try:
-                _write_new(temporary, removed, content)
-                # Unlike a rename, a link replaces nothing.
-                os.link(temporary, target)
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-            else:
+            with suppress(OSError):
+                # What a file system without hard links says is its own: ENOTSUP, EPERM, and EIO from rclone.
+                _link_new(target, removed, content)
                 return True
-            finally:
-                with suppress(OSError):
-                    temporary.unlink()
-            try:
-                _write_new(target, removed, content)
-            except FileExistsError:
-                return False
+            _write_new(target, removed, content)
+        except FileExistsError:
+            return False
         except OSError as error:
             raise _file_error("put back", error, _RUN_AS) from error
         return True
@@ -446,6 +432,18 @@ class _Source(io.FileIO):
         except OSError as error:
             self.failure = error
             raise
+
+
+def _link_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
+    """As `_write_new`, and it appears complete."""
+    temporary = path.with_name(f".put-back-{secrets.token_hex(8)}")
+    _write_new(temporary, removed, content)
+    try:
+        # Unlike a rename, a link replaces nothing.
+        os.link(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
