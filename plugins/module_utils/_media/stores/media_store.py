@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -363,10 +364,10 @@ class MediaStore:
     def _scan(self, directory: str, levels: Sequence[re.Pattern[str]], told: _Told) -> Iterator[LocalFile]:
         """Go through ``directory``; ``levels``: what names Synapse gives in it, and in what is below."""
         if len(levels) > 1:
-            for entry in self._entries(directory, levels[0], os.DirEntry.is_dir, _name_with_slash, told):
+            for entry in self._entries(directory, levels[0], _IS_DIRECTORY, _name_with_slash, told):
                 yield from self._scan(f"{directory}/{entry.name}", levels[1:], told)
             return
-        for entry in self._entries(directory, levels[0], os.DirEntry.is_file, _name, told):
+        for entry in self._entries(directory, levels[0], _IS_FILE, _name, told):
             status = self._seen_status(directory, entry, told.failed)
             if status is not None:
                 yield _seen(f"{directory}/{entry.name}", status)
@@ -384,25 +385,33 @@ class MediaStore:
         self,
         directory: str,
         names: re.Pattern[str],
-        is_kind: Callable[..., bool],
+        is_kind: Callable[[os.DirEntry[str]], bool],
         key: Callable[[os.DirEntry[str]], str],
         told: _Told,
     ) -> list[os.DirEntry[str]]:
         """What is Synapse's in a directory, by ``names`` and ``is_kind``, in the order of ``key``; the rest is told."""
         found: list[os.DirEntry[str]] = []
-        others: list[os.DirEntry[str]] = []
+        others: list[PassedOver] = []
+        is_empty = True
         try:
             with os.scandir(f"{self._path}/{directory}") as listing:
                 for entry in listing:
-                    # The listing tells the kind as well: the disk is asked about files of Synapse's only.
-                    ours = names.fullmatch(entry.name) and is_kind(entry, follow_symlinks=False)
-                    (found if ours else others).append(entry)
-            for entry in sorted(others, key=_name):
-                told.passed_over(_passed_over(directory, entry))
+                    is_empty = False
+                    try:
+                        # The listing tells the kind as well; on few file systems each entry has to be looked at.
+                        if names.fullmatch(entry.name) and is_kind(entry):
+                            found.append(entry)
+                        else:
+                            others.append(_passed_over(directory, entry))
+                    except OSError as error:
+                        # It hides no other.
+                        self._report(f"{directory}/{entry.name}", error, told.failed)
         except OSError as error:
             self._report(directory, error, told.failed)
             return []
-        if not found and not others and "/" in directory:
+        for other in sorted(others):
+            told.passed_over(other)
+        if is_empty and "/" in directory:
             told.empty(directory)
         found.sort(key=key)
         return found
@@ -643,6 +652,10 @@ def _printable(path: str) -> str:
     """A path for a message: bytes that are no UTF-8, and characters that move the cursor, are spelt out."""
     text = os.fsencode(path).decode(errors="backslashreplace")
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+_IS_DIRECTORY = methodcaller("is_dir", follow_symlinks=False)
+_IS_FILE = methodcaller("is_file", follow_symlinks=False)
 
 
 def _name(entry: os.DirEntry[str]) -> str:

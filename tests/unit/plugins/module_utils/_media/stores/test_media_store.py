@@ -7,6 +7,7 @@ import io
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -542,6 +543,66 @@ def test_a_directory_that_cannot_be_read_hides_no_other(media: MediaStore, monke
         f"Could not read the directory {str(media.path / 'local_content/bb')!r}: permission denied."
         " Give it to Synapse's user."
     ]
+
+
+class UnknownEntry:
+    """An entry of a file system whose listings do not tell the kind, where one inode can't be looked at."""
+
+    def __init__(self, entry: Any, broken: str) -> None:
+        self._entry = entry
+        self.name = entry.name
+        self._is_broken = entry.name == broken
+
+    def __getattr__(self, name: str) -> Any:
+        if self._is_broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.name)
+        return getattr(self._entry, name)
+
+
+@pytest.mark.parametrize("broken", ["b.org", "lost+found"])
+def test_one_entry_that_cannot_be_looked_at_hides_no_other(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    paths = [f"remote_content/{origin}/aa/bb/cc" for origin in ("a.org", "c.org")]
+    for path in paths:
+        write(media, path)
+    (media.path / "remote_content" / broken).mkdir()
+    scandir = os.scandir
+
+    @contextmanager
+    def unknown(path: str) -> Iterator[Iterator[UnknownEntry]]:
+        with scandir(path) as listing:
+            yield (UnknownEntry(entry, broken) for entry in listing)
+
+    monkeypatch.setattr(os, "scandir", unknown)
+    errors: list[str] = []
+    passed_over: list[PassedOver] = []
+
+    assert [file.path for file in media.scan(lambda error: errors.append(str(error)), passed_over.append)] == paths
+    assert passed_over == []
+    assert errors == [
+        f"Could not read the directory {str(media.path / 'remote_content' / broken)!r}: Input/output error."
+        " Check its disk."
+    ]
+
+
+def test_directory_with_an_entry_that_cannot_be_looked_at_is_not_empty(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (media.path / "local_content" / "aa" / "bb").mkdir(parents=True)
+    scandir = os.scandir
+
+    @contextmanager
+    def unknown(path: str) -> Iterator[Iterator[UnknownEntry]]:
+        with scandir(path) as listing:
+            yield (UnknownEntry(entry, "bb") for entry in listing)
+
+    monkeypatch.setattr(os, "scandir", unknown)
+    met: list[str] = []
+
+    list(media.scan(lambda _error: None, lambda _each: None, met.append))
+
+    assert met == []
 
 
 def test_lock_file_excludes_another_run_and_goes_with_it(media: MediaStore) -> None:
