@@ -26,6 +26,7 @@ A_LINK = "a symbolic link, which is never followed"
 NO_DIRECTORY_OF_SYNAPSE = "a directory that Synapse does not make"
 NO_FILE_OF_SYNAPSE = "a file that Synapse does not write"
 NO_REGULAR_FILE = "a socket, pipe or device"
+NO_DIRECTORY = "not a directory, where Synapse has one"
 
 
 # What the kernel says where a file system has no locks; EBADF: NFS gives none on what is open for reading only.
@@ -115,7 +116,7 @@ class MediaStore:
 
     def has_roots(self) -> bool:
         """Whether at least one of Synapse's four media directories is there."""
-        return any(_mode(self._root(root)) for root in Root)
+        return any(stat.S_ISDIR(mode) or stat.S_ISLNK(mode) for mode in (_mode(self._root(root)) for root in Root))
 
     def linked_roots(self) -> list[str]:
         """The media directories that are symbolic links: nothing below them is looked at."""
@@ -345,7 +346,11 @@ class MediaStore:
         directory = self._root(root)
         try:
             began = _status(directory)
-            if began is None or not stat.S_ISDIR(began.st_mode):
+            if began is None:
+                return
+            if not stat.S_ISDIR(began.st_mode):
+                is_link = stat.S_ISLNK(began.st_mode)
+                told.passed_over(PassedOver(root.value, A_LINK if is_link else NO_DIRECTORY, is_problem=True))
                 return
             yield from self._scan(root.value, LEVELS[root], told)
             ended = _status(directory)

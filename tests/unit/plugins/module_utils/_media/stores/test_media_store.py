@@ -144,6 +144,22 @@ def test_nothing_is_passed_over_in_silence(
     assert passed_over == [PassedOver(path.rstrip("/@|"), reason, is_problem=reason == LINK)]
 
 
+@pytest.mark.parametrize("root", [root.value for root in Root])
+def test_root_that_is_passed_over_is_told(media: MediaStore, root: str) -> None:
+    """`status` ended with 0 files and 0."""
+    passed_over: list[PassedOver] = []
+    (media.path / root).symlink_to("/elsewhere")
+    assert list(scan(media, passed_over)) == []
+    assert passed_over == [PassedOver(root, LINK, is_problem=True)]
+
+    passed_over.clear()
+    (media.path / root).unlink()
+    (media.path / root).write_bytes(b"")
+    assert list(scan(media, passed_over)) == []
+    assert passed_over == [PassedOver(root, "not a directory, where Synapse has one", is_problem=True)]
+    assert not media.has_roots()
+
+
 def test_names_that_no_terminal_can_show_are_spelt_out(media: MediaStore) -> None:
     for name in (b"caf\xe9", b"line\nAll done", "Straße".encode()):
         (media.path / "local_content" / os.fsdecode(name)).mkdir(parents=True)
