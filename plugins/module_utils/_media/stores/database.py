@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Synapse's database, read-only: what it says of the files that are on the local disk."""
+"""Synapse's database, read-only: what it says of the files that are on the local disk, and which there should be."""
 
 from __future__ import annotations
 
+import json
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from typing import Any, NamedTuple, Protocol
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from itertools import groupby
+from typing import IO, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 from ..rules.errors import UnavailableError
-from ..rules.media_path import MediaPath, Root, Thumbnail
+from ..rules.media_path import MediaPath, Root, Thumbnail, format_media_path, parse_media_path
 from .synapse_config import DatabaseSettings
 
 
@@ -28,8 +32,23 @@ class MediaRow(NamedTuple):
     accessed_ms: int | None
 
 
+class KnownFile(NamedTuple):
+    """A file that the database knows. ``path`` is relative to the media store, with ``/``.
+
+    ``legacy``: the path that an old remote thumbnail may have, without the method. It may be there or not.
+    """
+
+    path: str
+    row: MediaRow
+    legacy: bool
+
+
+def _ignore(_path: str) -> None:
+    """Whoever does not ask is not told."""
+
+
 class MediaDatabase(Protocol):
-    """What the engine asks of the database."""
+    """What is asked of the database about files that are there."""
 
     def media_rows(self, paths: Iterable[MediaPath]) -> Mapping[MediaPath, MediaRow]:
         """The rows of these files; a file that the database does not know is missing from the answer."""
@@ -40,46 +59,134 @@ class MediaDatabase(Protocol):
 
 # Texts -> what stands between the brackets of SQL's IN, and its values.
 Many = Callable[[Sequence[str]], tuple[str, Sequence[Any]]]
+# What the statements below select: origin, file ID, width, height, type, method, length, sha256, accessed_ms.
+_Columns = Sequence[Any]
+_Answer = TypeVar("_Answer")
 
-# One statement per directory; {sha256}, {ids} and {origins} are filled in below, never with values. Synapse has an
-# index on the IDs of local media and on the origins of remote media, but none on filesystem_id: a question about many
-# files goes over the rows of their origins once.
+# So many rows are taken at once.
+_BATCH = 2000
+# Seconds. Whoever alters a table, or writes to SQLite, may make us wait; but not for ever, and not in silence.
+_WAIT = 30
+
+
+@dataclass(frozen=True)
+class _Statement:
+    """How the files of one directory are asked for: some of them, or all. {sha256} is filled in later, values never.
+
+    Synapse has an index on the IDs of local media and on the origins of remote media, but none on filesystem_id: a
+    question about many files goes over the rows of their origins once.
+    """
+
+    select: str
+    file_id: str
+    origin: str | None
+    # A thumbnail's path goes on after the ID's.
+    end: str = ""
+
+    def of_some(self, ids: str, origins: str) -> str:
+        origin = f"{self.origin} IN ({origins}) AND " if self.origin else ""
+        return f"{self.select} AND {origin}{self.file_id} IN ({ids})"
+
+    def of_all(self, collation: str) -> str:
+        """Sorted by path; thumbnails only by the path of the directory that holds all of one media."""
+        parts = [f"substr({self.file_id}, 1, 2)", f"substr({self.file_id}, 3, 2)", f"substr({self.file_id}, 5)"]
+        path = " || '/' || ".join([self.origin, *parts] if self.origin else parts)
+        return f"{self.select} ORDER BY ({path} || '{self.end}') {collation}"
+
+
 _STATEMENTS = {
-    Root.LOCAL_CONTENT: """
+    Root.LOCAL_CONTENT: _Statement(
+        """
         SELECT NULL, media_id, NULL, NULL, NULL, NULL, media_length, {sha256}, COALESCE(last_access_ts, created_ts)
-        FROM local_media_repository WHERE url_cache IS NULL AND media_id IN ({ids})
-    """,
-    Root.REMOTE_CONTENT: """
+        FROM local_media_repository WHERE url_cache IS NULL
+        """,
+        "media_id",
+        None,
+    ),
+    Root.LOCAL_THUMBNAILS: _Statement(
+        """
+        SELECT NULL, thumbnail.media_id, thumbnail_width, thumbnail_height, thumbnail_type,
+            thumbnail_method, thumbnail_length, NULL, COALESCE(last_access_ts, created_ts)
+        FROM local_media_repository_thumbnails AS thumbnail LEFT JOIN local_media_repository AS media
+            ON media.media_id = thumbnail.media_id
+        WHERE url_cache IS NULL
+        """,
+        "thumbnail.media_id",
+        None,
+        "/",
+    ),
+    Root.REMOTE_CONTENT: _Statement(
+        """
         SELECT media_origin, filesystem_id, NULL, NULL, NULL, NULL, media_length, {sha256},
             COALESCE(last_access_ts, created_ts)
-        FROM remote_media_cache WHERE media_origin IN ({origins}) AND filesystem_id IN ({ids})
-    """,
-    Root.LOCAL_THUMBNAILS: """
-        SELECT NULL, media_id, thumbnail_width, thumbnail_height, thumbnail_type,
-            thumbnail_method, thumbnail_length, NULL, COALESCE(last_access_ts, created_ts)
-        FROM local_media_repository_thumbnails LEFT JOIN local_media_repository USING (media_id)
-        WHERE media_id IN ({ids})
-    """,
-    Root.REMOTE_THUMBNAIL: """
+        FROM remote_media_cache WHERE 1 = 1
+        """,
+        "filesystem_id",
+        "media_origin",
+    ),
+    Root.REMOTE_THUMBNAIL: _Statement(
+        """
         SELECT thumbnail.media_origin, thumbnail.filesystem_id, thumbnail_width, thumbnail_height, thumbnail_type,
             thumbnail_method, thumbnail_length, NULL, COALESCE(last_access_ts, created_ts)
         FROM remote_media_cache_thumbnails AS thumbnail LEFT JOIN remote_media_cache AS media
             ON media.media_origin = thumbnail.media_origin AND media.media_id = thumbnail.media_id
-        WHERE thumbnail.media_origin IN ({origins}) AND thumbnail.filesystem_id IN ({ids})
-    """,
+        WHERE 1 = 1
+        """,
+        "thumbnail.filesystem_id",
+        "thumbnail.media_origin",
+        "/",
+    ),
 }
 
 
-class SynapseDatabase:
-    """A read-only connection to Synapse's database; not for use by several threads at once."""
+class _Library(Protocol):
+    """What differs between the two databases that Synapse knows, and their libraries."""
 
-    def __init__(self, connection: Any, many: Many, failure: type[Exception]) -> None:
-        self._connection = connection
-        self._many = many
-        self._failure = failure
+    failure: type[Exception]
+    # What makes ORDER BY go by bytes.
+    collation: str
+
+    def connect(self) -> Any:
+        """A new connection that can only read, and that begins a transaction with its first statement."""
+
+    def many(self, texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
+        """What stands between the brackets of SQL's IN, and its values."""
+
+    def begin(self, connection: Any) -> None:
+        """What each transaction begins with."""
+
+    def stream(self, connection: Any) -> Any:
+        """A cursor that takes rows from the database as they are fetched."""
+
+    def may_pass(self, error: Exception) -> bool:
+        """Whether the same question may be answered on a new connection."""
+
+    def unavailable(self, error: Exception) -> UnavailableError:
+        """The failure in plain words."""
+
+
+class SynapseDatabase:
+    """Synapse's database, which is only read; not for use by several threads at once.
+
+    Each question is a read-only transaction of its own, ended with its answer, and leaves nothing behind on the
+    server: behind a pooler as PgBouncer the same connection is Synapse's a moment later. A connection that has broken
+    off since the last question, as when PostgreSQL was restarted, is made anew, once a question; after an error the
+    next question tries again.
+    """
+
+    def __init__(self, library: _Library) -> None:
+        self._library = library
+        self._connection: Any = None
         # Older schemas have no sha256 (it came with Synapse 1.128, schema delta 91).
-        _, columns = self._execute("SELECT * FROM local_media_repository LIMIT 0")
+        columns = self._ask(_columns_of_local_media)
         self._sha256 = "sha256" if "sha256" in columns else "NULL"
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(self._library.failure):
+                connection.close()
 
     def has_media(self) -> bool:
         """Whether the database knows any media that Synapse has kept on the local disk."""
@@ -87,7 +194,7 @@ class SynapseDatabase:
             "SELECT 1 FROM local_media_repository WHERE url_cache IS NULL AND media_length IS NOT NULL LIMIT 1",
             "SELECT 1 FROM remote_media_cache LIMIT 1",
         )
-        return any(self._execute(statement)[0] for statement in statements)
+        return any(self._rows(statement) for statement in statements)
 
     def media_rows(self, paths: Iterable[MediaPath]) -> Mapping[MediaPath, MediaRow]:
         """The rows of these files, with one statement per directory."""
@@ -96,71 +203,190 @@ class SynapseDatabase:
             wanted[path.root].append(path)
         found: dict[MediaPath, MediaRow] = {}
         for root, members in wanted.items():
-            ids, id_values = self._many(sorted({path.file_id for path in members}))
-            origins, origin_values = self._many(sorted({path.origin for path in members if path.origin}))
-            statement = _STATEMENTS[root].format(sha256=self._sha256, ids=ids, origins=origins)
+            ids, id_values = self._library.many(sorted({path.file_id for path in members}))
+            origins, origin_values = self._library.many(sorted({path.origin for path in members if path.origin}))
+            statement = _STATEMENTS[root].of_some(ids, origins).format(sha256=self._sha256)
             values = [*(origin_values if root.is_remote else ()), *id_values]
-            rows = _by_path(root, self._execute(statement, values)[0])
+            rows = _by_path(root, self._rows(statement, values))
             found.update({path: rows[path] for path in members if path in rows})
         return found
 
-    def _execute(self, statement: str, values: Sequence[Any] = ()) -> tuple[list[tuple[Any, ...]], list[str]]:
-        """The rows, and the names of the columns."""
+    def known_files(self, passed_over: Callable[[str], None] = _ignore) -> Iterator[KnownFile]:
+        """Every original and thumbnail that the database knows, each path once, ascending as S3 lists keys.
+
+        Media that are not complete come with no length; those of URL previews do not come. ``passed_over`` is told, as
+        the files come, the path of each row that Synapse can't have written a file for.
+
+        All is read before this returns, into a temporary file with some 200 bytes a row, so that no more than some
+        thousand rows are in memory, and nothing is asked while the files come: the database may have changed by then.
+
+        :raises UnavailableError: the database can't be read, or the temporary file can't be written.
+        """
+        spool = _new_spool()
         try:
-            with closing(self._connection.cursor()) as cursor:
+            for root in sorted(Root, key=lambda root: f"{root.value}/"):
+                statement = _STATEMENTS[root].of_all(self._library.collation).format(sha256=self._sha256)
+                self._copy(root, statement, spool)
+        except BaseException:
+            with suppress(OSError):
+                spool.close()
+            raise
+        return _known_files(spool, passed_over)
+
+    def _copy(self, root: Root, statement: str, spool: IO[bytes]) -> None:
+        """Append the answer to the file, a line for each batch of rows."""
+        start = spool.tell()
+
+        def copy(connection: Any) -> None:
+            # A second try takes the place of the first.
+            with _spool_failure_in_words():
+                spool.seek(start)
+                spool.truncate()
+            with closing(self._library.stream(connection)) as cursor:
+                cursor.execute(statement)
+                while rows := cursor.fetchmany(_BATCH):
+                    _write(spool, root, rows)
+
+        self._ask(copy)
+
+    def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[_Columns]:
+        def rows(connection: Any) -> list[_Columns]:
+            with closing(connection.cursor()) as cursor:
                 cursor.execute(statement, values)
-                return list(cursor.fetchall()), [column[0] for column in cursor.description]
-        except self._failure as error:
-            raise _unavailable(error) from error
+                return list(cursor.fetchall())
+
+        return self._ask(rows)
+
+    def _ask(self, question: Callable[[Any], _Answer]) -> _Answer:
+        """Put a question that only reads, so that it may be put again."""
+        try:
+            return self._ask_once(question)
+        except self._library.failure as error:
+            if not self._library.may_pass(error):
+                raise self._library.unavailable(error) from error
+        try:
+            return self._ask_once(question)
+        except self._library.failure as error:
+            raise self._library.unavailable(error) from error
+
+    def _ask_once(self, question: Callable[[Any], _Answer]) -> _Answer:
+        if self._connection is None:
+            self._connection = self._library.connect()
+        connection = self._connection
+        try:
+            self._library.begin(connection)
+            answer = question(connection)
+            connection.commit()
+        except BaseException:
+            # Ended by its name, as a pooler would else close its own connection too; the next question has a new one.
+            with suppress(self._library.failure):
+                connection.rollback()
+            self.close()
+            raise
+        return answer
+
+
+def _columns_of_local_media(connection: Any) -> list[str]:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SELECT * FROM local_media_repository LIMIT 0")
+        return [column[0] for column in cursor.description]
 
 
 @contextmanager
 def connect(settings: DatabaseSettings) -> Iterator[SynapseDatabase]:
     """Open Synapse's database read-only."""
-    opened = _connect_sqlite(settings) if settings.engine == "sqlite3" else _connect_postgresql(settings)
-    connection, many, failure = opened
-    with closing(connection):
-        yield SynapseDatabase(connection, many, failure)
+    library = _Sqlite(settings) if settings.engine == "sqlite3" else _Postgresql(settings)
+    with closing(SynapseDatabase(library)) as database:
+        yield database
 
 
-def _connect_postgresql(settings: DatabaseSettings) -> tuple[Any, Many, type[Exception]]:
-    # Only the library of the engine in use need be installed.
-    try:
-        import psycopg2
-    except ImportError as error:
-        raise UnavailableError(
-            f"Could not read Synapse's database: psycopg2 is not installed for {sys.executable!r}. Run this with the"
-            " Python that runs Synapse."
-        ) from error
+class _Postgresql:
+    """PostgreSQL, also behind a pooler that gives each transaction to another of its connections.
 
-    arguments = {"application_name": "matrix-synapse-s3-storage-provider", **settings.arguments}
-    try:
-        connection = psycopg2.connect(**arguments)
-        connection.set_session(readonly=True, autocommit=True)
-    except psycopg2.Error as error:
-        raise _unavailable(error) from error
-    return connection, _as_array, psycopg2.Error
+    So nothing is set that outlives a transaction: it begins as BEGIN READ ONLY, and what is set in it is LOCAL.
+    """
+
+    collation = 'COLLATE "C"'
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        # Only the library of the engine in use need be installed.
+        try:
+            import psycopg2
+        except ImportError as error:
+            raise UnavailableError(
+                f"Could not read Synapse's database: psycopg2 is not installed for {sys.executable!r}. Run this with"
+                " the Python that runs Synapse."
+            ) from error
+        self._psycopg2 = psycopg2
+        self._arguments = settings.arguments
+        self.failure: type[Exception] = psycopg2.Error
+
+    def connect(self) -> Any:
+        defaults = {"application_name": "matrix-synapse-s3-storage-provider", "connect_timeout": _WAIT}
+        connection = self._psycopg2.connect(**{**defaults, **self._arguments})
+        # Without autocommit this sends nothing: each transaction begins as READ ONLY. With autocommit it would set
+        # default_transaction_read_only, and whoever has the pooled connection next could not write.
+        connection.set_session(readonly=True)
+        return connection
+
+    def many(self, texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
+        # A set to join with: PostgreSQL before 14 would compare every row with every item of a list.
+        return "SELECT unnest(%s::text[])", [list(texts)]
+
+    def begin(self, connection: Any) -> None:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout TO '{_WAIT}s'")
+
+    def stream(self, connection: Any) -> Any:
+        # With a name it is a cursor of the server's, for as long as the transaction.
+        return connection.cursor(name="known_files")
+
+    def may_pass(self, error: Exception) -> bool:
+        # A connection that broke off is one of these or, rarely, a bare DatabaseError. The others are about the
+        # statement, and would come again.
+        lost = (self._psycopg2.OperationalError, self._psycopg2.InterfaceError)
+        return isinstance(error, lost) or type(error) is self._psycopg2.DatabaseError
+
+    def unavailable(self, error: Exception) -> UnavailableError:
+        return _unavailable(error)
 
 
-def _connect_sqlite(settings: DatabaseSettings) -> tuple[Any, Many, type[Exception]]:
-    import sqlite3
+class _Sqlite:
+    """SQLite. While a question is answered, Synapse can't end a transaction that writes; it waits for 5 seconds."""
 
-    path = str(settings.arguments.get("database", ""))
-    try:
-        return sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True), _as_list, sqlite3.Error
-    except sqlite3.Error as error:
-        raise UnavailableError(
-            f"Could not open Synapse's database {path!r}: {error}. Check 'database' in Synapse's configuration."
-        ) from error
+    collation = ""
 
+    def __init__(self, settings: DatabaseSettings) -> None:
+        import sqlite3
 
-def _as_array(texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
-    # A set to join with: PostgreSQL before 14 would compare every row with every item of a list.
-    return "SELECT unnest(%s::text[])", [list(texts)]
+        self._sqlite3 = sqlite3
+        self._path = str(settings.arguments.get("database", ""))
+        self.failure: type[Exception] = sqlite3.Error
 
+    def connect(self) -> Any:
+        try:
+            return self._sqlite3.connect(f"file:{quote(self._path)}?mode=ro", uri=True, timeout=_WAIT)
+        except self._sqlite3.Error as error:
+            raise UnavailableError(
+                f"Could not open Synapse's database {self._path!r}: {error}. Check 'database' in Synapse's"
+                " configuration."
+            ) from error
 
-def _as_list(texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
-    return ", ".join("?" * len(texts)), texts
+    def many(self, texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
+        return ", ".join("?" * len(texts)), texts
+
+    def begin(self, connection: Any) -> None:
+        """A statement that only reads is a transaction by itself."""
+
+    def stream(self, connection: Any) -> Any:
+        return connection.cursor()
+
+    def may_pass(self, _error: Exception) -> bool:
+        return False
+
+    def unavailable(self, error: Exception) -> UnavailableError:
+        # Nothing is written but what it sorts.
+        return _no_spool(str(error)) if "disk is full" in str(error) else _unavailable(error)
 
 
 def _unavailable(error: Exception) -> UnavailableError:
@@ -171,16 +397,93 @@ def _unavailable(error: Exception) -> UnavailableError:
     )
 
 
-def _by_path(root: Root, rows: Iterable[tuple[Any, ...]]) -> Mapping[MediaPath, MediaRow]:
+def _new_spool() -> IO[bytes]:
+    with _spool_failure_in_words():
+        return tempfile.TemporaryFile()
+
+
+def _write(spool: IO[bytes], root: Root, rows: Sequence[_Columns]) -> None:
+    # SQLite lets a column of text hold bytes: told as Python writes them, which is in no path of Synapse's.
+    line = json.dumps([root.value, rows], separators=(",", ":"), default=repr)
+    with _spool_failure_in_words():
+        spool.write(line.encode() + b"\n")
+        spool.flush()
+
+
+@contextmanager
+def _spool_failure_in_words() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _no_spool(error.strerror or str(error)) from error
+
+
+def _no_spool(cause: str) -> UnavailableError:
+    # As found by tempfile; None where it found none, which is the cause then.
+    place = f" in {tempfile.tempdir!r}" if tempfile.tempdir else ""
+    return UnavailableError(
+        f"Could not keep the answer of Synapse's database in a temporary file{place}: {cause}. Make room there, or name"
+        " another directory in the environment variable TMPDIR."
+    )
+
+
+def _known_files(spool: IO[bytes], passed_over: Callable[[str], None]) -> Iterator[KnownFile]:
+    with closing(spool):
+        last = ""
+        for (root, _, _), rows in groupby(_spooled(spool), lambda item: (item[0], item[1][0], item[1][1])):
+            for known in _of_one_media(root, (row for _, row in rows), passed_over):
+                # All is ASCII, where the order of the characters is that of the bytes.
+                if known.path <= last:
+                    raise RuntimeError(f"the database's files do not ascend: {known.path!r} after {last!r}")
+                last = known.path
+                yield known
+
+
+def _spooled(spool: IO[bytes]) -> Iterator[tuple[Root, _Columns]]:
+    roots = {root.value: root for root in Root}
+    with _spool_failure_in_words():
+        spool.seek(0)
+    while True:
+        with _spool_failure_in_words():
+            line = spool.readline()
+        if not line:
+            return
+        name, rows = json.loads(line)
+        root = roots[name]
+        for origin, file_id, width, height, media_type, *others in rows:
+            # Synapse's tables would take NULL.
+            yield root, (origin, file_id or "", width, height, media_type or "", *others)
+
+
+def _of_one_media(root: Root, rows: Iterable[_Columns], passed_over: Callable[[str], None]) -> Iterator[KnownFile]:
+    found = []
+    for media, row in _by_path(root, rows).items():
+        path = format_media_path(media)
+        legacy = media.thumbnail is not None and media.thumbnail.method is None
+        if parse_media_path(path) == media:
+            found.append(KnownFile(path, row, legacy))
+        elif not legacy:
+            passed_over(path)
+    return iter(sorted(found))
+
+
+def _by_path(root: Root, rows: Iterable[_Columns]) -> Mapping[MediaPath, MediaRow]:
     found: dict[MediaPath, MediaRow] = {}
     for origin, file_id, width, height, media_type, method, length, sha256, accessed_ms in rows:
         thumbnails: list[Thumbnail | None] = [None] if width is None else [Thumbnail(width, height, media_type, method)]
         if root is Root.REMOTE_THUMBNAIL:
             # Old names lack the method, so the file may be any of the thumbnails of that size and type.
             thumbnails.append(Thumbnail(width, height, media_type, None))
+        row = MediaRow(frozenset() if length is None else frozenset({length}), sha256, accessed_ms)
         for thumbnail in thumbnails:
             path = MediaPath(root, origin, file_id, thumbnail)
-            earlier = found[path].lengths if path in found else frozenset()
-            lengths = earlier | ({length} if length is not None else set())
-            found[path] = MediaRow(lengths, sha256, accessed_ms)
+            found[path] = _merged(found[path], row) if path in found else row
     return found
+
+
+def _merged(row: MediaRow, other: MediaRow) -> MediaRow:
+    """What two rows of the same path say together."""
+    accessed = [time for time in (row.accessed_ms, other.accessed_ms) if time is not None]
+    return MediaRow(
+        row.lengths | other.lengths, row.sha256 if row.sha256 == other.sha256 else None, max(accessed, default=None)
+    )

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On SQLite; the same statements run on PostgreSQL in the Molecule scenarios."""
+"""On SQLite; the same on PostgreSQL, also behind PgBouncer: tests/integration/test_postgresql.py."""
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sqlite3
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,25 +19,31 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     MediaPath,
     Root,
     Thumbnail,
+    format_media_path,
+    parse_media_path,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import (
+    KnownFile,
     MediaRow,
     SynapseDatabase,
     connect,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.synapse_config import DatabaseSettings
 from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROWS = """
 INSERT INTO local_media_repository VALUES ('local1', 11, 100, NULL, 1000, 'abc'),
     ('local2', NULL, 200, NULL, NULL, NULL),
     ('preview', 5, 1, 'https://example.org', 1, NULL);
 INSERT INTO local_media_repository_thumbnails VALUES ('local1', 32, 33, 'image/png', 'crop', 12),
+    ('preview', 32, 33, 'image/png', 'crop', 12),
     ('orphan', 32, 32, 'image/png', 'crop', 13);
-INSERT INTO remote_media_cache VALUES ('a.example', 'm1', 21, 300, 'fs1', 3000, 'def'),
-    ('b.example', 'm2', 22, 400, 'fs2', NULL, NULL);
-INSERT INTO remote_media_cache_thumbnails VALUES ('a.example', 'm1', 96, 97, 'image/jpeg', 'crop', 23, 'fs1'),
-    ('a.example', 'm1', 96, 97, 'image/jpeg', 'scale', 24, 'fs1');
+INSERT INTO remote_media_cache VALUES ('a.example', 'm1', 21, 300, 'stored1', 3000, 'def'),
+    ('b.example', 'm2', 22, 400, 'stored2', NULL, NULL);
+INSERT INTO remote_media_cache_thumbnails VALUES ('a.example', 'm1', 96, 97, 'image/jpeg', 'crop', 23, 'stored1'),
+    ('a.example', 'm1', 96, 97, 'image/jpeg', 'scale', 24, 'stored1');
 """
 
 
@@ -48,7 +59,7 @@ def database(tmp_path: Path) -> Iterator[SynapseDatabase]:
 
 def remote(thumbnail: Thumbnail | None, origin: str = "a.example") -> MediaPath:
     root = Root.REMOTE_CONTENT if thumbnail is None else Root.REMOTE_THUMBNAIL
-    return MediaPath(root, origin, "fs1", thumbnail)
+    return MediaPath(root, origin, "stored1", thumbnail)
 
 
 TEST_ROWS: list[tuple[MediaPath, MediaRow]] = [
@@ -69,6 +80,7 @@ TEST_ROWS: list[tuple[MediaPath, MediaRow]] = [
 TEST_UNKNOWN = [
     MediaPath(Root.LOCAL_CONTENT, None, "other", None),
     MediaPath(Root.LOCAL_CONTENT, None, "preview", None),
+    MediaPath(Root.LOCAL_THUMBNAILS, None, "preview", Thumbnail(32, 33, "image/png", "crop")),
     MediaPath(Root.LOCAL_THUMBNAILS, None, "local1", Thumbnail(32, 34, "image/png", "crop")),
     remote(None, origin="b.example"),
     remote(Thumbnail(96, 97, "image/png", "crop")),
@@ -157,3 +169,155 @@ def test_psycopg2_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None
         f"Could not read Synapse's database: psycopg2 is not installed for {sys.executable!r}."
         " Run this with the Python that runs Synapse."
     )
+
+
+@contextmanager
+def open_database(path: Path, statements: str) -> Iterator[SynapseDatabase]:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(SCHEMA + statements)
+    connection.close()
+    with connect(DatabaseSettings("sqlite3", {"database": str(path)})) as database:
+        yield database
+
+
+def test_known_files(database: SynapseDatabase) -> None:
+    known = list(database.known_files())
+
+    rows = [
+        *TEST_ROWS,
+        (MediaPath(Root.REMOTE_CONTENT, "b.example", "stored2", None), MediaRow(frozenset({22}), None, 400)),
+        (remote(Thumbnail(96, 97, "image/jpeg", "scale")), MediaRow(frozenset({24}), None, 3000)),
+    ]
+    assert known == sorted(
+        KnownFile(format_media_path(path), row, path.thumbnail is not None and path.thumbnail.method is None)
+        for path, row in rows
+    )
+    assert [file.path for file in known if file.legacy] == ["remote_thumbnail/a.example/st/or/ed1/96-97-image-jpeg"]
+
+
+def test_known_files_passes_over_what_synapse_cannot_have_written(tmp_path: Path) -> None:
+    statements = """
+    INSERT INTO local_media_repository VALUES ('good1', 1, 1, NULL, 1, NULL), ('shor', 1, 1, NULL, 1, NULL),
+        (NULL, 1, 1, NULL, 1, NULL), (CAST('bytes' AS BLOB), 1, 1, NULL, 1, NULL), ('a/../b', 1, 1, NULL, 1, NULL),
+        ('schlüssel', 1, 1, NULL, 1, NULL);
+    INSERT INTO local_media_repository_thumbnails VALUES ('good1', 1, 2, NULL, 'crop', 1),
+        ('good1', 1, 2, 'image/svg+xml', 'crop', 1), ('good1', 1, 2, 'image/png', 'fit', 1);
+    INSERT INTO remote_media_cache VALUES (NULL, 'm', 1, 1, 'good2', 1, NULL), ('..', 'm', 1, 1, 'good2', 1, NULL);
+    """
+    passed_over: list[str] = []
+
+    with open_database(tmp_path / "homeserver.db", statements) as database:
+        known = list(database.known_files(passed_over.append))
+
+    assert [file.path for file in known] == ["local_content/go/od/1"]
+    assert sorted(passed_over) == [
+        "local_content///",
+        "local_content/a//..//b",
+        "local_content/b'/by/tes'",
+        "local_content/sc/hl/üssel",
+        "local_content/sh/or/",
+        "local_thumbnails/go/od/1/1-2--crop",
+        "local_thumbnails/go/od/1/1-2-image-png-fit",
+        "local_thumbnails/go/od/1/1-2-image-svg+xml-crop",
+        "remote_content/../go/od/2",
+        "remote_content/go/od/2",
+    ]
+
+
+def test_rows_of_the_same_path_are_one(tmp_path: Path) -> None:
+    statements = """
+    INSERT INTO remote_media_cache VALUES ('a.example', 'm1', 21, 300, 'stored', NULL, 'abc'),
+        ('a.example', 'm2', 22, 400, 'stored', 500, 'def'), ('a.example', 'm3', NULL, NULL, 'stored', NULL, NULL);
+    """
+    path = MediaPath(Root.REMOTE_CONTENT, "a.example", "stored", None)
+    # Either may be right, so that no content can be told from it.
+    row = MediaRow(frozenset({21, 22}), None, 500)
+
+    with open_database(tmp_path / "homeserver.db", statements) as database:
+        assert list(database.known_files()) == [KnownFile(format_media_path(path), row, False)]
+        assert database.media_rows([path]) == {path: row}
+
+
+# They share beginnings: "-" and "." come before the "/" of a path, digits and letters after it.
+IDS = st.builds(str.__add__, st.sampled_from(["aaaa", "aa-."]), st.text("-.0a", max_size=3))
+ORIGINS = st.sampled_from(["a", "a.b", "a-b", "a.b:8448", "a.b-c", "[::1]", "[::1]:8448", "a0", "A.b"])
+SIZES = st.sampled_from([1, 9, 10, 96])
+TYPES = st.sampled_from(["image/png", "image/jpeg", "image/p", "image/png-a"])
+METHODS = st.sampled_from(["crop", "scale"])
+
+
+@given(
+    st.sets(IDS, max_size=15),
+    st.sets(st.tuples(IDS, SIZES, SIZES, TYPES, METHODS), max_size=15),
+    st.sets(st.tuples(ORIGINS, IDS), max_size=15),
+    st.sets(st.tuples(ORIGINS, IDS, SIZES, SIZES, TYPES, METHODS), max_size=15),
+)
+def test_known_files_come_in_the_order_of_the_bucket(
+    local: set[str],
+    thumbnails: set[tuple[str, int, int, str, str]],
+    remote: set[tuple[str, str]],
+    remote_thumbnails: set[tuple[str, str, int, int, str, str]],
+) -> None:
+    media = {MediaPath(Root.LOCAL_CONTENT, None, media_id, None) for media_id in local}
+    for name, width, height, media_type, method in thumbnails:
+        thumbnail = Thumbnail(width, height, media_type, method)
+        media.add(MediaPath(Root.LOCAL_THUMBNAILS, None, name, thumbnail))
+    media |= {MediaPath(Root.REMOTE_CONTENT, origin, name, None) for origin, name in remote}
+    for origin, name, width, height, media_type, method in remote_thumbnails:
+        for known_method in (method, None):
+            thumbnail = Thumbnail(width, height, media_type, known_method)
+            media.add(MediaPath(Root.REMOTE_THUMBNAIL, origin, name, thumbnail))
+    expected = sorted(
+        (format_media_path(path) for path in media if parse_media_path(format_media_path(path)) == path),
+        key=str.encode,
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "homeserver.db")
+        with sqlite3.connect(path) as connection:
+            connection.executescript(SCHEMA)
+            connection.executemany(
+                "INSERT INTO local_media_repository VALUES (?, 1, 1, NULL, 1, NULL)", [(name,) for name in local]
+            )
+            connection.executemany(
+                "INSERT INTO local_media_repository_thumbnails VALUES (?, ?, ?, ?, ?, 1)", list(thumbnails)
+            )
+            connection.executemany("INSERT INTO remote_media_cache VALUES (?, 'm', 1, 1, ?, 1, NULL)", list(remote))
+            connection.executemany(
+                "INSERT INTO remote_media_cache_thumbnails VALUES (?1, 'm', ?3, ?4, ?5, ?6, 1, ?2)",
+                list(remote_thumbnails),
+            )
+        connection.close()
+        with connect(DatabaseSettings("sqlite3", {"database": str(path)})) as database:
+            assert [file.path for file in database.known_files()] == expected
+
+
+def test_full_disk_below_tmpdir(database: SynapseDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    class FullDisk(io.BytesIO):
+        def write(self, _data: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", FullDisk)
+    monkeypatch.setattr(tempfile, "tempdir", "/small")
+
+    with pytest.raises(UnavailableError) as caught:
+        database.known_files()
+
+    assert str(caught.value) == (
+        "Could not keep the answer of Synapse's database in a temporary file in '/small': No space left on device."
+        " Make room there, or name another directory in the environment variable TMPDIR."
+    )
+
+
+def test_no_lock_is_held_while_the_files_come(tmp_path: Path) -> None:
+    path = tmp_path / "homeserver.db"
+    rows = "INSERT INTO local_media_repository VALUES ('first1', 1, 1, NULL, 1, NULL), ('other1', 1, 1, NULL, 1, NULL);"
+
+    with open_database(path, rows) as database:
+        known = database.known_files()
+        first = next(known)
+        with closing(sqlite3.connect(path, timeout=0)) as writer:
+            writer.execute("BEGIN EXCLUSIVE")
+            writer.execute("DELETE FROM local_media_repository")
+            writer.commit()
+
+        assert [file.path for file in (first, *known)] == ["local_content/fi/rs/t1", "local_content/ot/he/r1"]
