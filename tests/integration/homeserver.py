@@ -12,8 +12,10 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
+from ansible_collections.matrixops.synapse_s3.tests.postgresql_server import PostgresqlServer
 from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
 
 MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -45,8 +48,10 @@ class Homeserver:
     below the media store.
     """
 
-    def __init__(self, directory: Path, server: MinioServer) -> None:
+    def __init__(self, directory: Path, server: MinioServer, postgresql: PostgresqlServer | None = None) -> None:
+        """On SQLite, or on an empty database of a PostgreSQL server."""
         self.server = server
+        self.postgresql = postgresql
         self.media = directory / "media"
         self.media.mkdir()
         self.database = directory / "homeserver.db"
@@ -56,9 +61,8 @@ class Homeserver:
         self.bucket = server.new_bucket()
         self.ca_bundle: Path | None = None
         self.numbers = random.Random(0)  # noqa: S311 (test data, the same in every run)
-        with sqlite3.connect(self.database) as connection:
-            connection.executescript(SCHEMA)
-        connection.close()
+        for statement in SCHEMA.split(";")[:-1]:
+            self.execute(statement)
         self.configure()
 
     def configure(self, bucket: BucketSettings | None = None, **changes: Any) -> None:
@@ -76,10 +80,16 @@ class Homeserver:
         configuration = {
             "media_store_path": str(self.media),
             "media_storage_providers": [provider],
-            "database": {"name": "sqlite3", "args": {"database": str(self.database)}},
+            "database": self.database_section(self.postgresql),
             **changes,
         }
         self.configuration.write_text(yaml.safe_dump(configuration), encoding="utf-8")
+
+    def database_section(self, postgresql: PostgresqlServer | None) -> dict[str, Any]:
+        """As in Synapse's configuration below ``database``."""
+        if postgresql is None:
+            return {"name": "sqlite3", "args": {"database": str(self.database)}}
+        return {"name": "psycopg2", "args": dict(postgresql.arguments)}
 
     def configure_endpoint(self, url: str) -> None:
         """Write Synapse's configuration for the same bucket behind another address."""
@@ -125,15 +135,20 @@ class Homeserver:
         return added
 
     def insert(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-        places = ", ".join("?" * len(rows[0]))
-        with sqlite3.connect(self.database) as connection:
-            connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608 (names of our own)
-        connection.close()
+        places = ", ".join(["?" if self.postgresql is None else "%s"] * len(rows[0]))
+        with self._cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608 (names of our own)
 
     def execute(self, statement: str) -> None:
-        with sqlite3.connect(self.database) as connection:
-            connection.execute(statement)
-        connection.close()
+        with self._cursor() as cursor:
+            cursor.execute(statement)
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        connect = self.postgresql.connect if self.postgresql else partial(sqlite3.connect, self.database)
+        with closing(connect()) as connection:
+            yield connection.cursor()
+            connection.commit()
 
     def write(self, content: Mapping[str, bytes], *, age: float = TWO_HOURS) -> None:
         """Put files into the media store, as old as ``age`` in seconds."""

@@ -69,6 +69,19 @@ _BATCH = 2000
 _WAIT = 30
 
 
+# What the server's own list of connections calls us. Given when connecting it would stay on a pooled connection.
+_NAME = "matrix-synapse-s3-storage-provider"
+# How to connect to PostgreSQL, as far as Synapse's configuration does not say. A connection stays unused while files
+# are on their way: a firewall shall not forget it, and one that is dead shall show. The server is told none of these.
+_CONNECTION: Mapping[str, Any] = {
+    "connect_timeout": _WAIT,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 1000 * _WAIT,
+}
+
+
 @dataclass(frozen=True)
 class _Statement:
     """How the files of one directory are asked for: some of them, or all. {sha256} is filled in later, values never.
@@ -322,8 +335,7 @@ class _Postgresql:
         self.failure: type[Exception] = psycopg2.Error
 
     def connect(self) -> Any:
-        defaults = {"application_name": "matrix-synapse-s3-storage-provider", "connect_timeout": _WAIT}
-        connection = self._psycopg2.connect(**{**defaults, **self._arguments})
+        connection = self._psycopg2.connect(**{**_CONNECTION, **self._arguments})
         # Without autocommit this sends nothing: each transaction begins as READ ONLY. With autocommit it would set
         # default_transaction_read_only, and whoever has the pooled connection next could not write.
         connection.set_session(readonly=True)
@@ -335,7 +347,7 @@ class _Postgresql:
 
     def begin(self, connection: Any) -> None:
         with closing(connection.cursor()) as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout TO '{_WAIT}s'")
+            cursor.execute(f"SET LOCAL lock_timeout TO '{_WAIT}s'; SET LOCAL application_name TO '{_NAME}'")
 
     def stream(self, connection: Any) -> Any:
         # With a name it is a cursor of the server's, for as long as the transaction.
