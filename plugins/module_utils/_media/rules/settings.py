@@ -40,6 +40,15 @@ def bucket_settings(provider_config: Mapping[str, object]) -> BucketSettings:
 
     :raises ConfigurationError: naming every setting that can't work.
     """
+    settings, problems = read_bucket_settings(provider_config)
+    if problems:
+        message = f"Could not use the S3 settings in Synapse's configuration: {join_problems(problems)}"
+        raise ConfigurationError(message)
+    return settings
+
+
+def read_bucket_settings(provider_config: Mapping[str, object]) -> tuple[BucketSettings, list[str]]:
+    """As `bucket_settings`, but with what can't work, one text a problem: then the settings are not to be used."""
     reader = _Reader(provider_config)
     settings = BucketSettings(
         bucket=reader.text("bucket", required=True) or "",
@@ -59,10 +68,7 @@ def bucket_settings(provider_config: Mapping[str, object]) -> BucketSettings:
         if name not in reader.unreadable
         for text in texts
     ]
-    if problems:
-        message = f"Could not use the S3 settings in Synapse's configuration: {join_problems(problems)}"
-        raise ConfigurationError(message)
-    return settings
+    return settings, problems
 
 
 def _obstacles(settings: BucketSettings) -> Mapping[str, list[str]]:

@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
-from ..rules.errors import AccessError, ConfigurationError
-from ..rules.settings import BucketSettings, bucket_settings
+from ..rules.errors import AccessError, ConfigurationError, join_problems
+from ..rules.settings import BucketSettings, bucket_settings, read_bucket_settings
 
 PROVIDER_MODULE = "s3_storage_provider.S3StorageProviderBackend"
+MEDIA_WORKER = "synapse.app.media_repository"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class DatabaseSettings:
 
     engine: str
     arguments: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class S3Provider:
+    """One of the S3 storage providers. Synapse reads from all of them; ``stores``: it also uploads new media to it."""
+
+    settings: BucketSettings
+    stores: bool
 
 
 def config_files(paths: Sequence[Path]) -> list[Path]:
@@ -97,21 +106,70 @@ def media_store_path(config: Mapping[str, Any]) -> Path:
     return path
 
 
-def s3_provider(config: Mapping[str, Any]) -> BucketSettings:
-    """The settings of the one S3 storage provider in Synapse's configuration."""
+def s3_providers(config: Mapping[str, Any]) -> tuple[S3Provider, ...]:
+    """The S3 storage providers in Synapse's configuration, at least one, in its order.
+
+    :raises ConfigurationError: there is none; or naming every setting of every one that can't work.
+    """
     providers = config.get("media_storage_providers")
     entries = [
         entry
         for entry in (providers if isinstance(providers, list) else [])
         if isinstance(entry, dict) and entry.get("module") == PROVIDER_MODULE
     ]
-    if len(entries) != 1:
+    if not entries:
         raise ConfigurationError(
-            f"Could not find the bucket: Synapse's configuration has {len(entries)} entries with module"
-            f" {PROVIDER_MODULE!r}"
-            " below media_storage_providers. Exactly one is needed."
+            f"Could not find the bucket: Synapse's configuration has no entry with module {PROVIDER_MODULE!r} below"
+            " media_storage_providers. Name every configuration file that Synapse is started with."
         )
-    return bucket_settings(_mapping(entries[0].get("config") or {}, "the bucket", f"'config' of {PROVIDER_MODULE}"))
+    if len(entries) == 1:
+        only = _mapping(entries[0].get("config") or {}, "the bucket", f"'config' of {PROVIDER_MODULE}")
+        return (S3Provider(bucket_settings(only), _stores(entries[0])),)
+    found, problems = [], []
+    for number, entry in enumerate(entries, 1):
+        given = entry.get("config") or {}
+        if not isinstance(given, dict):
+            problems.append(f"S3 provider {number}: config: is not a mapping. Write settings, as 'name: value'.")
+            continue
+        settings, obstacles = read_bucket_settings(given)
+        problems += [f"S3 provider {number}: {obstacle}" for obstacle in obstacles]
+        found.append(S3Provider(settings, _stores(entry)))
+    if problems:
+        raise ConfigurationError(
+            f"Could not use the S3 settings in Synapse's configuration, which has {len(entries)} S3 providers:"
+            f" {join_problems(problems)}"
+        )
+    return tuple(found)
+
+
+def _stores(entry: Mapping[str, Any]) -> bool:
+    # Both are off when left out. store_synchronous only tells whether an upload is waited for.
+    return bool(entry.get("store_local") or entry.get("store_remote"))
+
+
+def s3_provider(config: Mapping[str, Any]) -> BucketSettings:
+    """The bucket: the settings of the only S3 storage provider, or of the first that stores.
+
+    :raises ConfigurationError: as `s3_providers`; or there are several, and none stores.
+    """
+    providers = s3_providers(config)
+    storing = [provider for provider in providers if provider.stores]
+    if not storing and len(providers) > 1:
+        raise ConfigurationError(
+            f"Could not find the bucket: Synapse's configuration has {len(providers)} entries with module"
+            f" {PROVIDER_MODULE!r} below media_storage_providers, and none has store_local or store_remote. Write"
+            " 'store_local: true' and 'store_remote: true' for the one that new media go to."
+        )
+    return (storing or providers)[0].settings
+
+
+def serves_media(config: Mapping[str, Any]) -> bool:
+    """Whether a Synapse process with this configuration, its worker's file included, serves media.
+
+    Where ``enable_media_repo`` is false, only a worker does whose own file sets it to true, or whose ``worker_app``
+    is the media repository (``synapse/config/repository.py``). Another process ignores its storage providers.
+    """
+    return config.get("enable_media_repo", True) is not False or config.get("worker_app") == MEDIA_WORKER
 
 
 def database_settings(config: Mapping[str, Any]) -> DatabaseSettings:

@@ -135,15 +135,104 @@ def test_s3_provider() -> None:
     assert (bucket.bucket, bucket.prefix) == ("media", "hs/")
 
 
-@pytest.mark.parametrize(("entries", "number"), [([], 0), (None, 0), (5, 0), (PROVIDER, 0), ([PROVIDER, PROVIDER], 2)])
-def test_no_single_s3_provider(entries: object, number: int) -> None:
+@pytest.mark.parametrize("entries", [[], None, 5, PROVIDER, [5], [{"module": "file_system"}]])
+def test_no_s3_provider(entries: object) -> None:
     with pytest.raises(ConfigurationError) as caught:
         synapse_config.s3_provider({"media_storage_providers": entries})
 
     assert str(caught.value) == (
-        f"Could not find the bucket: Synapse's configuration has {number} entries with module"
-        " 's3_storage_provider.S3StorageProviderBackend' below media_storage_providers. Exactly one is needed."
+        "Could not find the bucket: Synapse's configuration has no entry with module"
+        " 's3_storage_provider.S3StorageProviderBackend' below media_storage_providers."
+        " Name every configuration file that Synapse is started with."
     )
+
+
+def provider(bucket: str, **changes: object) -> Mapping[str, object]:
+    return {**PROVIDER, "config": {"bucket": bucket}, **changes}
+
+
+TEST_STORING: list[tuple[Mapping[str, object], bool]] = [
+    ({}, False),
+    ({"store_synchronous": True}, False),
+    ({"store_local": False, "store_remote": False}, False),
+    ({"store_local": True}, True),
+    ({"store_remote": True}, True),
+    # Synapse looks at no more than the truth of it.
+    ({"store_local": "no"}, True),
+    ({"store_local": None, "store_remote": 0}, False),
+]
+
+
+@pytest.mark.parametrize(("switches", "stores"), TEST_STORING)
+def test_provider_that_stores(switches: Mapping[str, object], stores: bool) -> None:
+    found = synapse_config.s3_providers({"media_storage_providers": [provider("media", **switches)]})
+
+    assert [(one.settings.bucket, one.stores) for one in found] == [("media", stores)]
+
+
+def test_server_that_is_moving_to_another_bucket() -> None:
+    former, current = provider("former"), provider("current", store_local=True, store_remote=True)
+    config = {"media_storage_providers": [former, {"module": "file_system"}, current, provider("x", store_local=True)]}
+
+    found = synapse_config.s3_providers(config)
+
+    assert [(one.settings.bucket, one.stores) for one in found] == [
+        ("former", False),
+        ("current", True),
+        ("x", True),
+    ]
+    assert synapse_config.s3_provider(config).bucket == "current"
+
+
+def test_one_provider_that_does_not_store_is_the_bucket() -> None:
+    assert synapse_config.s3_provider({"media_storage_providers": [provider("media")]}).bucket == "media"
+
+
+def test_several_providers_of_which_none_stores() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.s3_provider({"media_storage_providers": [provider("one"), provider("two")]})
+
+    assert str(caught.value) == (
+        "Could not find the bucket: Synapse's configuration has 2 entries with module"
+        " 's3_storage_provider.S3StorageProviderBackend' below media_storage_providers, and none has store_local or"
+        " store_remote. Write 'store_local: true' and 'store_remote: true' for the one that new media go to."
+    )
+
+
+def test_all_problems_of_all_providers_at_once() -> None:
+    entries = [provider("former", config={"bucket": 5, "storage_class": 6}), provider("x", config=[]), provider("good")]
+    entries.append(provider("x", config=["bucket: media"]))
+
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.s3_providers({"media_storage_providers": entries})
+
+    assert str(caught.value) == (
+        "Could not use the S3 settings in Synapse's configuration, which has 4 S3 providers: 4 problems were found:\n"
+        "- S3 provider 1: bucket: is not a text. Write a text, in quotes if need be.\n"
+        "- S3 provider 1: storage_class: is not a text. Write a text, in quotes if need be.\n"
+        "- S3 provider 2: bucket: is missing. Write it.\n"
+        "- S3 provider 4: config: is not a mapping. Write settings, as 'name: value'."
+    )
+
+
+TEST_SERVING: list[tuple[Mapping[str, object], bool]] = [
+    ({}, True),
+    ({"enable_media_repo": True}, True),
+    ({"enable_media_repo": False}, False),
+    ({"enable_media_repo": False, "worker_app": "synapse.app.generic_worker"}, False),
+    ({"enable_media_repo": False, "worker_app": "synapse.app.media_repository"}, True),
+    # The worker's own file has come after homeserver.yaml.
+    ({"enable_media_repo": True, "worker_app": "synapse.app.generic_worker"}, True),
+    # Nothing but false is false to Synapse.
+    ({"enable_media_repo": None}, True),
+    ({"enable_media_repo": 0}, True),
+    ({"enable_media_repo": "false"}, True),
+]
+
+
+@pytest.mark.parametrize(("config", "serves"), TEST_SERVING)
+def test_process_that_serves_media(config: Mapping[str, object], serves: bool) -> None:
+    assert synapse_config.serves_media(config) is serves
 
 
 def test_provider_whose_settings_are_no_mapping() -> None:
