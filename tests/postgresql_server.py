@@ -47,6 +47,10 @@ class PostgresqlServer:
         """Stop it as a restart does: whoever is connected is cut off."""
         _run(_programs() / "pg_ctl", "stop", "-m", "fast", "-D", self.directory / "data")
 
+    def follow(self) -> None:
+        """Be a standby from the next start on, which waits for another server."""
+        (self.directory / "data" / "standby.signal").touch()
+
     @property
     def arguments(self) -> Mapping[str, Any]:
         """As in Synapse's configuration below ``database.args``."""

@@ -211,6 +211,14 @@ def test_restart_of_postgresql_between_two_questions() -> None:
         server.start()
         assert databases[0].has_media()
 
+        # A copy that follows another server, which may lag behind it.
+        assert not databases[0].is_standby()
+        server.stop()
+        server.follow()
+        server.start()
+        assert databases[0].is_standby()
+        assert list(databases[0].known_files())
+
     assert str(caught.value) == (
         f'Could not read Synapse\'s database: connection to server at "127.0.0.1", port {server.port} failed:'
         " Connection refused. Check that it runs, and 'database' in Synapse's configuration."

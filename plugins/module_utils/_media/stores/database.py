@@ -67,6 +67,8 @@ _Answer = TypeVar("_Answer")
 _BATCH = 2000
 # Seconds. Whoever alters a table, or writes to SQLite, may make us wait; but not for ever, and not in silence.
 _WAIT = 30
+# Seconds, for a single statement.
+_LIMIT = 600
 
 
 # What the server's own list of connections calls us. Given when connecting it would stay on a pooled connection.
@@ -158,6 +160,8 @@ class _Library(Protocol):
     failure: type[Exception]
     # What makes ORDER BY go by bytes.
     collation: str
+    # A question whose answer is whether the server only follows another; None where that can't be.
+    standby: str | None
 
     def connect(self) -> Any:
         """A new connection that can only read, and that begins a transaction with its first statement."""
@@ -168,8 +172,8 @@ class _Library(Protocol):
     def begin(self, connection: Any) -> None:
         """What each transaction begins with."""
 
-    def stream(self, connection: Any) -> Any:
-        """A cursor that takes rows from the database as they are fetched."""
+    def stream(self, connection: Any, statement: str) -> Any:
+        """A cursor that takes the rows of this statement from the database as they are fetched."""
 
     def may_pass(self, error: Exception) -> bool:
         """Whether the same question may be answered on a new connection."""
@@ -193,6 +197,10 @@ class SynapseDatabase:
         # Older schemas have no sha256 (it came with Synapse 1.128, schema delta 91).
         columns = self._ask(_columns_of_local_media)
         self._sha256 = "sha256" if "sha256" in columns else "NULL"
+
+    def is_standby(self) -> bool:
+        """Whether this is a copy of Synapse's database, which may not know yet what Synapse has written last."""
+        return self._library.standby is not None and bool(self._rows(self._library.standby)[0][0])
 
     def close(self) -> None:
         """Close the connection."""
@@ -255,8 +263,7 @@ class SynapseDatabase:
             with _spool_failure_in_words():
                 spool.seek(start)
                 spool.truncate()
-            with closing(self._library.stream(connection)) as cursor:
-                cursor.execute(statement)
+            with closing(self._library.stream(connection, statement)) as cursor:
                 while rows := cursor.fetchmany(_BATCH):
                     _write(spool, root, rows)
 
@@ -320,6 +327,7 @@ class _Postgresql:
     """
 
     collation = 'COLLATE "C"'
+    standby: str | None = "SELECT pg_is_in_recovery()"
 
     def __init__(self, settings: DatabaseSettings) -> None:
         # Only the library of the engine in use need be installed.
@@ -347,11 +355,17 @@ class _Postgresql:
 
     def begin(self, connection: Any) -> None:
         with closing(connection.cursor()) as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout TO '{_WAIT}s'; SET LOCAL application_name TO '{_NAME}'")
+            # As Synapse, which has a limit of its own whatever is set for its user: one pass may take minutes.
+            cursor.execute(
+                f"SET LOCAL lock_timeout TO '{_WAIT}s'; SET LOCAL statement_timeout TO '{_LIMIT}s';"
+                f" SET LOCAL application_name TO '{_NAME}'"
+            )
 
-    def stream(self, connection: Any) -> Any:
+    def stream(self, connection: Any, statement: str) -> Any:
         # With a name it is a cursor of the server's, for as long as the transaction.
-        return connection.cursor(name="known_files")
+        cursor = connection.cursor(name="known_files")
+        cursor.execute(statement)
+        return cursor
 
     def may_pass(self, error: Exception) -> bool:
         # A connection that broke off is one of these or, rarely, a bare DatabaseError. The others are about the
@@ -367,6 +381,7 @@ class _Sqlite:
     """SQLite. While a question is answered, Synapse can't end a transaction that writes; it waits for 5 seconds."""
 
     collation = ""
+    standby: str | None = None
 
     def __init__(self, settings: DatabaseSettings) -> None:
         import sqlite3
@@ -390,8 +405,11 @@ class _Sqlite:
     def begin(self, connection: Any) -> None:
         """A statement that only reads is a transaction by itself."""
 
-    def stream(self, connection: Any) -> Any:
-        return connection.cursor()
+    def stream(self, connection: Any, statement: str) -> Any:
+        # Into a table of our own first, which is no part of Synapse's file: Synapse waits only while that is filled.
+        connection.execute("DROP TABLE IF EXISTS temp.known_files")
+        connection.execute(f"CREATE TEMPORARY TABLE known_files AS {statement}")
+        return connection.execute("SELECT * FROM temp.known_files ORDER BY rowid")
 
     def may_pass(self, _error: Exception) -> bool:
         return False

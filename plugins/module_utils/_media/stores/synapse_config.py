@@ -194,6 +194,12 @@ def _database(section: Mapping[str, Any]) -> DatabaseSettings:
         raise ConfigurationError(
             f"Could not use Synapse's database: its engine is {engine!r}. Synapse knows 'psycopg2' and 'sqlite3'."
         )
+    path = str(arguments.get("database", ""))
+    if engine == "sqlite3" and not path.startswith("/"):
+        raise ConfigurationError(
+            f"Could not find Synapse's database: it is {path!r}, which depends on the directory that Synapse is started"
+            " in. Give an absolute path in Synapse's configuration."
+        )
     # Arguments beginning with cp_ are for the connection pool of Twisted, not for the database's library.
     return DatabaseSettings(engine, {key: value for key, value in arguments.items() if not str(key).startswith("cp_")})
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
@@ -22,6 +23,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     format_media_path,
     parse_media_path,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores import database as module
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import (
     KnownFile,
     MediaRow,
@@ -30,7 +32,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.synapse_config import DatabaseSettings
 from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 ROWS = """
@@ -246,6 +248,8 @@ TYPES = st.sampled_from(["image/png", "image/jpeg", "image/p", "image/png-a"])
 METHODS = st.sampled_from(["crop", "scale"])
 
 
+# Each example is a database of its own on the disk.
+@settings(deadline=None, max_examples=100)
 @given(
     st.sets(IDS, max_size=15),
     st.sets(st.tuples(IDS, SIZES, SIZES, TYPES, METHODS), max_size=15),
@@ -321,3 +325,45 @@ def test_no_lock_is_held_while_the_files_come(tmp_path: Path) -> None:
             writer.commit()
 
         assert [file.path for file in (first, *known)] == ["local_content/fi/rs/t1", "local_content/ot/he/r1"]
+
+
+def test_synapse_can_write_while_the_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "homeserver.db"
+    write = module._write
+
+    def write_as_synapse(*arguments: Any) -> None:
+        with closing(sqlite3.connect(path, timeout=0)) as synapse:
+            synapse.execute("BEGIN EXCLUSIVE")
+            synapse.execute("INSERT INTO local_media_repository VALUES ('later1', 1, 1, NULL, 1, NULL)")
+            synapse.commit()
+        write(*arguments)
+
+    monkeypatch.setattr(module, "_BATCH", 1)
+    monkeypatch.setattr(module, "_write", write_as_synapse)
+    rows = "INSERT INTO local_media_repository VALUES ('first1', 1, 1, NULL, 1, NULL), ('other1', 1, 1, NULL, 1, NULL);"
+
+    with open_database(path, rows) as database:
+        known = [file.path for file in database.known_files()]
+
+        assert known == ["local_content/fi/rs/t1", "local_content/ot/he/r1"]
+        # Not what an earlier pass has kept.
+        assert len(list(database.known_files())) == 3
+
+
+def test_sqlite_is_no_standby(database: SynapseDatabase) -> None:
+    assert not database.is_standby()
+
+
+def test_no_room_to_sort_in(database: SynapseDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/small")
+    database._connection = sqlite3.connect(":memory:")
+    database._connection.execute("PRAGMA temp_store = memory")
+    database._connection.execute("PRAGMA temp.max_page_count = 1")
+
+    with pytest.raises(UnavailableError) as caught:
+        database._rows("CREATE TEMPORARY TABLE many AS SELECT zeroblob(99999)")
+
+    assert str(caught.value) == (
+        "Could not keep the answer of Synapse's database in a temporary file in '/small': database or disk is full."
+        " Make room there, or name another directory in the environment variable TMPDIR."
+    )

@@ -314,3 +314,14 @@ def test_private_yaml(tmp_path: Path) -> None:
 
     assert yaml.safe_load(path.read_text()) == {"postgres": {"password": "hunter2"}}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("path", ["homeserver.db", ":memory:", ""])
+def test_sqlite_database_that_depends_on_the_working_directory(path: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.database_settings({"database": {"name": "sqlite3", "args": {"database": path}}})
+
+    assert str(caught.value) == (
+        f"Could not find Synapse's database: it is {path!r}, which depends on the directory that Synapse is started in."
+        " Give an absolute path in Synapse's configuration."
+    )
