@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -101,6 +102,20 @@ def test_content_comes_back_as_it_was_put(store: ObjectStore, name: str) -> None
     assert store.head("some/key") == expected
     assert list(store.list("")) == [expected]
     assert read(store, "some/key") == content
+
+
+def test_storage_class_and_date_are_told(store: ObjectStore) -> None:
+    before = time.time()
+    stored = put(store, "key", b"content")
+    after = time.time()
+    found, (listed,) = store.head("key"), store.list("")
+    assert found == stored == listed
+    assert (found.storage_class, found.archive_status) == ("STANDARD", "")
+    assert stored.modified is None
+    for told in (found, listed):
+        # HEAD gives whole seconds.
+        assert told.modified is not None
+        assert int(before) <= told.modified <= after
 
 
 @pytest.mark.parametrize("key", TEST_KEYS)

@@ -54,7 +54,7 @@ def read(store: S3ObjectStore, key: str) -> bytes:
         return b"".join(iter(lambda: body.read(1_000_000), b""))
 
 
-def scripted(url: str) -> S3ObjectStore:
+def scripted(url: str, **changes: str) -> S3ObjectStore:
     settings = BucketSettings(
         bucket="media",
         region_name="eu-test-1",
@@ -62,7 +62,7 @@ def scripted(url: str) -> S3ObjectStore:
         access_key_id="key",
         secret_access_key="secret",
     )
-    return S3ObjectStore(settings, 2, LIMITS)
+    return S3ObjectStore(replace(settings, **changes), 2, LIMITS)
 
 
 # --- on a real server
@@ -175,6 +175,69 @@ def test_the_right_region_is_found_and_named(minio_http: MinioServer) -> None:
 
 
 # --- on a server with a script
+
+
+TEST_DESCRIBED: dict[str, tuple[dict[str, str], tuple[str, str]]] = {
+    "nothing said": ({}, ("STANDARD", "")),
+    "infrequent access": ({"x-amz-storage-class": "STANDARD_IA"}, ("STANDARD_IA", "")),
+    "archive that is read at once": ({"x-amz-storage-class": "GLACIER_IR"}, ("GLACIER_IR", "")),
+    "archive": ({"x-amz-storage-class": "GLACIER"}, ("GLACIER", "GLACIER")),
+    "deep archive": ({"x-amz-storage-class": "DEEP_ARCHIVE"}, ("DEEP_ARCHIVE", "DEEP_ARCHIVE")),
+    "on its way back": (
+        {"x-amz-storage-class": "GLACIER", "x-amz-restore": 'ongoing-request="true"'},
+        ("GLACIER", "GLACIER"),
+    ),
+    "brought back": (
+        {
+            "x-amz-storage-class": "GLACIER",
+            "x-amz-restore": 'ongoing-request="false", expiry-date="Fri, 21 Dec 2029 00:00:00 GMT"',
+        },
+        ("GLACIER", ""),
+    ),
+    "archived by how it is used": (
+        {"x-amz-storage-class": "INTELLIGENT_TIERING", "x-amz-archive-status": "DEEP_ARCHIVE_ACCESS"},
+        ("INTELLIGENT_TIERING", "DEEP_ARCHIVE_ACCESS"),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", ["directly", "by boto3"])
+@pytest.mark.parametrize("name", TEST_DESCRIBED)
+def test_an_archive_is_told_by_head(name: str, way: str) -> None:
+    headers, expected = TEST_DESCRIBED[name]
+    answer = Answer(200, b"content", {"ETag": '"etag"', "Last-Modified": "Thu, 13 Feb 2020 01:02:03 GMT", **headers})
+    with run_script(answer) as server:
+        store = scripted(server.url)
+        if way == "by boto3":
+            store._direct = None
+        found = store.head("key")
+    assert found == RemoteObject("key", 7, "etag", *expected[:1], archive_status=expected[1])
+    assert found.modified == 1581555723
+    assert server.seen == ["HEAD /media/key"]
+
+
+TEST_LISTED_DATES = {
+    "2020-02-13T01:02:03.250Z": 1581555723.25,
+    "2020-02-13T01:02:03Z": 1581555723,
+    "2020-02-13T01:02:03.123456789Z": 1581555723.123456789,
+    "2020-02-13T02:02:03+01:00": 1581555723,
+    "yesterdayZ": None,
+}
+
+
+@pytest.mark.parametrize("date", TEST_LISTED_DATES)
+def test_class_and_date_are_told_by_a_listing(date: str) -> None:
+    entry = f"<Key>a</Key><Size>1</Size><StorageClass>GLACIER</StorageClass><LastModified>{date}</LastModified>"
+    with run_script(Answer(200, PAGE.format("false", f"<Contents>{entry}</Contents>").encode())) as server:
+        (found,) = scripted(server.url).list("")
+    assert found == RemoteObject("a", 1, "", "GLACIER")
+    assert found.modified == TEST_LISTED_DATES[date]
+
+
+def test_what_is_stored_in_an_archive_can_not_be_read_at_once() -> None:
+    with run_script(DONE) as server:
+        store = scripted(server.url, storage_class="GLACIER")
+        assert put(store, "key", b"content") == RemoteObject("key", 7, "etag", "GLACIER", archive_status="GLACIER")
 
 
 def test_a_failing_server_is_asked_again() -> None:

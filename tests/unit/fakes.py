@@ -6,15 +6,17 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE, Content
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     MULTIPART_THRESHOLD,
+    STANDARD,
     ObjectExists,
     ObjectFailure,
     ObjectMissing,
@@ -34,10 +36,19 @@ class Body(io.BytesIO):
 
 
 class MemoryStore:
-    """An ObjectStore in memory. ``objects`` holds the content by key; a test may change it directly."""
+    """An ObjectStore in memory. ``objects`` holds the content by key; a test may change it directly.
+
+    So it may what the store tells beside the content, by key: ``storage_classes`` (STANDARD otherwise), ``modified``
+    (seconds since 1970; what is not put is as old as the store) and ``archived`` (the archive status: such objects
+    are listed and described, and can't be opened).
+    """
 
     def __init__(self, objects: dict[str, bytes] | None = None) -> None:
         self.objects = dict(objects or {})
+        self.storage_classes: dict[str, str] = {}
+        self.modified: dict[str, float] = {}
+        self.archived: dict[str, str] = {}
+        self._made = time.time()
         self._lock = threading.Lock()
         self._requests = 0
 
@@ -56,7 +67,7 @@ class MemoryStore:
     def head(self, key: str) -> RemoteObject | None:
         self._count()
         content = self.objects.get(key)
-        return None if content is None else _describe(key, content)
+        return None if content is None else self._describe(key, content, archive_status=self.archived.get(key, ""))
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         data = source.read(content.size + 1)
@@ -68,7 +79,8 @@ class MemoryStore:
             if key in self.objects:
                 raise ObjectExists(f"Could not store object {key!r}: the key is taken already. It was left as it is.")
             self.objects[key] = data
-        return _describe(key, data)
+            self.modified[key] = time.time()
+        return replace(self._describe(key, data), modified=None)
 
     def abort_unfinished(self, key: str) -> None:
         """Look, as S3ObjectStore does; nothing is ever unfinished here."""
@@ -81,6 +93,11 @@ class MemoryStore:
         content = self.objects.get(key)
         if content is None:
             raise ObjectMissing(f"Could not read object {key!r}: there is no such object. It may have been deleted.")
+        if key in self.archived:
+            raise ObjectFailure(
+                f"Could not read object {key!r}: it is in an archive and can't be read at once. "
+                "Restore it from the archive, and keep media out of archive storage classes."
+            )
         yield Body(content)
 
     def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
@@ -90,12 +107,16 @@ class MemoryStore:
         for number, (key, content) in enumerate(item for item in found if item[0] > after):
             if number and number % page_size == 0:
                 self._count()
-            yield _describe(key, content)
+            yield self._describe(key, content)
 
     def delete(self, key: str) -> None:
         self._count()
         with self._lock:
             self.objects.pop(key, None)
+
+    def _describe(self, key: str, content: bytes, archive_status: str = "") -> RemoteObject:
+        storage_class, modified = self.storage_classes.get(key, STANDARD), self.modified.get(key, self._made)
+        return RemoteObject(key, len(content), _etag(content), storage_class, modified, archive_status)
 
 
 @dataclass
@@ -196,10 +217,6 @@ def _lose(word: str, *lost: str) -> None:
 def _half(body: Readable) -> bytes:
     content = b"".join(iter(lambda: body.read(PART_SIZE), b""))
     return content[: len(content) // 2]
-
-
-def _describe(key: str, content: bytes) -> RemoteObject:
-    return RemoteObject(key, len(content), _etag(content))
 
 
 def _etag(content: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from ..rules.content import PART_SIZE, Content
@@ -18,14 +18,28 @@ from ..rules.errors import MediaError, UnavailableError
 # content gets an equal ETag whoever stored it.
 MULTIPART_THRESHOLD = PART_SIZE
 
+# The storage class of an object of which the server names none.
+STANDARD = "STANDARD"
+
 
 @dataclass(frozen=True)
 class RemoteObject:
-    """An object as the bucket describes it. The ETag has no quotes, and is '' when there is none."""
+    """An object as the bucket describes it.
+
+    ``etag``: without quotes, '' when there is none.
+    ``storage_class``: STANDARD when the server names none.
+    ``modified``: when it was stored, in seconds since 1970; None when the server does not say, and in the answer to
+    ``put``. Two descriptions that differ in nothing else are equal.
+    ``archive_status``: the archive in which it is, '' when nothing says that it can't be read at once. Told by
+    ``head`` and ``put``, never by a listing. Some servers give at once what AWS archives: to open it decides.
+    """
 
     key: str
     size: int
     etag: str
+    storage_class: str = STANDARD
+    modified: float | None = field(default=None, compare=False)
+    archive_status: str = ""
 
 
 class StoreUnavailable(UnavailableError):

@@ -23,8 +23,9 @@ from botocore.utils import get_environ_proxies, parse_timestamp
 
 from ..rules.content import PART_SIZE, Content
 from ..rules.settings import BucketSettings
-from .object_store import MULTIPART_THRESHOLD, ObjectFailure, Readable, RemoteObject
+from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectFailure, Readable, RemoteObject
 from .s3_address import object_address
+from .s3_description import archived_as, described_object, listed_object, plain_etag
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
 from .s3_errors import LIBRARY_ERRORS, REDIRECTS, explain, http_status, region_named
 from .s3_failures import SLOW_DOWN_CODES, Failure, describe
@@ -191,13 +192,18 @@ class S3ObjectStore:
     def head(self, key: str) -> RemoteObject | None:
         if direct := self._directly():
             try:
-                found = direct.head(key)
-                return found and RemoteObject(key, *found)
+                return direct.head(key)
             except Unrecognised as error:
                 self._note_unrecognised(error)
         answer = self._describe(key)
-        return answer and RemoteObject(
-            key, self._given(answer, "ContentLength", self._to_look_up(key)), _plain_etag(answer)
+        return answer and described_object(
+            key,
+            self._given(answer, "ContentLength", self._to_look_up(key)),
+            answer.get("ETag", ""),
+            storage_class=answer.get("StorageClass"),
+            modified=answer.get("LastModified"),
+            archive_status=answer.get("ArchiveStatus"),
+            restore=answer.get("Restore"),
         )
 
     def _note_unrecognised(self, error: Unrecognised) -> None:
@@ -207,7 +213,7 @@ class S3ObjectStore:
     def storage_class(self, key: str) -> str:
         """The storage class in which an object is kept. Servers leave out the default one."""
         answer = self._describe(key)
-        return str((answer or {}).get("StorageClass") or "STANDARD")
+        return str((answer or {}).get("StorageClass") or STANDARD)
 
     def _describe(self, key: str) -> Any:
         with self._explained(self._to_look_up(key)):
@@ -220,7 +226,8 @@ class S3ObjectStore:
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         store = self._put_whole if content.size < MULTIPART_THRESHOLD else self._put_parts
-        return RemoteObject(key, content.size, store(key, source, content))
+        etag, storage_class = store(key, source, content), self._settings.storage_class
+        return RemoteObject(key, content.size, etag, storage_class, archive_status=archived_as(storage_class))
 
     def _put_whole(self, key: str, source: BinaryIO, content: Content) -> str:
         direct = self._directly()
@@ -247,7 +254,7 @@ class S3ObjectStore:
             **self._new_object,
         )
         with self._storing(key):
-            return _plain_etag(self._unless_taken(key, request))
+            return plain_etag(self._unless_taken(key, request).get("ETag", ""))
 
     def _put_parts(self, key: str, source: BinaryIO, content: Content) -> str:
         # Not left to s3transfer: it passes on neither the condition nor the MD5 of a part, and it would not notice a
@@ -269,7 +276,7 @@ class S3ObjectStore:
             with self._storing(key):
                 # Some servers ignore the condition just here.
                 self._refuse_if_taken(key)
-                return _plain_etag(self._unless_taken(key, request))
+                return plain_etag(self._unless_taken(key, request).get("ETag", ""))
         except BaseException:
             if upload:
                 self._abort(key, upload)
@@ -372,7 +379,7 @@ class S3ObjectStore:
                 if entry["Key"] <= previous:
                     raise describe(Failure("list_order"), self._settings, action)
                 previous = entry["Key"]
-                yield RemoteObject(previous, entry["Size"], _plain_etag(entry))
+                yield listed_object(entry)
 
     def delete(self, key: str) -> None:
         with self._explained(f"delete object {key!r} from bucket {self._bucket!r}"):
@@ -427,7 +434,7 @@ def _cancel(futures: list[Future[Any]]) -> None:
 
 
 def _parse_date(text: Any) -> Any:
-    """A date, but for those of a listing: nobody looks at them, and to parse them takes longer than all the rest."""
+    """A date as boto3 wants it, but for those of a listing: it would take longer over them than over all the rest."""
     return text if str(text).endswith("Z") else parse_timestamp(text)
 
 
@@ -439,10 +446,6 @@ def _frozen(credentials: botocore.credentials.Credentials) -> Credentials:
 
 def _hexadecimal(checksum: str | None) -> str | None:
     return base64.b64decode(checksum).hex() if checksum and "-" not in checksum else None
-
-
-def _plain_etag(answer: Any) -> str:
-    return str(answer.get("ETag", "")).strip('"')
 
 
 def _base64(digest: bytes) -> str:

@@ -28,6 +28,8 @@ from urllib.parse import quote
 from weakref import finalize
 
 from ..rules.content import Content
+from .object_store import RemoteObject
+from .s3_description import described_object, http_date, plain_etag
 
 _SEND_SIZE = 128 * 1024
 _RECEIVE_SIZE = 16 * 1024
@@ -39,7 +41,9 @@ _NO_CONTENT = hashlib.sha256(b"").hexdigest()
 # An answer's first line and its fields, to the letter of RFC 9112; and those of its fields that are looked at.
 _HEAD = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [^\r\n]*(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*")
 _FIELDS = re.compile(
-    rb"\r\n(etag|content-length|transfer-encoding|connection):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|\Z)", re.IGNORECASE
+    rb"\r\n(etag|content-length|transfer-encoding|connection|last-modified|x-amz-(?:storage-class|archive-status|restore))"
+    rb":[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|\Z)",
+    re.IGNORECASE,
 )
 # What needs no escape in a path.
 _PLAIN = re.compile(r"[A-Za-z0-9/_.~-]*")
@@ -164,10 +168,10 @@ class DirectClient:
         answer = self._request("PUT", key, fields, content.sha256, content.size, send, rewind)
         if answer.status == 412:
             raise Taken
-        return _plain_etag(answer)
+        return plain_etag(answer.fields[b"etag"].decode("latin-1"))
 
-    def head(self, key: str) -> tuple[int, str] | None:
-        """The size and the ETag of an object, None when there is none. Raises Unrecognised."""
+    def head(self, key: str) -> RemoteObject | None:
+        """Describe an object, None when there is none. Raises Unrecognised."""
 
         def send(connection: socket.socket, head: bytes) -> None:
             connection.sendall(head)
@@ -175,7 +179,20 @@ class DirectClient:
         answer = self._request("HEAD", key, {}, _NO_CONTENT, None, send, lambda: None)
         if answer.status == 404:
             return None
-        return int(answer.fields[b"content-length"]), _plain_etag(answer)
+        told = {name.decode(): value.decode("latin-1") for name, value in answer.fields.items()}
+        try:
+            modified = http_date(told.get("last-modified", ""))
+        except ValueError as error:
+            raise self._stranger("a date that is none") from error
+        return described_object(
+            key,
+            int(told["content-length"]),
+            told["etag"],
+            storage_class=told.get("x-amz-storage-class"),
+            modified=modified,
+            archive_status=told.get("x-amz-archive-status"),
+            restore=told.get("x-amz-restore"),
+        )
 
     def _stranger(self, why: str) -> Unrecognised:
         self._strange += 1
@@ -319,10 +336,6 @@ class DirectClient:
 def _close_all(connections: deque[socket.socket]) -> None:
     while connections:
         connections.pop().close()
-
-
-def _plain_etag(answer: _Answer) -> str:
-    return answer.fields[b"etag"].decode("latin-1").strip('"')
 
 
 def _has_something(connection: socket.socket) -> bool:

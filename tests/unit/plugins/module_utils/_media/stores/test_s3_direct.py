@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import content_of
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import RemoteObject
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_direct import (
     Address,
     Credentials,
@@ -123,12 +124,18 @@ def test_put_and_head_over_one_connection() -> None:
     with serving(STORED, FOUND, TAKEN, b"HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\n") as server:
         direct = client(server.address)
         assert put(direct) == "e1"
-        assert direct.head("key") == (7, "e1")
+        assert direct.head("key") == RemoteObject("key", 7, "e1")
         with pytest.raises(Taken):
             put(direct)
         assert direct.head("key") is None
         direct.close()
     assert [number for number, _ in server.seen] == [1, 1, 1, 1]
+
+
+def test_an_object_whose_date_is_none_is_for_boto3() -> None:
+    answer = FOUND.replace(b"\r\n\r\n", b"\r\nLast-Modified: yesterday\r\n\r\n")
+    with serving(answer) as server, pytest.raises(Unrecognised):
+        client(server.address).head("key")
 
 
 def test_an_answer_may_come_in_pieces() -> None:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an S3 server describes an object, in a listing or in the answer to HEAD -> a RemoteObject. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from .object_store import STANDARD, RemoteObject
+
+# Classes whose objects have to be brought back before they can be read. GLACIER_IR is none of them.
+_ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+def listed_object(entry: Mapping[str, Any]) -> RemoteObject:
+    """One of a listing's ``Contents``. A listing does not tell whether an object of an archive class was restored."""
+    return RemoteObject(
+        entry["Key"],
+        entry["Size"],
+        plain_etag(entry.get("ETag", "")),
+        entry.get("StorageClass") or STANDARD,
+        _listed_date(entry.get("LastModified")),
+    )
+
+
+def described_object(
+    key: str,
+    size: int,
+    etag: str,
+    *,
+    storage_class: str | None,
+    modified: datetime | None,
+    archive_status: str | None,
+    restore: str | None,
+) -> RemoteObject:
+    """What HEAD tells; None for what it leaves out."""
+    kept_as = storage_class or STANDARD
+    return RemoteObject(
+        key,
+        size,
+        plain_etag(etag),
+        kept_as,
+        modified.timestamp() if modified else None,
+        archive_status or archived_as(kept_as, restore or ""),
+    )
+
+
+def archived_as(storage_class: str, restore: str = "") -> str:
+    """The archive in which an object of this class is, '' for none. ``restore``: the value of x-amz-restore."""
+    if storage_class not in _ARCHIVE_CLASSES or 'ongoing-request="false"' in restore:
+        return ""
+    return storage_class
+
+
+def http_date(text: str) -> datetime | None:
+    """The date of a field such as Last-Modified, None for ''. Raises ValueError for what is no date."""
+    if not text:
+        return None
+    date = parsedate_to_datetime(text)
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+
+
+def plain_etag(etag: str) -> str:
+    return etag.strip('"')
+
+
+def _listed_date(found: Any) -> float | None:
+    """Seconds since 1970. What is no date is no reason to give up a listing."""
+    if isinstance(found, datetime):
+        return found.timestamp()
+    try:
+        # Python 3.10 takes neither the Z nor every length of a fraction.
+        whole, _, fraction = found.removesuffix("Z").partition(".")
+        return datetime.fromisoformat(whole).replace(tzinfo=timezone.utc).timestamp() + float(f".{fraction or 0}")
+    except (AttributeError, ValueError):
+        return None
