@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,18 +32,22 @@ def s3_error(status: int, code: str, message: str = "", **more: str) -> Answer:
 
 @dataclass
 class ScriptedServer:
-    """``seen`` holds the requests so far, as "METHOD /path?query". A request beyond the script gets status 599."""
+    """``seen`` holds the requests so far, as "METHOD /path?query". A request beyond the script is for ``otherwise``."""
 
     url: str
     answers: list[Answer]
+    otherwise: Callable[[str], Answer]
     seen: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
 
 @contextmanager
-def run_script(*answers: Answer) -> Iterator[ScriptedServer]:
+def run_script(
+    *answers: Answer, otherwise: Callable[[str], Answer] = lambda _request: Answer(599)
+) -> Iterator[ScriptedServer]:
+    """Run a server that gives these answers, one after the other, and then what ``otherwise`` makes of a request."""
     server = _Server(("127.0.0.1", 0), _Handler)
-    script = server.script = ScriptedServer(f"http://127.0.0.1:{server.server_port}", list(answers))
+    script = server.script = ScriptedServer(f"http://127.0.0.1:{server.server_port}", list(answers), otherwise)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -68,11 +72,13 @@ class _Handler(BaseHTTPRequestHandler):
         script.seen.append(f"{self.command} {self.path}")
         script.headers.append({name.lower(): value for name, value in self.headers.items()})
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        answer = script.answers.pop(0) if script.answers else Answer(599)
+        answer = script.answers.pop(0) if script.answers else script.otherwise(script.seen[-1])
         self.close_connection = True
         if not answer.status:
             return
         self.send_response(answer.status)
+        # Told, so that no client sends its next request into a connection that is just being closed.
+        self.send_header("Connection", "close")
         for name, value in answer.headers.items():
             self.send_header(name, value)
         if answer.has_length:

@@ -35,8 +35,9 @@ LIMITS = Limits(connect_timeout=2, read_timeout=2, attempts=2)
 DONE = Answer(200, headers={"ETag": '"etag"'})
 START = Answer(200, b"<R><UploadId>u1</UploadId></R>")
 NO_UPLOADS = Answer(200, b"<ListMultipartUploadsResult></ListMultipartUploadsResult>")
+LAST_PAGE = "<ListBucketResult><IsTruncated>false</IsTruncated>{}</ListBucketResult>"
 PAGE = (
-    "<ListBucketResult><IsTruncated>{}</IsTruncated>"
+    "<ListBucketResult><IsTruncated>true</IsTruncated>"
     "<NextContinuationToken>next</NextContinuationToken>{}</ListBucketResult>"
 )
 
@@ -228,7 +229,7 @@ TEST_LISTED_DATES = {
 @pytest.mark.parametrize("date", TEST_LISTED_DATES)
 def test_class_and_date_are_told_by_a_listing(date: str) -> None:
     entry = f"<Key>a</Key><Size>1</Size><StorageClass>GLACIER</StorageClass><LastModified>{date}</LastModified>"
-    with run_script(Answer(200, PAGE.format("false", f"<Contents>{entry}</Contents>").encode())) as server:
+    with run_script(Answer(200, LAST_PAGE.format(f"<Contents>{entry}</Contents>").encode())) as server:
         (found,) = scripted(server.url).list("")
     assert found == RemoteObject("a", 1, "", "GLACIER")
     assert found.modified == TEST_LISTED_DATES[date]
@@ -354,7 +355,7 @@ def test_only_a_404_means_that_there_is_no_object(answer: Answer, error: type[Ex
 
 def test_a_list_out_of_order_is_refused() -> None:
     contents = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in ("b", "a"))
-    with run_script(Answer(200, PAGE.format("false", contents).encode())) as server:
+    with run_script(Answer(200, LAST_PAGE.format(contents).encode())) as server:
         found: Iterator[RemoteObject] = scripted(server.url).list("")
         assert next(found) == RemoteObject("b", 1, "")
         with pytest.raises(ConfigurationError) as failure:
@@ -366,7 +367,7 @@ def test_a_list_out_of_order_is_refused() -> None:
 
 
 def test_a_list_that_fails_on_its_second_page_does_not_end_early() -> None:
-    first = Answer(200, PAGE.format("true", "<Contents><Key>a</Key><Size>1</Size></Contents>").encode())
+    first = Answer(200, PAGE.format("<Contents><Key>a</Key><Size>1</Size></Contents>").encode())
     with run_script(first, s3_error(403, "AccessDenied")) as server:
         found = scripted(server.url).list("")
         assert next(found).key == "a"
@@ -419,6 +420,42 @@ def test_what_a_lost_start_has_begun_is_aborted() -> None:
         put(scripted(server.url), "key", LARGE)
     assert server.seen[0] == server.seen[1] == "POST /media/key?uploads"
     assert server.seen[-1] == "DELETE /media/key?uploadId=u0"
+
+
+def test_what_a_lost_start_has_begun_is_found_on_every_page() -> None:
+    page = (
+        "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>{0}</NextKeyMarker>"
+        "<NextUploadIdMarker>{1}</NextUploadIdMarker><Upload><Key>{0}</Key><UploadId>{1}</UploadId></Upload>"
+        "</ListMultipartUploadsResult>"
+    )
+    with run_script(
+        Answer(200, page.format("key-longer", "u1").encode()),
+        Answer(200, page.format("key", "u2").encode()),
+        Answer(204),
+        # The same again: there is no more.
+        Answer(200, page.format("key", "u2").encode()),
+        Answer(204),
+    ) as server:
+        scripted(server.url).abort_unfinished("key")
+    assert [request for request in server.seen if request.startswith("DELETE")] == ["DELETE /media/key?uploadId=u2"] * 2
+    looks = [request for request in server.seen if request.startswith("GET")]
+    assert ["key-marker" in look for look in looks] == [False, True, True]
+
+
+def test_looking_for_unfinished_uploads_ends() -> None:
+    numbers = iter(range(1000))
+
+    def page(_request: str) -> Answer:
+        number = next(numbers)
+        return Answer(
+            200,
+            f"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>key{number}</NextKeyMarker>"
+            "</ListMultipartUploadsResult>".encode(),
+        )
+
+    with run_script(otherwise=page) as server:
+        scripted(server.url).abort_unfinished("key")
+    assert len(server.seen) == 10
 
 
 def test_a_proxy_is_for_boto3(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,10 +25,11 @@ from ..rules.content import PART_SIZE, Content
 from ..rules.settings import BucketSettings
 from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectFailure, Readable, RemoteObject
 from .s3_address import object_address
-from .s3_description import archived_as, described_object, listed_object, plain_etag
+from .s3_description import archived_as, described_object, plain_etag
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
 from .s3_errors import LIBRARY_ERRORS, REDIRECTS, explain, http_status, region_named
 from .s3_failures import SLOW_DOWN_CODES, Failure, describe
+from .s3_list import listed_objects
 from .s3_part import Part
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # Parts of large files on their way at the same time, over all files: a few fill any line.
 _PARTS_AT_ONCE = 4
+# Pages of unfinished uploads of keys that begin alike, 1000 each, that are looked through for those of one key.
+_UPLOAD_PAGES = 10
 
 
 @dataclass(frozen=True)
@@ -330,10 +333,19 @@ class S3ObjectStore:
     def abort_unfinished(self, key: str) -> None:
         # Where it may not be looked for them, they are left to the bucket's rule for unfinished uploads.
         with suppress(*LIBRARY_ERRORS):
-            answer = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key)
-            for found in answer.get("Uploads", ()):
-                if found["Key"] == key:
-                    self._abort(key, found["UploadId"])
+            position: dict[str, str] = {}
+            for _ in range(_UPLOAD_PAGES):
+                answer: Any = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key, **position)  # type: ignore[arg-type]
+                for found in answer.get("Uploads", ()):
+                    if found.get("Key") == key and "UploadId" in found:
+                        self._abort(key, found["UploadId"])
+                following = {
+                    "KeyMarker": answer.get("NextKeyMarker", ""),
+                    "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
+                }
+                if not answer.get("IsTruncated") or following == position or not following["KeyMarker"]:
+                    return
+                position = following
 
     def _unless_taken(self, key: str, request: Callable[..., Any]) -> Any:
         """Make a request that may only create an object; on a server without conditional writes, look first."""
@@ -361,25 +373,17 @@ class S3ObjectStore:
 
     def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         action = f"list bucket {self._bucket!r}"
-        pages = iter(
-            self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix, StartAfter=after, PaginationConfig={"PageSize": page_size}
-            )
-        )
-        previous = ""
-        while True:
+
+        def ask(**position: str) -> Any:
             with self._explained(action):
-                page = next(pages, None)
-            if page is None:
-                return
-            if "IsTruncated" not in page:
-                # Any web page with status 200 would pass for the list of an empty bucket.
-                raise describe(Failure("not_s3"), self._settings, action)
-            for entry in page.get("Contents", ()):
-                if entry["Key"] <= previous:
-                    raise describe(Failure("list_order"), self._settings, action)
-                previous = entry["Key"]
-                yield listed_object(entry)
+                return self._client.list_objects_v2(
+                    Bucket=self._bucket,
+                    Prefix=prefix,
+                    MaxKeys=page_size,
+                    **position,  # type: ignore[arg-type]  # boto3's types want each argument by its name
+                )
+
+        return listed_objects(ask, lambda code: describe(Failure(code), self._settings, action), prefix, after)
 
     def delete(self, key: str) -> None:
         with self._explained(f"delete object {key!r} from bucket {self._bucket!r}"):

@@ -130,6 +130,9 @@ _NOT_S3 = Explanation(
     "what answers at {server} does not speak S3",
     "Correct endpoint_url: it names the S3 service itself, not its web console, and with the right port",
 )
+_BAD_LIST = Explanation(
+    ConfigurationError, "the list is wrong", "Use a server, or a version of it, that implements ListObjectsV2"
+)
 _UNTRUSTED = Explanation(
     UnavailableError,
     "the TLS certificate of {server} is not signed by an authority that this host trusts",
@@ -253,6 +256,20 @@ TABLE: dict[str, Explanation] = {
         ConfigurationError,
         "the server {server} does not list keys in ascending order",
         "Use a general purpose bucket, whose lists are sorted",
+    ),
+    "list_cut": _BAD_LIST._replace(
+        cause="the server {server} gives the beginning of a long list and no way to ask for the rest, as servers do "
+        "that know only version 1 of ListObjects"
+    ),
+    "list_repeated": _BAD_LIST._replace(
+        cause="the server {server} gives the same part of a long list again when it is asked for the next"
+    ),
+    "list_endless": _BAD_LIST._replace(
+        cause="the server {server} says again and again that the list goes on, and lists nothing"
+    ),
+    "list_count": _BAD_LIST._replace(cause="the server {server} lists fewer keys than it says that it does"),
+    "list_foreign": _BAD_LIST._replace(
+        cause="the server {server} lists keys that do not begin with the prefix that was asked for"
     ),
     "NotImplemented": Explanation(
         ConfigurationError,

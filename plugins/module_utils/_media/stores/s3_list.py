@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages of a list of objects, asked for one after the other, and only believed where they can be.
+
+Not left to boto3's paginator: it ends without a word where a server has no way to ask for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..rules.errors import MediaError
+from .object_store import RemoteObject
+from .s3_description import listed_object
+
+# A server may look through many keys that were deleted and find none. But not without end.
+_EMPTY_PAGES = 1000
+
+
+def listed_objects(
+    ask: Callable[..., Any], refusal: Callable[[str], MediaError], prefix: str, after: str
+) -> Iterator[RemoteObject]:
+    """All objects below ``prefix`` whose keys come after ``after``, ascending; each page when its first is asked for.
+
+    ``ask`` makes the request ListObjectsV2 for a page, with the position as boto3's arguments; ``refusal`` makes the
+    error to raise of a code of ``s3_failures``. What can't be the whole list raises it.
+    """
+    position, previous, empty = {"StartAfter": after} if after else {}, "", 0
+    while True:
+        page = ask(**position)
+        if "IsTruncated" not in page:
+            # Any web page with status 200 would pass for the list of an empty bucket.
+            raise refusal("not_s3")
+        entries, token = page.get("Contents", ()), page.get("NextContinuationToken")
+        if any("Key" not in entry or "Size" not in entry for entry in entries):
+            raise refusal("not_s3")
+        if page["IsTruncated"] and not token:
+            raise refusal("list_cut")
+        if page.get("KeyCount", 0) > len(entries):
+            raise refusal("list_count")
+        if entries and entries[0]["Key"] <= previous:
+            raise refusal("list_repeated")
+        for entry in entries:
+            key = entry["Key"]
+            if key <= previous:
+                raise refusal("list_order")
+            if not key.startswith(prefix):
+                raise refusal("list_foreign")
+            previous = key
+            # A server that knows no start gives too much, not too little.
+            if key > after:
+                yield listed_object(entry)
+        empty = 0 if entries else empty + 1
+        if not token or not (entries or page["IsTruncated"]):
+            return
+        if empty > _EMPTY_PAGES:
+            raise refusal("list_endless")
+        # By itself: some servers would begin at the start again if they were told that too.
+        position = {"ContinuationToken": token}
