@@ -26,6 +26,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     StoreUnavailable,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import Limits, S3ObjectStore
+from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, Plan, pass_all, run_proxy
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
 from ansible_collections.matrixops.synapse_s3.tests.scripted_server import Answer, run_script, s3_error
 
@@ -55,7 +56,7 @@ def read(store: S3ObjectStore, key: str) -> bytes:
         return b"".join(iter(lambda: body.read(1_000_000), b""))
 
 
-def scripted(url: str, **changes: str) -> S3ObjectStore:
+def scripted(url: str, conditional: bool | None = True, **changes: str) -> S3ObjectStore:
     settings = BucketSettings(
         bucket="media",
         region_name="eu-test-1",
@@ -63,7 +64,7 @@ def scripted(url: str, **changes: str) -> S3ObjectStore:
         access_key_id="key",
         secret_access_key="secret",
     )
-    return S3ObjectStore(replace(settings, **changes), 2, LIMITS)
+    return S3ObjectStore(replace(settings, **changes), 2, LIMITS, conditional=conditional)
 
 
 # --- on a real server
@@ -175,7 +176,85 @@ def test_the_right_region_is_found_and_named(minio_http: MinioServer) -> None:
     assert (right.redirected_to, wrong.redirected_to) == ("", "eu-test-1")
 
 
+def test_that_a_server_does_conditional_writes_is_found_out_once(minio_http: MinioServer) -> None:
+    store = S3ObjectStore(minio_http.new_bucket(), 1, conditional=None)
+    put(store, "large", LARGE)
+    put(store, "not small", LARGE[: 2 * 1024 * 1024])
+    assert store.conditional is None
+    before = store.requests
+    put(store, "one", b"one")
+    assert (store.conditional, store.requests - before) == (True, 3)
+    put(store, "two", b"two")
+    assert store.requests - before == 4
+    assert [read(store, key) for key in ("one", "two")] == [b"one", b"two"]
+
+
+def test_a_refusal_tells_that_a_server_does_conditional_writes(minio_http: MinioServer) -> None:
+    settings = minio_http.new_bucket()
+    store = S3ObjectStore(settings, 1, conditional=None)
+
+    class Late(io.BytesIO):
+        """A file that Synapse stores too, just when it is read."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            minio_http.client().put_object(Bucket=settings.bucket, Key="key", Body=b"Synapse's")
+            return super().read(size)
+
+    with pytest.raises(ObjectExists):
+        store.put("key", Late(b"ours"), read_content(io.BytesIO(b"ours")))
+    assert store.conditional is True
+    assert read(store, "key") == b"Synapse's"
+
+
+@pytest.mark.parametrize("way", ["directly", "by boto3"])
+def test_a_server_that_passes_over_the_condition_does_not_overwrite_what_came_meanwhile(
+    minio_http: MinioServer, way: str
+) -> None:
+    settings = minio_http.new_bucket()
+    client = minio_http.client()
+
+    def pass_over_the_condition(exchange: Exchange) -> bool:
+        # It is signed, so it can't be left out. What is not there is not protected by it.
+        key = exchange.request.head.split(b" ", 2)[1].decode().rpartition("/")[2]
+        client.delete_object(Bucket=settings.bucket, Key=key)
+        return pass_all(exchange)
+
+    with run_proxy(minio_http.host, Plan(Kind.PUT, pass_over_the_condition, None)) as proxy:
+        settings = replace(settings, endpoint_url=proxy.url)
+        believing, store = S3ObjectStore(settings, 1), S3ObjectStore(settings, 1, conditional=None)
+        if way == "by boto3":
+            store._direct = None
+        # So it was.
+        put(believing, "lost", b"another's")
+        put(believing, "lost", b"ours")
+        assert read(store, "lost") == b"ours"
+        put(store, "first", b"ours")
+        assert store.conditional is False
+        for content in (b"small", LARGE):
+            client.put_object(Bucket=settings.bucket, Key="key", Body=b"another's")
+            with pytest.raises(ObjectExists):
+                put(store, "key", content)
+            assert read(store, "key") == b"another's"
+        before = store.requests
+        put(store, "free", b"ours")
+        assert store.requests - before == 2
+        assert read(store, "first") == read(store, "free") == b"ours"
+
+
 # --- on a server with a script
+
+
+@pytest.mark.parametrize("second", [Answer(403), Answer(500), Answer(0), DONE])
+def test_where_it_can_not_be_told_a_key_is_looked_up_before_each_upload(second: Answer) -> None:
+    with run_script(Answer(404), DONE, *[second] * 3) as server:
+        store = scripted(server.url, None)
+        assert put(store, "one", b"content") == RemoteObject("one", 7, "etag")
+        server.answers[:] = [Answer(404), DONE]
+        put(store, "two", b"content")
+    assert store.conditional is False
+    assert server.seen[-2:] == ["HEAD /media/two", "PUT /media/two"]
+    # It may do some good after all.
+    assert server.headers[-1]["if-none-match"] == "*"
 
 
 TEST_DESCRIBED: dict[str, tuple[dict[str, str], tuple[str, str]]] = {

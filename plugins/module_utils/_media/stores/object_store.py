@@ -100,7 +100,8 @@ class ObjectStore(Protocol):
         on the way, ObjectFailure is raised and the key stays free. A taken key raises ObjectExists
         and keeps its content. A retry after a lost answer meets the caller's own object, so ObjectExists
         may also mean "stored just now": compare the content. Some servers ignore the condition, so a
-        caller looks (``head`` or ``list``) before it puts. Holds little of it in memory, whatever its size,
+        caller looks (``head`` or ``list``) before it puts, and an implementation that does not know the server to keep
+        it looks once more right before. Holds little of it in memory, whatever its size,
         and leaves no unfinished upload of the key behind.
         """
 

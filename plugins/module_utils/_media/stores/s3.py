@@ -22,8 +22,9 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies, parse_timestamp
 
 from ..rules.content import PART_SIZE, Content
+from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
-from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectFailure, Readable, RemoteObject
+from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, ObjectFailure, Readable, RemoteObject
 from .s3_address import object_address
 from .s3_description import archived_as, described_object, plain_etag
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # Parts of large files on their way at the same time, over all files: a few fill any line.
 _PARTS_AT_ONCE = 4
+# The largest upload, in bytes, that is sent twice to find out whether the server does conditional writes.
+_TRIED_SIZE = 1024 * 1024
 # Pages of unfinished uploads of keys that begin alike, 1000 each, that are looked through for those of one key.
 _UPLOAD_PAGES = 10
 
@@ -54,6 +57,8 @@ class S3ObjectStore:
     """An ObjectStore on an S3 bucket: see that protocol for the contract.
 
     ``pass_on`` is called before so many bytes of content are sent, and may wait: a limit to the bandwidth.
+    ``conditional``: whether the server is known to do conditional writes; None: to be found out with the first
+    small upload, which is sent twice. As long as it is not known, each key is looked up right before it is written.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class S3ObjectStore:
         max_connections: int,
         limits: Limits | None = None,
         pass_on: Callable[[int], None] | None = None,
+        conditional: bool | None = True,
     ) -> None:
         self._settings = settings
         self._bucket = settings.bucket
@@ -70,8 +76,10 @@ class S3ObjectStore:
         self._requests = 0
         self._slow_downs = 0
         self._redirected_to = ""
-        # Until the server says that it knows no conditional writes.
-        self._conditional = True
+        self._conditional = conditional
+        # False once the server has refused every request with a condition.
+        self._sends_condition = True
+        self._is_tried = conditional is not None
         self._encryption = _encryption_arguments(settings)
         self._new_object = {**self._encryption, "StorageClass": settings.storage_class}
         self._parts = ThreadPoolExecutor(_PARTS_AT_ONCE, "part")
@@ -180,6 +188,14 @@ class S3ObjectStore:
         return self._slow_downs
 
     @property
+    def conditional(self) -> bool | None:
+        """Whether the server does conditional writes; None: not found out yet.
+
+        Without, an object that somebody else stores between the look at its key and the upload is overwritten.
+        """
+        return self._conditional
+
+    @property
     def redirected_to(self) -> str:
         """The region in which the server says the bucket is, '' when it took the configured one."""
         return "" if self._redirected_to == self._settings.region_name else self._redirected_to
@@ -233,12 +249,41 @@ class S3ObjectStore:
         return RemoteObject(key, content.size, etag, storage_class, archive_status=archived_as(storage_class))
 
     def _put_whole(self, key: str, source: BinaryIO, content: Content) -> str:
-        direct = self._directly()
-        if direct and self._conditional:
+        if not self._conditional:
+            self._refuse_if_taken(key)
+        etag = self._send(key, source, content)
+        if self._is_first_try(content):
+            self._try_condition(key, source, content)
+        return etag
+
+    def _is_first_try(self, content: Content) -> bool:
+        if self._is_tried or content.size > _TRIED_SIZE:
+            return False
+        with self._lock:
+            is_first, self._is_tried = not self._is_tried, True
+        return is_first
+
+    def _try_condition(self, key: str, source: BinaryIO, content: Content) -> None:
+        """Store once more what was just stored: a server with conditional writes refuses, any other has the same."""
+        source.seek(0)
+        with suppress(MediaError):
             try:
-                return direct.put(key, source, content)
+                self._send(key, source, content)
+            except ObjectExists:
+                return
+        # Also when it can't be told: to look once too often costs a request.
+        self._conditional = False
+
+    def _taken(self, key: str) -> MediaError:
+        return describe(Failure("PreconditionFailed"), self._settings, self._to_store(key))
+
+    def _send(self, key: str, source: BinaryIO, content: Content) -> str:
+        if direct := self._directly():
+            try:
+                return direct.put(key, source, content, conditional=self._sends_condition)
             except Taken as error:
-                raise describe(Failure("PreconditionFailed"), self._settings, self._to_store(key)) from error
+                self._note_condition()
+                raise self._taken(key) from error
             except SourceChanged as error:
                 raise self._source_changed(key) from error
             except Unrecognised as error:
@@ -348,20 +393,26 @@ class S3ObjectStore:
                 position = following
 
     def _unless_taken(self, key: str, request: Callable[..., Any]) -> Any:
-        """Make a request that may only create an object; on a server without conditional writes, look first."""
-        if self._conditional:
+        """Make a request that may only create an object; on a server that refuses conditions, look first."""
+        if self._sends_condition:
             try:
                 return request(IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
+                if http_status(error) == 412:
+                    self._note_condition()
                 if http_status(error) != 501:
                     raise
-                self._conditional = False
+                self._sends_condition, self._conditional, self._is_tried = False, False, True
         self._refuse_if_taken(key)
         return request()
 
+    def _note_condition(self) -> None:
+        """The server has refused to write under a taken key."""
+        self._conditional = self._is_tried = True
+
     def _refuse_if_taken(self, key: str) -> None:
-        if self._describe(key):
-            raise describe(Failure("PreconditionFailed"), self._settings, self._to_store(key))
+        if self.head(key):
+            raise self._taken(key)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:

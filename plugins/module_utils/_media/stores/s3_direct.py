@@ -138,16 +138,20 @@ class DirectClient:
         """False once the server has given too many answers in a row that only boto3 can make sense of."""
         return self._strange < _STRANGE_ANSWERS
 
-    def put(self, key: str, source: BinaryIO, content: Content) -> str:
-        """Store ``content`` under a free key, and return the ETag. Raises Taken, SourceChanged or Unrecognised."""
+    def put(self, key: str, source: BinaryIO, content: Content, *, conditional: bool = True) -> str:
+        """Store ``content`` under a free key, and return the ETag. Raises Taken, SourceChanged or Unrecognised.
+
+        Without ``conditional`` whatever is under the key is overwritten.
+        """
         start = source.read(min(content.size, _SEND_SIZE) + 1)
         if len(start) > content.size or (len(start) < content.size and len(start) <= _SEND_SIZE):
             raise SourceChanged
         fields = {
             "content-md5": base64.b64encode(content.md5).decode(),
-            "if-none-match": "*",
             "x-amz-storage-class": self._storage_class,
         }
+        if conditional:
+            fields["if-none-match"] = "*"
 
         def send(connection: socket.socket, head: bytes) -> None:
             self._pass_on(len(start))
