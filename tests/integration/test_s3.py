@@ -8,6 +8,7 @@ import io
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,6 +23,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectExists,
     ObjectFailure,
+    PermissionDenied,
     RemoteObject,
     StoreUnavailable,
 )
@@ -84,22 +86,26 @@ def test_encryption_with_the_customers_key(minio_https: MinioServer, content: by
     with pytest.raises(ObjectFailure) as failure:
         read(S3ObjectStore(replace(settings, sse_customer_key=None), 1), "key")
     assert str(failure.value) == (
-        f"Could not read object 'key' from bucket '{settings.bucket}': it was stored with another encryption than "
-        "the configured one. Set sse_customer_key to the key that it was stored with, if any."
+        f"Could not read object 'key' from bucket '{settings.bucket}': it was stored with an sse_customer_key, and "
+        "none is set. Set sse_customer_key to the key that it was stored with. The server said: 'The object was stored "
+        "using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.'."
     )
     with pytest.raises(AccessError) as refusal:
         read(S3ObjectStore(replace(settings, sse_customer_key="x" * 32), 1), "key")
-    assert "stored with another encryption key" in str(refusal.value)
+    assert "stored without, or with another, sse_customer_key" in str(refusal.value)
 
 
 def test_an_object_that_was_stored_before_there_was_an_encryption_key(minio_https: MinioServer) -> None:
     settings = minio_https.new_bucket()
     put(S3ObjectStore(settings, 1), "key", b"content")
     store = S3ObjectStore(replace(settings, sse_customer_key=KEY), 1)
-    with pytest.raises(ObjectFailure):
-        store.head("key")
-    with pytest.raises(ObjectFailure):
-        read(store, "key")
+    for call, action in ((store.head, "look up object 'key' in"), (partial(read, store), "read object 'key' from")):
+        with pytest.raises(ObjectFailure) as failure:
+            call("key")
+        assert str(failure.value).startswith(
+            f"Could not {action} bucket '{settings.bucket}': it was stored without, or with another, sse_customer_key. "
+            "Set sse_customer_key to the key that it was stored with, if any. The server said: "
+        )
 
 
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["single", "multipart"])
@@ -183,9 +189,11 @@ def test_that_a_server_does_conditional_writes_is_found_out_once(minio_http: Min
     assert store.conditional is None
     before = store.requests
     put(store, "one", b"one")
-    assert (store.conditional, store.requests - before) == (True, 3)
-    put(store, "two", b"two")
+    assert store.conditional
+    # A look, the upload, the same again, and a look at what is taken.
     assert store.requests - before == 4
+    put(store, "two", b"two")
+    assert store.requests - before == 5
     assert [read(store, key) for key in ("one", "two")] == [b"one", b"two"]
 
 
@@ -428,8 +436,88 @@ TEST_DOUBTS = [
 @pytest.mark.parametrize(("answer", "error"), TEST_DOUBTS)
 def test_only_a_404_means_that_there_is_no_object(answer: Answer, error: type[Exception]) -> None:
     # A 400 makes boto3 ask for the bucket's region, so there are more answers than calls.
-    with run_script(*[answer] * 4) as server, pytest.raises(error):
+    with run_script(*[answer] * 8) as server, pytest.raises(error):
         scripted(server.url).head("key")
+
+
+EXPIRED = (
+    "the session token is not valid or has expired. "
+    "Give a new session_token with its access key, or remove session_token when the access key needs none."
+)
+TEST_SILENT: dict[str, tuple[Answer, Answer, type[Exception], str]] = {
+    "an expired token, as AWS tells it": (
+        Answer(400),
+        s3_error(400, "ExpiredToken", "The provided token has expired."),
+        AccessError,
+        EXPIRED,
+    ),
+    "an access key that was taken away": (
+        Answer(403),
+        s3_error(403, "InvalidAccessKeyId"),
+        AccessError,
+        "the server {url} does not know the access key ID. Correct access_key_id.",
+    ),
+    "another encryption key": (
+        Answer(400),
+        s3_error(400, "InvalidRequest", "Requests specifying SSE-C are bad."),
+        ObjectFailure,
+        "it was stored with an sse_customer_key, and none is set. Set sse_customer_key to the key that it was stored "
+        "with. The server said: 'Requests specifying SSE-C are bad.'.",
+    ),
+    "a policy on a prefix": (
+        Answer(403),
+        s3_error(403, "AccessDenied", "Access Denied"),
+        PermissionDenied,
+        "the access key does not have the permission s3:GetObject. Allow it in the policy of the access key or of the "
+        "bucket; if it is allowed there, check the bucket's name.",
+    ),
+    "a GET that is allowed": (
+        Answer(403),
+        Answer(200, b"content", {"ETag": '"etag"'}),
+        AccessError,
+        "the server {url} refused without saying why (HTTP 403). Check access_key_id, secret_access_key, this host's "
+        "clock and the permission s3:GetObject; the command preflight finds out which.",
+    ),
+    "a GET without words too": (
+        Answer(403),
+        Answer(403),
+        AccessError,
+        "the server {url} refused without saying why (HTTP 403). Check access_key_id, secret_access_key, this host's "
+        "clock and the permission s3:GetObject; the command preflight finds out which.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEST_SILENT)
+def test_a_head_that_is_refused_without_words_is_explained_by_a_get(name: str) -> None:
+    head, get, error, cause = TEST_SILENT[name]
+    with (
+        run_script(otherwise=lambda request: get if request.startswith("GET") else head) as server,
+        pytest.raises(error) as failure,
+    ):
+        scripted(server.url).head("key")
+    assert type(failure.value) in (AccessError, PermissionDenied, ObjectFailure)
+    assert str(failure.value) == f"Could not look up object 'key' in bucket 'media': {cause.format(url=server.url)}"
+
+
+@pytest.mark.parametrize("way", ["directly", "by boto3"])
+def test_a_deleted_key_that_the_server_takes_for_taken(way: str) -> None:
+    # As versitygw in a bucket with versions, night after night.
+    def answer(request: str) -> Answer:
+        return Answer(404) if request.startswith("HEAD") else s3_error(412, "PreconditionFailed")
+
+    with run_script(otherwise=answer) as server:
+        store = scripted(server.url)
+        if way == "by boto3":
+            store._direct = None
+        with pytest.raises(ObjectFailure) as failure:
+            put(store, "key", b"content")
+    assert type(failure.value) is ObjectFailure
+    assert str(failure.value) == (
+        f"Could not store object 'key' in bucket 'media': the server {server.url} has no such object, and refuses "
+        "all the same to store one, as some do with a key that was deleted in a bucket with versions. Remove the "
+        "key's delete marker there."
+    )
 
 
 def test_a_list_out_of_order_is_refused() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from ..rules.content import PART_SIZE, Content
-from ..rules.errors import MediaError, UnavailableError
+from ..rules.errors import AccessError, MediaError, UnavailableError
 
 # From this size on, content is stored in parts of PART_SIZE, as Synapse's storage provider does it: equal
 # content gets an equal ETag whoever stored it.
@@ -44,6 +44,10 @@ class RemoteObject:
 
 class StoreUnavailable(UnavailableError):
     """The bucket can't be reached, or answers with a failure of its own. The same call may succeed later."""
+
+
+class PermissionDenied(AccessError):
+    """The credentials are right, but don't allow this one thing: this kind of request, or this key. Others may do."""
 
 
 class ObjectFailure(MediaError):
@@ -78,8 +82,12 @@ class ObjectStore(Protocol):
     Threads: one store serves many threads at once.
     Retries: an implementation retries what is worth retrying before it raises, so a caller need not. It
     may do so: each call leads to the same end when it is made twice, except ``put``: see there.
-    Errors: StoreUnavailable, AccessError and ConfigurationError concern the whole bucket; ObjectFailure
+    Errors: UnavailableError, AccessError and ConfigurationError concern the whole bucket; ObjectFailure
     concerns the one object. Nothing else is raised for what the bucket answers, or for its silence.
+    StoreUnavailable may pass by itself. An AccessError (credentials that are refused or have expired, an account that
+    is blocked) passes when somebody gives other credentials: until then every call ends so, and a caller need not
+    try each object. Only PermissionDenied, a kind of it, may be of one key (a policy on a prefix) or of one kind of
+    request: when other keys meet it in a row, it is the bucket.
     """
 
     @property

@@ -239,9 +239,23 @@ class S3ObjectStore:
             try:
                 return self._client.head_object(Bucket=self._bucket, Key=key, **self._encryption)
             except botocore.exceptions.ClientError as error:
-                if http_status(error) != 404:
-                    raise
-                return None
+                if http_status(error) == 404:
+                    return None
+                # The answer to a HEAD has no words. The same refusal of a GET tells an expired token from an object
+                # that was stored with another encryption key.
+                self._ask_why(key)
+                raise
+
+    def _ask_why(self, key: str) -> None:
+        """Raise what a GET is refused with, if the server gives it a name."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0", **self._encryption)
+            answer["Body"].close()
+        except botocore.exceptions.ClientError as error:
+            if 400 <= http_status(error) < 404 and not str(error.response.get("Error", {}).get("Code", "")).isdigit():
+                raise
+        except LIBRARY_ERRORS:
+            return
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         store = self._put_whole if content.size < MULTIPART_THRESHOLD else self._put_parts
@@ -277,13 +291,20 @@ class S3ObjectStore:
     def _taken(self, key: str) -> MediaError:
         return describe(Failure("PreconditionFailed"), self._settings, self._to_store(key))
 
+    def _refused_as_taken(self, key: str) -> MediaError:
+        """What it means that the server takes nothing under this key. It knows conditional writes."""
+        self._conditional = self._is_tried = True
+        with suppress(MediaError):
+            if self.head(key) is None:
+                return describe(Failure("hidden"), self._settings, self._to_store(key))
+        return self._taken(key)
+
     def _send(self, key: str, source: BinaryIO, content: Content) -> str:
         if direct := self._directly():
             try:
                 return direct.put(key, source, content, conditional=self._sends_condition)
             except Taken as error:
-                self._note_condition()
-                raise self._taken(key) from error
+                raise self._refused_as_taken(key) from error
             except SourceChanged as error:
                 raise self._source_changed(key) from error
             except Unrecognised as error:
@@ -399,16 +420,12 @@ class S3ObjectStore:
                 return request(IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
                 if http_status(error) == 412:
-                    self._note_condition()
+                    raise self._refused_as_taken(key) from error
                 if http_status(error) != 501:
                     raise
                 self._sends_condition, self._conditional, self._is_tried = False, False, True
         self._refuse_if_taken(key)
         return request()
-
-    def _note_condition(self) -> None:
-        """The server has refused to write under a taken key."""
-        self._conditional = self._is_tried = True
 
     def _refuse_if_taken(self, key: str) -> None:
         if self.head(key):

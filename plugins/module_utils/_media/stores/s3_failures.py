@@ -9,16 +9,13 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
-from .object_store import ObjectExists, ObjectFailure, ObjectMissing, StoreUnavailable
-
-
-class PermissionDenied(AccessError):
-    """The credentials are right, but don't allow this one thing."""
+from .object_store import ObjectExists, ObjectFailure, ObjectMissing, PermissionDenied, StoreUnavailable
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,10 @@ class Failure:
     operation: str = ""
     said: str = ""
     region: str = ""
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text)).casefold()
 
 
 class Explanation(NamedTuple):
@@ -116,12 +117,17 @@ _BAD_KEY = Explanation(
 )
 _REFUSED_SILENTLY = Explanation(
     AccessError,
-    "the server {server} refused without saying why (HTTP 403)",
+    "the server {server} refused without saying why (HTTP {status})",
     "Check access_key_id, secret_access_key, this host's clock and the permission {permission}; "
     "the command preflight finds out which",
 )
 _UNKNOWN = Explanation(
     ObjectFailure, "the server {server} answered {answer}", "Look the answer up in the server's documentation"
+)
+_REFUSED = Explanation(
+    AccessError,
+    "the server {server} refused with {answer}",
+    "Check access_key_id, secret_access_key and the permission {permission}, and the account at the storage's provider",
 )
 _UNKNOWN_FOR_ALL = _UNKNOWN._replace(error=StoreUnavailable)
 _LIBRARY_FAILED = Explanation(StoreUnavailable, "boto3 failed with {answer}", "Check the settings, and try again")
@@ -147,11 +153,18 @@ TABLE: dict[str, Explanation] = {
     "InvalidToken": _WRONG_TOKEN,
     "InvalidTokenId": _WRONG_TOKEN,
     "TokenRefreshRequired": _WRONG_TOKEN,
+    "ExpiredTokenException": _WRONG_TOKEN,
     "AccessDenied": _DENIED,
+    # With words that say more than the code: it may be for another reason than a permission.
+    "denied_because": _DENIED._replace(
+        cause="the server {server} refused it",
+        cure="If the permission {permission} is missing, allow it in the policy of the access key or of the bucket",
+    ),
     "AccountProblem": _BLOCKED,
     "AllAccessDisabled": _BLOCKED,
     "NotSignedUp": _BLOCKED,
     "UserSuspended": _BLOCKED,
+    "401": _REFUSED_SILENTLY,
     "403": _REFUSED_SILENTLY,
     "no_credentials": Explanation(
         AccessError,
@@ -181,7 +194,8 @@ TABLE: dict[str, Explanation] = {
     "400": Explanation(
         ObjectFailure,
         "the server {server} refused without saying why (HTTP 400)",
-        "Check region_name and sse_customer_key; the command preflight finds out which",
+        "Check region_name and session_token, and whether it was stored without, or with another, sse_customer_key; "
+        "the command preflight finds out which",
     ),
     "signature_malformed": Explanation(
         ConfigurationError,
@@ -197,6 +211,12 @@ TABLE: dict[str, Explanation] = {
     # what
     "NoSuchKey": Explanation(ObjectMissing, "there is no such object", "It may have been deleted meanwhile"),
     "PreconditionFailed": Explanation(ObjectExists, "the key is taken already", "It was left as it is"),
+    "hidden": Explanation(
+        ObjectFailure,
+        "the server {server} has no such object, and refuses all the same to store one, as some do with a key that was "
+        "deleted in a bucket with versions",
+        "Remove the key's delete marker there",
+    ),
     "ConditionalRequestConflict": Explanation(
         ObjectFailure, "something else changes the same key just now", "Try again"
     ),
@@ -229,16 +249,22 @@ TABLE: dict[str, Explanation] = {
         "Correct sse_customer_key and sse_customer_algo, or remove them if the server has no SSE-C",
     ),
     "sse_or_denied": _DENIED._replace(
-        cause="the access key does not have the permission {permission}, or it was stored with another encryption key",
+        cause="the access key does not have the permission {permission}, or it was stored without, or with another, "
+        "sse_customer_key",
         cure="Allow it in the policy of the access key or of the bucket, or correct sse_customer_key",
     ),
     "sse_head": _REFUSED_SILENTLY._replace(
-        cure="Check sse_customer_key, in case it was stored with another, and the permission {permission}",
+        cure="Check whether it was stored without, or with another, sse_customer_key, and the permission {permission}",
     ),
     "sse_other": Explanation(
         ObjectFailure,
-        "it was stored with another encryption than the configured one",
+        "it was stored without, or with another, sse_customer_key",
         "Set sse_customer_key to the key that it was stored with, if any",
+    ),
+    "sse_missing": Explanation(
+        ObjectFailure,
+        "it was stored with an sse_customer_key, and none is set",
+        "Set sse_customer_key to the key that it was stored with",
     ),
     # the server's own troubles
     "SlowDown": _BUSY,
@@ -340,6 +366,61 @@ TABLE: dict[str, Explanation] = {
     ),
 }
 
+# Of a server's words this many characters are passed on: they are a sentence, and no web page.
+_SAID_LENGTH = 500
+# What servers say, letter for letter, to anybody who meets the code, and the names of HTTP's statuses.
+_SAID_BY_ALL = frozenset(
+    _letters(text)
+    for text in (
+        *(status.phrase for status in HTTPStatus),
+        "Access Denied",
+        "The AWS Access Key Id you provided does not exist in our records.",
+        "The Access Key Id you provided does not exist in our records.",
+        "The request signature we calculated does not match the signature you provided.",
+        (
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your key and signing method."
+        ),
+        (
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your AWS secret access key and signing method."
+        ),
+        "The security token included in the request is invalid",
+        "The provided token has expired.",
+        "The provided token is malformed or otherwise invalid.",
+        "The difference between the request time and the current time is too large.",
+        "The difference between the request time and the server's time is too large.",
+        "The specified bucket does not exist",
+        "The specified bucket is not valid.",
+        "The specified key does not exist.",
+        (
+            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+            "completed."
+        ),
+        (
+            "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been "
+            "aborted or completed."
+        ),
+        "At least one of the pre-conditions you specified did not hold",
+        "The Content-Md5 you specified did not match what we received.",
+        "The Content-MD5 you specified is not valid.",
+        "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+        "The storage class you specified is not valid",
+        "Invalid storage class.",
+        "The operation is not valid for the object's storage class",
+        "Please reduce your request rate.",
+        "Please reduce your request rate",
+        "The specified method is not allowed against this resource.",
+        "A header you provided implies functionality that is not implemented",
+        "Your key is too long",
+        (
+            "The bucket you are attempting to access must be addressed using the specified endpoint. "
+            "Please send all future requests to this endpoint."
+        ),
+    )
+)
+
 # With these a server asks for fewer requests.
 SLOW_DOWN_CODES = frozenset(code for code, explanation in TABLE.items() if explanation is _BUSY)
 
@@ -358,10 +439,13 @@ def describe(failure: Failure, settings: BucketSettings, action: str) -> MediaEr
         "permission": PERMISSIONS.get(failure.operation, "for it"),
         "right_region": repr(failure.region) if failure.region else "the region of the bucket",
         "server": server_name(settings),
+        "status": failure.status,
         "storage_class": repr(settings.storage_class),
     }
     cause, cure = explanation.cause.format(**fields), explanation.cure.format(**fields)
-    return explanation.error(f"Could not {action}: {cause}. {cure}.")
+    told = _says_more(failure) and "{answer}" not in explanation.cause
+    words = f" The server said: {_shortened(failure.said)!r}." if told else ""
+    return explanation.error(f"Could not {action}: {cause}. {cure}.{words}")
 
 
 def wrong_region(settings: BucketSettings, region: str, action: str) -> MediaError:
@@ -402,10 +486,20 @@ def _redacted(failure: Failure, settings: BucketSettings) -> Failure:
     return replace(failure, code=code, said=said, region=region)
 
 
+def _says_more(failure: Failure) -> bool:
+    """Whether the server's words are more than the code in other letters, or what every server says to it."""
+    said = _letters(failure.said)
+    return bool(said) and said != _letters(failure.code) and said not in _SAID_BY_ALL
+
+
+def _shortened(said: str) -> str:
+    return said if len(said) <= _SAID_LENGTH else said[:_SAID_LENGTH] + "…"
+
+
 def _answer(failure: Failure) -> str:
     status = f"HTTP {failure.status}" if failure.status else ""
     code = "" if failure.code == str(failure.status) else failure.code
-    said = repr(failure.said) if failure.said else ""
+    said = repr(_shortened(failure.said)) if failure.said else ""
     return " ".join(part for part in (status, code, said) if part)
 
 
@@ -416,6 +510,8 @@ def _find(failure: Failure) -> Explanation:
         return _LIBRARY_FAILED
     if failure.status >= 500:
         return _SERVER_FAILED
+    if failure.status in (401, 402, 403):
+        return _REFUSED
     return _UNKNOWN_FOR_ALL if PERMISSIONS.get(failure.operation) == "s3:ListBucket" else _UNKNOWN
 
 
@@ -453,9 +549,11 @@ _AMBIGUOUS: tuple[tuple[str, Callable[[Failure, BucketSettings], bool]], ...] = 
     ("no_s3_answer", lambda f, s: f.code == "400" and _without_tls(s) and f.operation not in _WITHOUT_BODY),
     ("sse_needs_https", lambda f, s: _bad_request(f) and bool(s.sse_customer_key) and _without_tls(s)),
     ("sse_refused", lambda f, s: _bad_request(f) and _writes(f) and bool(s.sse_customer_key)),
-    ("sse_other", lambda f, _: _bad_request(f) and _reads(f)),
+    ("sse_other", lambda f, s: _bad_request(f) and _reads(f) and bool(s.sse_customer_key)),
+    ("sse_missing", lambda f, _: _bad_request(f) and _reads(f)),
     ("sse_or_denied", lambda f, s: f.code == "AccessDenied" and _reads(f) and bool(s.sse_customer_key)),
     ("sse_head", lambda f, s: f.code == "403" and f.operation == "HeadObject" and bool(s.sse_customer_key)),
+    ("denied_because", lambda f, _: f.code == "AccessDenied" and _says_more(f)),
     (
         "InvalidStorageClass",
         lambda f, s: f.code == "InvalidArgument" and _writes(f) and s.storage_class != "STANDARD",

@@ -31,6 +31,7 @@ SETTINGS = BucketSettings(
     secret_access_key="very-secret",
 )
 DENIED = "Allow it in the policy of the access key or of the bucket; if it is allowed there, check the bucket's name."
+POLICY = "If the permission {} is missing, allow it in the policy of the access key or of the bucket."
 SILENT = (
     f"the server {URL} refused without saying why (HTTP 403). Check access_key_id, secret_access_key, "
     "this host's clock and the permission s3:GetObject; the command preflight finds out which."
@@ -66,6 +67,8 @@ class Answer:
     settings: dict[str, Any] = field(default_factory=dict)
     error: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    # Whether the server's words say more than the code, so that they are passed on.
+    is_told: bool = False
 
 
 TEST_ANSWERS = {
@@ -76,6 +79,7 @@ TEST_ANSWERS = {
         "Forbidden: No such key: AKIDEXAMPLE",
         f"the server {URL} does not know the access key ID. Correct access_key_id.",
         77,
+        is_told=True,
     ),
     "Garage: secret": Answer(
         "ListObjectsV2",
@@ -84,23 +88,26 @@ TEST_ANSWERS = {
         "Forbidden: Invalid signature",
         "the secret access key does not belong to the access key ID. Correct secret_access_key.",
         77,
+        is_told=True,
     ),
     "Garage: permission": Answer(
         "PutObject",
         403,
         "AccessDenied",
         "Forbidden: Operation is not allowed for this key.",
-        f"the access key does not have the permission s3:PutObject. {DENIED}",
+        f"the server {URL} refused it. {POLICY.format('s3:PutObject')}",
         77,
+        is_told=True,
     ),
     "Garage: object kept with an encryption key": Answer(
         "GetObject",
         400,
         "InvalidRequest",
         "Bad request: Object is encrypted",
-        "it was stored with another encryption than the configured one. "
-        "Set sse_customer_key to the key that it was stored with, if any.",
+        "it was stored with an sse_customer_key, and none is set. "
+        "Set sse_customer_key to the key that it was stored with.",
         1,
+        is_told=True,
     ),
     "VGW: HEAD in the wrong region": Answer(
         "HeadObject",
@@ -108,7 +115,8 @@ TEST_ANSWERS = {
         "400",
         "Bad Request",
         f"the server {URL} refused without saying why (HTTP 400). "
-        "Check region_name and sse_customer_key; the command preflight finds out which.",
+        "Check region_name and session_token, and whether it was stored without, or with another, sse_customer_key; "
+        "the command preflight finds out which.",
         1,
     ),
     "VGW: key below an object": Answer(
@@ -118,16 +126,62 @@ TEST_ANSWERS = {
         "Object parent already exists as a file.",
         f"the server {URL} does not accept this key (ObjectParentIsFile). Keep the file where it is.",
         1,
+        is_told=True,
     ),
     "MinIO: other encryption key, or permission": Answer(
         "GetObject",
         403,
         "AccessDenied",
         "Access Denied.",
-        "the access key does not have the permission s3:GetObject, or it was stored with another encryption key. "
+        "the access key does not have the permission s3:GetObject, or it was stored without, or with another, "
+        "sse_customer_key. "
         "Allow it in the policy of the access key or of the bucket, or correct sse_customer_key.",
         77,
         {"sse_customer_key": "k" * 32},
+    ),
+    "Backblaze B2: storage cap": Answer(
+        "PutObject",
+        403,
+        "AccessDenied",
+        "Cannot upload files, storage cap exceeded. See the Caps & Alerts page to increase your cap.",
+        f"the server {URL} refused it. {POLICY.format('s3:PutObject')}",
+        77,
+        is_told=True,
+    ),
+    "AWS: a bucket policy that demands an encryption header": Answer(
+        "PutObject",
+        403,
+        "AccessDenied",
+        "User: arn:aws:iam::1:user/x is not authorized to perform: s3:PutObject on resource: "
+        '"arn:aws:s3:::media/key" with an explicit deny in a resource-based policy',
+        f"the server {URL} refused it. {POLICY.format('s3:PutObject')}",
+        77,
+        is_told=True,
+    ),
+    "a refusal with a code of the server's own": Answer(
+        "PutObject",
+        403,
+        "UnpaidInvoice",
+        "Pay, very-secret",
+        f"the server {URL} refused with HTTP 403 UnpaidInvoice 'Pay, ***'. Check access_key_id, secret_access_key and "
+        "the permission s3:PutObject, and the account at the storage's provider.",
+        77,
+    ),
+    "a refusal without words": Answer(
+        "ListObjectsV2",
+        401,
+        "401",
+        "Unauthorized",
+        SILENT.replace("403", "401").replace("GetObject", "ListBucket"),
+        77,
+    ),
+    "a web page as the reason": Answer(
+        "GetObject",
+        404,
+        "NoSuchKey",
+        "x" * 2000,
+        "there is no such object. It may have been deleted meanwhile. The server said: '" + "x" * 500 + "…'.",
+        1,
     ),
     "RGW: permission": Answer(
         "DeleteObject",
@@ -176,6 +230,7 @@ TEST_ANSWERS = {
         REGION,
         78,
         headers={"x-amz-bucket-region": "eu-central-1"},
+        is_told=True,
     ),
     "AWS: redirect of HEAD": Answer("HeadObject", 301, "301", "Moved Permanently", REGION_UNKNOWN, 78),
     "AWS: region of the signature": Answer(
@@ -186,6 +241,7 @@ TEST_ANSWERS = {
         REGION,
         78,
         error={"Region": "eu-central-1"},
+        is_told=True,
     ),
     "AWS: malformed access key": Answer(
         "ListObjectsV2",
@@ -195,6 +251,7 @@ TEST_ANSWERS = {
         f"the server {URL} does not understand the signature of the request. "
         "Check region_name, and access_key_id for stray characters.",
         78,
+        is_told=True,
     ),
     "AWS: region that must be opted in": Answer(
         "ListObjectsV2",
@@ -203,6 +260,7 @@ TEST_ANSWERS = {
         "The eu-test-1 location constraint is incompatible for the region specific endpoint.",
         REGION_UNKNOWN,
         78,
+        is_told=True,
     ),
     "Ceph: location constraint": Answer("PutObject", 400, "InvalidLocationConstraint", "", REGION_UNKNOWN, 78),
     "AWS: access key": Answer(
@@ -222,7 +280,9 @@ TEST_ANSWERS = {
         77,
     ),
     "AWS: expired token": Answer("GetObject", 400, "ExpiredToken", "The provided token has expired.", TOKEN, 77),
-    "AWS: invalid token": Answer("GetObject", 400, "InvalidToken", "The provided token is malformed.", TOKEN, 77),
+    "AWS: invalid token": Answer(
+        "GetObject", 400, "InvalidToken", "The provided token is malformed.", TOKEN, 77, is_told=True
+    ),
     "AWS: clock": Answer(
         "PutObject",
         403,
@@ -232,24 +292,33 @@ TEST_ANSWERS = {
         69,
     ),
     "AWS: blocked": Answer(
-        "PutObject", 403, "AllAccessDisabled", "All access to this object has been disabled", BLOCKED, 77
+        "PutObject",
+        403,
+        "AllAccessDisabled",
+        "All access to this object has been disabled",
+        BLOCKED,
+        77,
+        is_told=True,
     ),
-    "AWS: account": Answer("PutObject", 403, "AccountProblem", "There is a problem with your account", BLOCKED, 77),
+    "AWS: account": Answer(
+        "PutObject", 403, "AccountProblem", "There is a problem with your account", BLOCKED, 77, is_told=True
+    ),
     "AWS: list": Answer(
         "ListObjectsV2",
         403,
         "AccessDenied",
         "User: arn:aws:iam::1:user/x is not authorized to perform: s3:ListBucket",
-        f"the access key does not have the permission s3:ListBucket. {DENIED}",
+        f"the server {URL} refused it. {POLICY.format('s3:ListBucket')}",
         77,
+        is_told=True,
     ),
     "MinIO: HEAD with another encryption key": Answer(
         "HeadObject",
         403,
         "403",
         "Forbidden",
-        f"the server {URL} refused without saying why (HTTP 403). Check sse_customer_key, in case it was stored with"
-        " another, and the permission s3:GetObject.",
+        f"the server {URL} refused without saying why (HTTP 403). Check whether it was stored without, or with "
+        "another, sse_customer_key, and the permission s3:GetObject.",
         77,
         settings={"sse_customer_key": "k" * 32},
     ),
@@ -286,6 +355,7 @@ TEST_ANSWERS = {
         "A conflicting operation occurred.",
         "something else changes the same key just now. Try again.",
         1,
+        is_told=True,
     ),
     "AWS: storage class": Answer(
         "PutObject",
@@ -328,6 +398,7 @@ TEST_ANSWERS = {
         "Storage backend has reached its minimum free drive threshold.",
         f"the server {URL} has no space left for it (XMinioStorageFull). Free space there, or raise the quota.",
         69,
+        is_told=True,
     ),
     "a web server": Answer("ListObjectsV2", 405, "405", "Method Not Allowed", NOT_S3, 78),
     "no conditional or other feature": Answer(
@@ -359,7 +430,9 @@ def test_explain_answer(name: str) -> None:
     }
     error = botocore.exceptions.ClientError(response, answer.operation)
     told = explain(error, replace(SETTINGS, **answer.settings), "act")
-    assert (str(told), told.exit_status) == (f"Could not act: {answer.expected}", answer.exit_status)
+    said = answer.said.replace("AKIDEXAMPLE", "***")
+    words = f" The server said: {said!r}." if answer.is_told else ""
+    assert (str(told), told.exit_status) == (f"Could not act: {answer.expected}{words}", answer.exit_status)
 
 
 TEST_KINDS = [
