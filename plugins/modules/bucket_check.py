@@ -13,10 +13,13 @@ author:
 description:
   - Tries everything that Synapse's storage provider and the nightly migration ask of a bucket.
     It connects, compares the region, lists, writes an object, reads it back,
-    checks its storage class and its encryption, and deletes it again.
+    checks its storage class and its encryption, stores and reads a second one exactly as the provider does, reads the
+    beginning of one that is there already, and deletes its own again.
   - Reports every problem that can be told in one run, each with what to change.
   - An option that is empty is the same as one that is left out.
-  - The object has a name of its own below O(prefix), C(matrixops-synapse-s3-preflight-) and a random number.
+  - Its objects have names of their own below O(prefix), C(matrixops-synapse-s3-preflight-) and a random number.
+  - In a bucket that keeps versions it deletes theirs too, where the access key has C(s3:DeleteObjectVersion) and the
+    bucket does not lock them.
 requirements:
   - boto3, on the host and for the Python that runs the module.
     The copy that the role C(storage_provider) installs will do, by way of E(PYTHONPATH).
@@ -110,6 +113,14 @@ problems:
       description: The status with which C(matrix-synapse-s3-storage-provider preflight) would end.
       type: int
       sample: 69
+notes:
+  description:
+    - What is no problem and yet worth knowing, for example that the server does no conditional writes.
+      Each is a warning too.
+  type: list
+  elements: str
+  returned: always
+  sample: []
 """
 
 from dataclasses import asdict
@@ -148,11 +159,14 @@ def main() -> None:
             "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
         )
     given = {name: value for name, value in module.params.items() if value or name == "bucket"}
-    found = check_bucket(BucketSettings(**given))
+    notes = []
+    found = check_bucket(BucketSettings(**given), note=notes.append)
+    for note in notes:
+        module.warn(note)
     problems = [asdict(problem) for problem in found]
     if problems:
-        module.fail_json(msg=join_problems([problem.message for problem in found]), problems=problems)
-    module.exit_json(changed=False, problems=problems)
+        module.fail_json(msg=join_problems([problem.message for problem in found]), problems=problems, notes=notes)
+    module.exit_json(changed=False, problems=problems, notes=notes)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import S3ObjectStore
+from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, Plan, pass_all, run_proxy
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import ADMIN_SECRET, MinioServer
 
 ANSIBLE = ("ansible", "localhost", "-c", "local", "-m", "matrixops.synapse_s3.bucket_check", "-vvv")
@@ -69,6 +70,23 @@ def test_every_problem_is_in_the_message_and_no_secret(minio_http: MinioServer, 
     result, printed = run_module(tmp_path, replace(settings, **secrets))
     assert result["msg"] == result["problems"][0]["message"]
     assert [secret for secret in (ADMIN_SECRET, *secrets.values()) if secret in printed + json.dumps(result)] == []
+
+
+def test_what_is_no_problem_is_a_note_and_a_warning(minio_http: MinioServer, tmp_path: Path) -> None:
+    settings, client = minio_http.new_bucket(), minio_http.client()
+
+    def pass_over_the_condition(exchange: Exchange) -> bool:
+        key = exchange.request.head.split(b" ", 2)[1].decode().removeprefix(f"/{settings.bucket}/")
+        client.delete_object(Bucket=settings.bucket, Key=key)
+        return pass_all(exchange)
+
+    with run_proxy(minio_http.host, Plan(Kind.PUT, pass_over_the_condition, None)) as proxy:
+        result, _ = run_module(tmp_path, replace(settings, endpoint_url=proxy.url))
+    (note,) = result["notes"]
+    assert note.startswith(
+        f"The server {proxy.url} does no conditional writes (it passes over If-None-Match), so a key "
+    )
+    assert (result["problems"], result["warnings"]) == ([], [note])
 
 
 def test_empty_options_are_left_out(minio_http: MinioServer, tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ class Limits:
     attempts: int = 5
 
 
+# For somebody who waits for the answer: a server that takes connections and says nothing is given up after half a
+# minute, and a whole check of a bucket within 90 seconds.
+FIRST_CONTACT = Limits(connect_timeout=5, read_timeout=15, attempts=2)
+
+
 class S3ObjectStore:
     """An ObjectStore on an S3 bucket: see that protocol for the contract.
 

@@ -238,6 +238,12 @@ TABLE: dict[str, Explanation] = {
         "Restore it from the archive, and keep media out of archive storage classes",
     ),
     "InvalidStorageClass": _STORAGE_CLASS,
+    "no_checksum": Explanation(
+        ConfigurationError,
+        "the server {server} takes nothing into this bucket without a checksum, and Synapse's storage provider sends "
+        "none",
+        "Use a bucket without Object Lock, or at least without a default retention",
+    ),
     "sse_needs_https": Explanation(
         ConfigurationError,
         "the server {server} takes an encryption key only over HTTPS",
@@ -529,7 +535,7 @@ def _reads(failure: Failure) -> bool:
 
 
 def _bad_request(failure: Failure) -> bool:
-    return failure.code in ("InvalidArgument", "InvalidRequest", "InvalidEncryptionAlgorithmError")
+    return failure.code in ("InvalidArgument", "InvalidRequest", "InvalidEncryptionAlgorithmError", "MissingContentMD5")
 
 
 def _without_tls(settings: BucketSettings) -> bool:
@@ -547,6 +553,7 @@ _AMBIGUOUS: tuple[tuple[str, Callable[[Failure, BucketSettings], bool]], ...] = 
     ("signature_malformed", lambda f, _: f.code == "AuthorizationHeaderMalformed" and not f.region),
     ("no_s3_answer", lambda f, s: f.code == "closed" and _without_tls(s)),
     ("no_s3_answer", lambda f, s: f.code == "400" and _without_tls(s) and f.operation not in _WITHOUT_BODY),
+    ("no_checksum", lambda f, _: _bad_request(f) and _writes(f) and "content-md5" in f.said.lower()),
     ("sse_needs_https", lambda f, s: _bad_request(f) and bool(s.sse_customer_key) and _without_tls(s)),
     ("sse_refused", lambda f, s: _bad_request(f) and _writes(f) and bool(s.sse_customer_key)),
     ("sse_other", lambda f, s: _bad_request(f) and _reads(f) and bool(s.sse_customer_key)),

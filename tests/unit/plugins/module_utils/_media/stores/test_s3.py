@@ -17,10 +17,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     ObjectExists,
     ObjectFailure,
     ObjectMissing,
+    PermissionDenied,
     StoreUnavailable,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_errors import explain
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_failures import PermissionDenied
 
 URL = "https://s3.example.org"
 SETTINGS = BucketSettings(
