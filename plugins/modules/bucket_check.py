@@ -159,7 +159,7 @@ def main() -> None:
             "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
         )
     given = {name: value for name, value in module.params.items() if value or name == "bucket"}
-    notes = []
+    notes: list[str] = []
     found = check_bucket(BucketSettings(**given), note=notes.append)
     for note in notes:
         module.warn(note)

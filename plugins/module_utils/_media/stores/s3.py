@@ -7,7 +7,6 @@ import base64
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,27 +20,25 @@ from botocore.config import Config
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies, parse_timestamp
 
-from ..rules.content import PART_SIZE, Content
+from ..rules.content import Content
 from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
-from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, ObjectFailure, Readable, RemoteObject
+from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, Readable, RemoteObject
 from .s3_address import object_address
 from .s3_description import archived_as, described_object, plain_etag
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
-from .s3_errors import LIBRARY_ERRORS, REDIRECTS, explain, http_status, region_named
-from .s3_failures import SLOW_DOWN_CODES, Failure, describe
+from .s3_errors import LIBRARY_ERRORS, REDIRECTS, http_status, region_named
+from .s3_explainer import Explainer
+from .s3_failures import SLOW_DOWN_CODES
 from .s3_list import listed_objects
+from .s3_multipart import PARTS_AT_ONCE, Multipart
 from .s3_part import Part
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Parts of large files on their way at the same time, over all files: a few fill any line.
-_PARTS_AT_ONCE = 4
 # The largest upload, in bytes, that is sent twice to find out whether the server does conditional writes.
 _TRIED_SIZE = 1024 * 1024
-# Pages of unfinished uploads of keys that begin alike, 1000 each, that are looked through for those of one key.
-_UPLOAD_PAGES = 10
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,7 @@ class S3ObjectStore:
     ) -> None:
         self._settings = settings
         self._bucket = settings.bucket
+        self._words = Explainer(settings)
         self._pass_on = pass_on or (lambda _size: None)
         self._lock = threading.Lock()
         self._requests = 0
@@ -87,12 +85,19 @@ class S3ObjectStore:
         self._is_tried = conditional is not None
         self._encryption = _encryption_arguments(settings)
         self._new_object = {**self._encryption, "StorageClass": settings.storage_class}
-        self._parts = ThreadPoolExecutor(_PARTS_AT_ONCE, "part")
         limits = limits or Limits()
         session = botocore.session.get_session()
         session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_date)
         self._client = self._connect(session, max_connections, limits)
         self._direct = self._connect_directly(session, limits)
+        self._multipart = Multipart(
+            self._client,
+            self._bucket,
+            self._words,
+            new_object=self._new_object,
+            encryption=self._encryption,
+            pass_on=self._pass_on,
+        )
         self._client.meta.events.register("before-send.s3", self._before_send)
         self._client.meta.events.register("response-received.s3", self._note_refusal)
 
@@ -102,13 +107,13 @@ class S3ObjectStore:
         config = Config(
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            max_pool_connections=max_connections + _PARTS_AT_ONCE,
+            max_pool_connections=max_connections + PARTS_AT_ONCE,
             connect_timeout=limits.connect_timeout,
             read_timeout=limits.read_timeout,
             retries={"mode": "standard", "total_max_attempts": limits.attempts},
         )
-        action = f"use bucket {self._bucket!r}"
-        with self._explained(action):
+        action = self._words.to_use()
+        with self._words.explained(action):
             try:
                 return boto3.session.Session(botocore_session=session).client(
                     "s3",
@@ -121,7 +126,7 @@ class S3ObjectStore:
                     config=config,
                 )
             except ValueError as error:
-                raise describe(Failure("bad_endpoint"), settings, action) from error
+                raise self._words.refusal("bad_endpoint", action) from error
 
     def _connect_directly(self, session: botocore.session.Session, limits: Limits) -> DirectClient | None:
         """The shorter way to the same place; None where only boto3 knows it: a proxy, SSE-C, an unusual address."""
@@ -158,7 +163,7 @@ class S3ObjectStore:
 
     def close(self) -> None:
         """Close idle connections. Nothing may be under way."""
-        self._parts.shutdown()
+        self._multipart.close()
         if self._direct is not None:
             self._direct.close()
         self._client.close()
@@ -222,7 +227,7 @@ class S3ObjectStore:
         answer = self._describe(key)
         return answer and described_object(
             key,
-            self._given(answer, "ContentLength", self._to_look_up(key)),
+            self._words.given(answer, "ContentLength", self._words.to_look_up(key)),
             answer.get("ETag", ""),
             storage_class=answer.get("StorageClass"),
             modified=answer.get("LastModified"),
@@ -240,7 +245,7 @@ class S3ObjectStore:
         return str((answer or {}).get("StorageClass") or STANDARD)
 
     def _describe(self, key: str) -> Any:
-        with self._explained(self._to_look_up(key)):
+        with self._words.explained(self._words.to_look_up(key)):
             try:
                 return self._client.head_object(Bucket=self._bucket, Key=key, **self._encryption)
             except botocore.exceptions.ClientError as error:
@@ -263,8 +268,11 @@ class S3ObjectStore:
             return
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
-        store = self._put_whole if content.size < MULTIPART_THRESHOLD else self._put_parts
-        etag, storage_class = store(key, source, content), self._settings.storage_class
+        if content.size < MULTIPART_THRESHOLD:
+            etag = self._put_whole(key, source, content)
+        else:
+            etag = self._multipart.put(key, source, content, self._complete)
+        storage_class = self._settings.storage_class
         return RemoteObject(key, content.size, etag, storage_class, archive_status=archived_as(storage_class))
 
     def _put_whole(self, key: str, source: BinaryIO, content: Content) -> str:
@@ -294,14 +302,14 @@ class S3ObjectStore:
         self._conditional = False
 
     def _taken(self, key: str) -> MediaError:
-        return describe(Failure("PreconditionFailed"), self._settings, self._to_store(key))
+        return self._words.refusal("PreconditionFailed", self._words.to_store(key))
 
     def _refused_as_taken(self, key: str) -> MediaError:
         """What it means that the server takes nothing under this key. It knows conditional writes."""
         self._conditional = self._is_tried = True
         with suppress(MediaError):
             if self.head(key) is None:
-                return describe(Failure("hidden"), self._settings, self._to_store(key))
+                return self._words.refusal("hidden", self._words.to_store(key))
         return self._taken(key)
 
     def _send(self, key: str, source: BinaryIO, content: Content) -> str:
@@ -311,13 +319,13 @@ class S3ObjectStore:
             except Taken as error:
                 raise self._refused_as_taken(key) from error
             except SourceChanged as error:
-                raise self._source_changed(key) from error
+                raise self._words.source_changed(key) from error
             except Unrecognised as error:
                 self._note_unrecognised(error)
                 source.seek(0)
         body = source.read(content.size + 1)
         if len(body) != content.size:
-            raise self._source_changed(key)
+            raise self._words.source_changed(key)
         self._pass_on(content.size)
         request = partial(
             self._client.put_object,
@@ -327,96 +335,16 @@ class S3ObjectStore:
             ContentMD5=_base64(content.md5),
             **self._new_object,
         )
-        with self._storing(key):
+        with self._words.explained(self._words.to_store(key)):
             return plain_etag(self._unless_taken(key, request).get("ETag", ""))
 
-    def _put_parts(self, key: str, source: BinaryIO, content: Content) -> str:
-        # Not left to s3transfer: it passes on neither the condition nor the MD5 of a part, and it would not notice a
-        # source that changes.
-        upload = ""
-        try:
-            with self._storing(key):
-                answer = self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **self._new_object)
-            upload = self._given(answer, "UploadId", self._to_store(key))
-            parts = self._upload_parts(key, upload, source, content)
-            request = partial(
-                self._client.complete_multipart_upload,
-                Bucket=self._bucket,
-                Key=key,
-                UploadId=upload,
-                MultipartUpload={"Parts": parts},
-                **self._encryption,
-            )
-            with self._storing(key):
-                # Some servers ignore the condition just here.
-                self._refuse_if_taken(key)
-                return plain_etag(self._unless_taken(key, request).get("ETag", ""))
-        except BaseException:
-            if upload:
-                self._abort(key, upload)
-            raise
-        finally:
-            self.abort_unfinished(key)
-
-    def _upload_parts(self, key: str, upload: str, source: BinaryIO, content: Content) -> list[Any]:
-        lock = threading.Lock()
-        sources = [
-            Part(source, lock, number * PART_SIZE, min(PART_SIZE, content.size - number * PART_SIZE), self._pass_on)
-            for number in range(len(content.part_md5s))
-        ]
-        parts = [
-            self._parts.submit(self._upload_part, key, upload, number, part, md5)
-            for number, (part, md5) in enumerate(zip(sources, content.part_md5s, strict=True), start=1)
-        ]
-        try:
-            uploaded = [part.result() for part in parts]
-        finally:
-            _cancel(parts)
-        source.seek(content.size)
-        if source.read(1):
-            raise self._source_changed(key)
-        return uploaded
-
-    def _upload_part(self, key: str, upload: str, number: int, part: Part, md5: bytes) -> Any:
-        try:
-            with self._storing(key):
-                answer = self._client.upload_part(
-                    Bucket=self._bucket,
-                    Key=key,
-                    UploadId=upload,
-                    PartNumber=number,
-                    Body=part,  # type: ignore[arg-type]  # boto3 takes all that can be read and sought
-                    ContentLength=len(part),
-                    ContentMD5=_base64(md5),
-                    **self._encryption,
-                )
-        except Exception as error:
-            if part.is_cut:
-                raise self._source_changed(key) from error
-            raise
-        return {"PartNumber": number, "ETag": self._given(answer, "ETag", self._to_store(key))}
-
-    def _abort(self, key: str, upload: str) -> None:
-        # What can't be aborted now is found when the file is uploaded again.
-        with suppress(*LIBRARY_ERRORS):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+    def _complete(self, key: str, request: Callable[..., Any]) -> Any:
+        # Some servers ignore the condition just here.
+        self._refuse_if_taken(key)
+        return self._unless_taken(key, request)
 
     def abort_unfinished(self, key: str) -> None:
-        # Where it may not be looked for them, they are left to the bucket's rule for unfinished uploads.
-        with suppress(*LIBRARY_ERRORS):
-            position: dict[str, str] = {}
-            for _ in range(_UPLOAD_PAGES):
-                answer: Any = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key, **position)  # type: ignore[arg-type]
-                for found in answer.get("Uploads", ()):
-                    if found.get("Key") == key and "UploadId" in found:
-                        self._abort(key, found["UploadId"])
-                following = {
-                    "KeyMarker": answer.get("NextKeyMarker", ""),
-                    "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
-                }
-                if not answer.get("IsTruncated") or following == position or not following["KeyMarker"]:
-                    return
-                position = following
+        self._multipart.abort_unfinished(key)
 
     def _unless_taken(self, key: str, request: Callable[..., Any]) -> Any:
         """Make a request that may only create an object; on a server that refuses conditions, look first."""
@@ -438,17 +366,17 @@ class S3ObjectStore:
 
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
-        action = f"read object {key!r} from bucket {self._bucket!r}"
-        with self._explained(action):
+        action = self._words.to_read(key)
+        with self._words.explained(action):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._encryption)
         with closing(answer["Body"]):
-            yield _Content(answer, partial(self._explained, action))
+            yield _Content(answer, partial(self._words.explained, action))
 
     def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
-        action = f"list bucket {self._bucket!r}"
+        action = self._words.to_list()
 
         def ask(**position: str) -> Any:
-            with self._explained(action):
+            with self._words.explained(action):
                 return self._client.list_objects_v2(
                     Bucket=self._bucket,
                     Prefix=prefix,
@@ -456,38 +384,11 @@ class S3ObjectStore:
                     **position,  # type: ignore[arg-type]  # boto3's types want each argument by its name
                 )
 
-        return listed_objects(ask, lambda code: describe(Failure(code), self._settings, action), prefix, after)
+        return listed_objects(ask, lambda code: self._words.refusal(code, action), prefix, after)
 
     def delete(self, key: str) -> None:
-        with self._explained(f"delete object {key!r} from bucket {self._bucket!r}"):
+        with self._words.explained(self._words.to_delete(key)):
             self._client.delete_object(Bucket=self._bucket, Key=key)
-
-    def _given(self, answer: Any, name: str, action: str) -> Any:
-        """A value that every S3 server gives. Any web page with status 200 would pass for an answer without it."""
-        if name not in answer:
-            raise describe(Failure("not_s3"), self._settings, action)
-        return answer[name]
-
-    def _to_look_up(self, key: str) -> str:
-        return f"look up object {key!r} in bucket {self._bucket!r}"
-
-    def _to_store(self, key: str) -> str:
-        return f"store object {key!r} in bucket {self._bucket!r}"
-
-    def _storing(self, key: str) -> AbstractContextManager[None]:
-        return self._explained(self._to_store(key))
-
-    def _source_changed(self, key: str) -> ObjectFailure:
-        return ObjectFailure(
-            f"Could not {self._to_store(key)}: the file changed while it was read. Try again when it is at rest."
-        )
-
-    @contextmanager
-    def _explained(self, action: str) -> Iterator[None]:
-        try:
-            yield
-        except LIBRARY_ERRORS as error:
-            raise explain(error, self._settings, action) from error
 
 
 class _Content:
@@ -502,12 +403,6 @@ class _Content:
         with self._explained():
             content: bytes = self._body.read(size)
             return content
-
-
-def _cancel(futures: list[Future[Any]]) -> None:
-    for future in futures:
-        future.cancel()
-    wait(futures)
 
 
 def _parse_date(text: Any) -> Any:

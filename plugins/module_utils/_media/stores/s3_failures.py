@@ -6,16 +6,14 @@ Pure. ``s3`` reduces a botocore error to a Failure; the table below gives each c
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
 from .object_store import ObjectExists, ObjectFailure, ObjectMissing, PermissionDenied, StoreUnavailable
+from .s3_said import says_more, shortened, without_secrets
 
 
 @dataclass(frozen=True)
@@ -31,10 +29,6 @@ class Failure:
     operation: str = ""
     said: str = ""
     region: str = ""
-
-
-def _letters(text: str) -> str:
-    return "".join(filter(str.isalpha, text)).casefold()
 
 
 class Explanation(NamedTuple):
@@ -372,61 +366,6 @@ TABLE: dict[str, Explanation] = {
     ),
 }
 
-# Of a server's words this many characters are passed on: they are a sentence, and no web page.
-_SAID_LENGTH = 500
-# What servers say, letter for letter, to anybody who meets the code, and the names of HTTP's statuses.
-_SAID_BY_ALL = frozenset(
-    _letters(text)
-    for text in (
-        *(status.phrase for status in HTTPStatus),
-        "Access Denied",
-        "The AWS Access Key Id you provided does not exist in our records.",
-        "The Access Key Id you provided does not exist in our records.",
-        "The request signature we calculated does not match the signature you provided.",
-        (
-            "The request signature we calculated does not match the signature you provided. "
-            "Check your key and signing method."
-        ),
-        (
-            "The request signature we calculated does not match the signature you provided. "
-            "Check your AWS secret access key and signing method."
-        ),
-        "The security token included in the request is invalid",
-        "The provided token has expired.",
-        "The provided token is malformed or otherwise invalid.",
-        "The difference between the request time and the current time is too large.",
-        "The difference between the request time and the server's time is too large.",
-        "The specified bucket does not exist",
-        "The specified bucket is not valid.",
-        "The specified key does not exist.",
-        (
-            "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
-            "completed."
-        ),
-        (
-            "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been "
-            "aborted or completed."
-        ),
-        "At least one of the pre-conditions you specified did not hold",
-        "The Content-Md5 you specified did not match what we received.",
-        "The Content-MD5 you specified is not valid.",
-        "The provided 'x-amz-content-sha256' header does not match what was computed.",
-        "You did not provide the number of bytes specified by the Content-Length HTTP header.",
-        "The storage class you specified is not valid",
-        "Invalid storage class.",
-        "The operation is not valid for the object's storage class",
-        "Please reduce your request rate.",
-        "Please reduce your request rate",
-        "The specified method is not allowed against this resource.",
-        "A header you provided implies functionality that is not implemented",
-        "Your key is too long",
-        (
-            "The bucket you are attempting to access must be addressed using the specified endpoint. "
-            "Please send all future requests to this endpoint."
-        ),
-    )
-)
-
 # With these a server asks for fewer requests.
 SLOW_DOWN_CODES = frozenset(code for code, explanation in TABLE.items() if explanation is _BUSY)
 
@@ -449,8 +388,8 @@ def describe(failure: Failure, settings: BucketSettings, action: str) -> MediaEr
         "storage_class": repr(settings.storage_class),
     }
     cause, cure = explanation.cause.format(**fields), explanation.cure.format(**fields)
-    told = _says_more(failure) and "{answer}" not in explanation.cause
-    words = f" The server said: {_shortened(failure.said)!r}." if told else ""
+    told = says_more(failure.said, failure.code) and "{answer}" not in explanation.cause
+    words = f" The server said: {shortened(failure.said)!r}." if told else ""
     return explanation.error(f"Could not {action}: {cause}. {cure}.{words}")
 
 
@@ -467,45 +406,16 @@ def server_name(settings: BucketSettings) -> str:
     return scheme + separator + rest.rpartition("@")[2].rstrip("/")
 
 
-def without_secrets(text: str, settings: BucketSettings) -> str:
-    """Take every form of a secret out of a text that a server or a library wrote."""
-    secrets = (
-        settings.secret_access_key,
-        settings.session_token,
-        settings.sse_customer_key,
-        settings.access_key_id,
-        urlsplit(settings.endpoint_url or "").password,
-    )
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
-
-
-def _forms(secret: str) -> tuple[str, ...]:
-    return secret, quote(secret), quote(secret, safe=""), base64.b64encode(secret.encode()).decode()
-
-
 def _redacted(failure: Failure, settings: BucketSettings) -> Failure:
     """Take the secrets out of everything that the server chose."""
     code, said, region = (without_secrets(text, settings) for text in (failure.code, failure.said, failure.region))
     return replace(failure, code=code, said=said, region=region)
 
 
-def _says_more(failure: Failure) -> bool:
-    """Whether the server's words are more than the code in other letters, or what every server says to it."""
-    said = _letters(failure.said)
-    return bool(said) and said != _letters(failure.code) and said not in _SAID_BY_ALL
-
-
-def _shortened(said: str) -> str:
-    return said if len(said) <= _SAID_LENGTH else said[:_SAID_LENGTH] + "…"
-
-
 def _answer(failure: Failure) -> str:
     status = f"HTTP {failure.status}" if failure.status else ""
     code = "" if failure.code == str(failure.status) else failure.code
-    said = repr(_shortened(failure.said)) if failure.said else ""
+    said = repr(shortened(failure.said)) if failure.said else ""
     return " ".join(part for part in (status, code, said) if part)
 
 
@@ -560,7 +470,7 @@ _AMBIGUOUS: tuple[tuple[str, Callable[[Failure, BucketSettings], bool]], ...] = 
     ("sse_missing", lambda f, _: _bad_request(f) and _reads(f)),
     ("sse_or_denied", lambda f, s: f.code == "AccessDenied" and _reads(f) and bool(s.sse_customer_key)),
     ("sse_head", lambda f, s: f.code == "403" and f.operation == "HeadObject" and bool(s.sse_customer_key)),
-    ("denied_because", lambda f, _: f.code == "AccessDenied" and _says_more(f)),
+    ("denied_because", lambda f, _: f.code == "AccessDenied" and says_more(f.said, f.code)),
     (
         "InvalidStorageClass",
         lambda f, s: f.code == "InvalidArgument" and _writes(f) and s.storage_class != "STANDARD",

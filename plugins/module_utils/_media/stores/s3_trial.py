@@ -22,14 +22,14 @@ class TrialBucket(S3ObjectStore):
 
     def put_as_provider(self, key: str, content: bytes) -> None:
         """Store as synapse-s3-storage-provider 1.7.0 does: without a checksum, and whatever is there already."""
-        with self._explained(f"{self._to_store(key)} {_AS_PROVIDER}"):
+        with self._words.explained(f"{self._words.to_store(key)} {_AS_PROVIDER}"):
             self._client.upload_fileobj(io.BytesIO(content), self._bucket, key, ExtraArgs=self._new_object)
 
     def read_as_provider(self, key: str) -> bytes:
         """Look up, and read, as synapse-s3-storage-provider 1.7.0 does."""
-        with self._explained(f"{self._to_look_up(key)} {_AS_PROVIDER}"):
+        with self._words.explained(f"{self._words.to_look_up(key)} {_AS_PROVIDER}"):
             self._client.head_object(Bucket=self._bucket, Key=key, **self._encryption)
-        with self._explained(f"read object {key!r} from bucket {self._bucket!r} {_AS_PROVIDER}"):
+        with self._words.explained(f"{self._words.to_read(key)} {_AS_PROVIDER}"):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, **self._encryption)
             with answer["Body"] as body:
                 content: bytes = body.read()
@@ -40,7 +40,7 @@ class TrialBucket(S3ObjectStore):
 
         Raises what ``delete`` raises. Returns until when a version is locked, and so stays; '' for none.
         """
-        with self._explained(f"delete object {key!r} from bucket {self._bucket!r}"):
+        with self._words.explained(self._words.to_delete(key)):
             answer = self._client.delete_object(Bucket=self._bucket, Key=key)
         try:
             # Where versions are suspended, the marker is the version "null", and some servers don't tell of it.

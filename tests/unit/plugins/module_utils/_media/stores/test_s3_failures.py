@@ -15,6 +15,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     Failure,
     describe,
     server_name,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_said import (
+    says_more,
     without_secrets,
 )
 from hypothesis import given
@@ -136,3 +139,20 @@ def test_secrets_are_taken_out(text: str) -> None:
 def test_a_text_without_secrets_stays() -> None:
     assert without_secrets("Access Denied.", SETTINGS) == "Access Denied."
     assert without_secrets("Access Denied.", BucketSettings(bucket="media")) == "Access Denied."
+
+
+TEST_WORDS = {
+    ("", "AccessDenied"): False,
+    ("Access Denied.", "AccessDenied"): False,
+    ("Forbidden", "403"): False,
+    ("none", "403"): True,
+    ("slow-down!", "SlowDown"): False,
+    ("...", "SlowDown"): False,
+    ("Please reduce your request rate.", "SlowDown"): False,
+    ("Cannot upload files, storage cap exceeded.", "AccessDenied"): True,
+}
+
+
+@pytest.mark.parametrize(("said", "code"), TEST_WORDS)
+def test_words_that_say_more_than_the_code(said: str, code: str) -> None:
+    assert says_more(said, code) is TEST_WORDS[said, code]
