@@ -499,6 +499,12 @@ def test_a_head_that_is_refused_without_words_is_explained_by_a_get(name: str) -
     assert str(failure.value) == f"Could not look up object 'key' in bucket 'media': {cause.format(url=server.url)}"
 
 
+def test_a_head_that_fails_is_not_asked_why() -> None:
+    with run_script(otherwise=lambda _request: Answer(500)) as server, pytest.raises(StoreUnavailable):
+        scripted(server.url).head("key")
+    assert {request.split()[0] for request in server.seen} == {"HEAD"}
+
+
 @pytest.mark.parametrize("way", ["directly", "by boto3"])
 def test_a_deleted_key_that_the_server_takes_for_taken(way: str) -> None:
     # As versitygw in a bucket with versions, night after night.

@@ -21,6 +21,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     ObjectFailure,
     ObjectMissing,
     ObjectStore,
+    PermissionDenied,
     Readable,
     RemoteObject,
     StoreUnavailable,
@@ -137,7 +138,8 @@ class FailingStore:
 
     ok    the call is passed on
     503   the server fails, nothing is done
-    403   the server refuses, nothing is done
+    403   the server refuses the credentials, nothing is done
+    deny  the credentials don't allow this one thing, nothing is done
     cut   the connection breaks halfway: a read or a list stops in the middle, nothing is stored or deleted
     lost  the call is done, but its answer is lost
     """
@@ -159,12 +161,17 @@ class FailingStore:
     def _next(self) -> str:
         with self._lock:
             word = next(self._words, "ok")
-            if word in ("503", "403"):
+            if word in ("503", "403", "deny"):
                 self._failed += 1
         if word == "503":
             raise StoreUnavailable("Could not reach the store: the server failed (HTTP 503). Try again later.")
         if word == "403":
             raise AccessError("Could not use the store: the server refused (HTTP 403). Check the credentials.")
+        if word == "deny":
+            raise PermissionDenied(
+                "Could not use the object: the access key does not have the permission for it. "
+                "Allow it in the policy of the access key or of the bucket."
+            )
         if word not in ("ok", "cut", "lost"):
             raise ValueError(f"{word!r} is no word of a FailingStore's script")
         return word

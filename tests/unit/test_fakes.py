@@ -8,7 +8,11 @@ import io
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import content_of
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import StoreUnavailable
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    ObjectFailure,
+    PermissionDenied,
+    StoreUnavailable,
+)
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
 
 KEYS = {"a": b"content of a", "b": b"b"}
@@ -24,14 +28,16 @@ def put(store: FailingStore, key: str, content: bytes) -> None:
 
 
 def test_words_are_used_up_in_their_order() -> None:
-    store, _ = store_with("ok 503 403")
+    store, _ = store_with("ok 503 403 deny")
     assert store.head("a")
     with pytest.raises(StoreUnavailable):
         store.head("a")
     with pytest.raises(AccessError):
         store.head("a")
+    with pytest.raises(PermissionDenied):
+        store.head("a")
     assert store.head("a")
-    assert store.requests == 4
+    assert store.requests == 5
 
 
 @pytest.mark.parametrize(("word", "done"), [("503", False), ("cut", False), ("lost", True)])
@@ -59,6 +65,20 @@ def test_a_cut_list_begins_and_stops() -> None:
     assert next(found).key == "a"
     with pytest.raises(StoreUnavailable):
         next(found)
+
+
+def test_what_the_memory_store_tells_beside_the_content() -> None:
+    store = MemoryStore(KEYS)
+    store.storage_classes["a"] = store.archived["a"] = "GLACIER"
+    store.modified["a"] = 1000
+    found, (listed, other) = store.head("a"), store.list("")
+    assert found
+    assert (found.storage_class, found.modified, found.archive_status) == ("GLACIER", 1000, "GLACIER")
+    # As S3: a listing does not tell whether it was brought back.
+    assert (listed.storage_class, listed.modified, listed.archive_status) == ("GLACIER", 1000, "")
+    assert (other.storage_class, other.archive_status) == ("STANDARD", "")
+    with pytest.raises(ObjectFailure), store.open("a"):
+        pytest.fail("an archived object was opened")
 
 
 def test_a_misspelt_word_is_an_error() -> None:

@@ -251,9 +251,10 @@ class S3ObjectStore:
             except botocore.exceptions.ClientError as error:
                 if http_status(error) == 404:
                     return None
-                # The answer to a HEAD has no words. The same refusal of a GET tells an expired token from an object
-                # that was stored with another encryption key.
-                self._ask_why(key)
+                if http_status(error) in (400, 401, 403):
+                    # The answer to a HEAD has no words. The same refusal of a GET tells an expired token from an object
+                    # that was stored with another encryption key.
+                    self._ask_why(key)
                 raise
 
     def _ask_why(self, key: str) -> None:

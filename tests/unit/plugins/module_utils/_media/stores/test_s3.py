@@ -12,6 +12,7 @@ import botocore.exceptions
 import botocore.parsers
 import pytest
 import urllib3.exceptions
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectExists,
@@ -441,6 +442,17 @@ TEST_KINDS = [
     ("PutObject", 400, "BadDigest", ObjectFailure),
     ("PutObject", 503, "Anything", StoreUnavailable),
     ("PutObject", 403, "AccessDenied", PermissionDenied),
+    # Credentials: every other object would meet the same.
+    ("PutObject", 400, "ExpiredToken", AccessError),
+    ("GetObject", 400, "ExpiredTokenException", AccessError),
+    ("GetObject", 403, "InvalidAccessKeyId", AccessError),
+    ("PutObject", 403, "SignatureDoesNotMatch", AccessError),
+    ("PutObject", 403, "AccountProblem", AccessError),
+    ("PutObject", 403, "InvalidSecurity", AccessError),
+    ("PutObject", 402, "PaymentRequired", AccessError),
+    ("GetObject", 401, "Unauthorized", AccessError),
+    ("HeadObject", 401, "401", AccessError),
+    ("HeadObject", 403, "403", AccessError),
 ]
 
 
