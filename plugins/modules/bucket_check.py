@@ -17,6 +17,8 @@ description:
     beginning of one that is there already, and deletes its own again.
   - Reports every problem that can be told in one run, each with what to change.
   - An option that is empty is the same as one that is left out.
+  - Nothing of the environment that the module runs in leads to another server. What would have done so, such as
+    E(AWS_ENDPOINT_URL) where O(endpoint_url) is left out, is refused by name.
   - Its objects have names of their own below O(prefix), C(matrixops-synapse-s3-preflight-) and a random number.
   - In a bucket that keeps versions it deletes theirs too, where the access key has C(s3:DeleteObjectVersion) and the
     bucket does not lock them.
@@ -53,7 +55,8 @@ options:
   access_key_id:
     description:
       - Access key ID.
-      - Left out with O(secret_access_key), boto3 looks for credentials of the host, such as an instance profile.
+      - Left out with O(secret_access_key), boto3 looks for credentials of O(synapse_services), and of the host, such as
+        an instance profile.
     type: str
   secret_access_key:
     description: Secret access key.
@@ -77,6 +80,13 @@ options:
       - File on the host with the certificates of the authorities to trust, in PEM format.
       - Left out, it is what E(AWS_CA_BUNDLE) names, or else what boto3 brings.
     type: path
+  synapse_services:
+    description:
+      - Synapse's units. What they have in their environment, such as credentials or a proxy, is used as by Synapse.
+      - Left out, there is no such environment.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -126,8 +136,9 @@ notes:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import join_problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
 
 try:
     from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.preflight import check_bucket
@@ -148,6 +159,7 @@ ARGUMENTS = {
     "sse_customer_key": {"type": "str", "no_log": True},
     "sse_customer_algo": {"type": "str", "default": "AES256"},
     "ca_bundle_path": {"type": "path"},
+    "synapse_services": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -158,9 +170,15 @@ def main() -> None:
             msg=f"Could not check the bucket: the Python library {MISSING_LIBRARY!r} is missing. "
             "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
         )
-    given = {name: value for name, value in module.params.items() if value or name == "bucket"}
+    services = module.params.pop("synapse_services")
+    settings = BucketSettings(**{name: value for name, value in module.params.items() if value or name == "bucket"})
+    try:
+        adopt(services).check([settings], None)
+    except MediaError as error:
+        problem = {"check": "environment", "message": str(error), "exit_status": error.exit_status}
+        module.fail_json(msg=str(error), problems=[problem], notes=[])
     notes: list[str] = []
-    found = check_bucket(BucketSettings(**given), note=notes.append)
+    found = check_bucket(settings, note=notes.append)
     for note in notes:
         module.warn(note)
     problems = [asdict(problem) for problem in found]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import S3ObjectStore
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, Plan, pass_all, run_proxy
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import ADMIN_SECRET, MinioServer
+from ansible_collections.matrixops.synapse_s3.tests.scripted_server import run_script
 
 ANSIBLE = ("ansible", "localhost", "-c", "local", "-m", "matrixops.synapse_s3.bucket_check", "-vvv")
 LIBRARIES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
@@ -30,11 +32,18 @@ def run_module(
     wrapper: tuple[str, ...] = (),
     python: str = sys.executable,
     python_path: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Run the module by the command ansible; return its result and all that was printed."""
     tree, results = os.environ["PYTHONPATH"].split(os.pathsep)[0], directory / "results"
-    arguments = ["-a", json.dumps(asdict(settings)), "-e", f"ansible_python_interpreter={python}"]
-    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": tree, "PYTHONPATH": str(python_path or "")}
+    arguments = ["-a", json.dumps({**asdict(settings), **(more or {})}), "-e", f"ansible_python_interpreter={python}"]
+    environment = {
+        **os.environ,
+        "ANSIBLE_COLLECTIONS_PATH": tree,
+        "PYTHONPATH": str(python_path or ""),
+        **(variables or {}),
+    }
     printed = subprocess.run(
         [*wrapper, *ANSIBLE, *arguments, "--tree", str(results), *options],
         env=environment,
@@ -106,6 +115,40 @@ def test_clock_that_is_wrong(minio_http: MinioServer, tmp_path: Path, offset: st
         "apart. Set this host's clock right, for example with `timedatectl set-ntp true`."
     )
     assert [problem["exit_status"] for problem in result["problems"]] == [69]
+
+
+def test_an_endpoint_in_the_environment_is_refused(minio_http: MinioServer, tmp_path: Path) -> None:
+    """Everything was tried with another server than Synapse's."""
+    settings = replace(minio_http.new_bucket(), endpoint_url=None)
+    with run_script() as other:
+        result, _ = run_module(tmp_path, settings, variables={"AWS_ENDPOINT_URL": other.url})
+    assert other.seen == []
+    assert result["msg"] == (
+        "Could not start: AWS_ENDPOINT_URL of whoever runs this would decide which server, bucket or database is used,"
+        " as Synapse's configuration leaves it open. Take it away here. What Synapse is to use belongs into its"
+        " configuration, or into the environment of its service."
+    )
+    assert [problem["exit_status"] for problem in result["problems"]] == [78]
+
+
+def test_the_environment_of_synapse_s_service(minio_http: MinioServer, tmp_path: Path) -> None:
+    settings = minio_http.new_bucket()
+    without = replace(settings, endpoint_url=None, access_key_id=None, secret_access_key=None)
+    own = {
+        "AWS_ENDPOINT_URL": minio_http.url,
+        "AWS_ACCESS_KEY_ID": settings.access_key_id or "",
+        "AWS_SECRET_ACCESS_KEY": settings.secret_access_key or "",
+        "HOME": str(tmp_path),
+    }
+    with subprocess.Popen(["/bin/sleep", "120"], env=own) as synapse:
+        (tmp_path / "systemctl").write_text(f"#!/bin/sh\necho LoadState=loaded; echo MainPID={synapse.pid}\n")
+        (tmp_path / "systemctl").chmod(0o755)
+        caller = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "AWS_PROFILE": "is-not-there"}
+        result, _ = run_module(
+            tmp_path, without, variables=caller, more={"synapse_services": ["matrix-synapse.service"]}
+        )
+        synapse.kill()
+    assert result["problems"] == []
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,15 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..rules.environment import ENDPOINTS, FILES, HARMLESS, is_of_libraries, lacks_something, refuse_callers
 from ..rules.errors import ConfigurationError, UnavailableError
 from ..rules.settings import BucketSettings
-from .synapse_config import DatabaseSettings
+
+if TYPE_CHECKING:
+    # Ansible's modules have no YAML.
+    from .synapse_config import DatabaseSettings
 
 _PROPERTIES = "LoadState,MainPID,User,Environment,EnvironmentFiles,UnsetEnvironment,PassEnvironment"
 # The syntax of systemd.exec(5): what is quoted goes on over lines; a comment begins a line.
