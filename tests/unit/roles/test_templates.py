@@ -7,9 +7,12 @@ import getpass
 import json
 import os
 import pwd
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,8 @@ NAME = "matrix-synapse-s3-storage-provider"
 SECRET = "s3cr3t/+key"
 USER = getpass.getuser()
 BASE_IMAGE = "sha256:4e0c"
+# The wrappers first see whether Python runs.
+TRIED = '[ "$1" != -I ] || exit 0\n'
 
 # Takes the role's own lists of files from its variables, without a host.
 PLAYBOOK = """\
@@ -55,6 +60,7 @@ class Host:
     files: Mapping[str, Mapping[str, str]]
     secrets: str
     containerfile: str
+    layout: str
 
     @property
     def bin(self) -> Path:
@@ -89,7 +95,7 @@ def make_host(root: Path, layout: str = "native", **variables: object) -> Host:
     info = {"media_store_path": variables.pop("media_store_path", "/var/lib/matrix-synapse/media")}
     # Stands for Synapse's Python: prints what it is called with, and its environment.
     root.mkdir(exist_ok=True)
-    (root / "python").write_text('#!/bin/sh\nfor argument in "$@"; do echo "$argument"; done\nenv >&2\n')
+    (root / "python").write_text(f'#!/bin/sh\n{TRIED}for argument in "$@"; do echo "$argument"; done\nenv >&2\n')
     (root / "python").chmod(0o755)
     (root / "play").mkdir()
     (root / "play" / "play.yml").write_text(PLAYBOOK)
@@ -125,7 +131,7 @@ def make_host(root: Path, layout: str = "native", **variables: object) -> Host:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(file["content"])
             Path(path).chmod(int(file.get("mode", "0644"), 8))
-    return Host(root, files, result["secrets"], result["containerfile"])
+    return Host(root, files, result["secrets"], result["containerfile"], layout)
 
 
 @pytest.fixture(scope="module")
@@ -284,14 +290,90 @@ def test_import_without_the_library(plain: Host, tmp_path: Path) -> None:
 
 # --- The commands ---
 
-FULL_CONFIG = ["--config", "/etc/matrix synapse/homeserver.yaml"]
-PLAIN_CONFIG = ["--config", "/etc/matrix-synapse/homeserver.yaml", "--config", "/etc/matrix-synapse/conf.d"]
+NO_PYTHON = (
+    "Could not start: {}, the Python of Synapse, is not there, or does not run. Correct"
+    f" {PREFIX}synapse_python, and run the role again."
+)
+
+FULL_CONFIG = [
+    *("--synapse-service", "matrix-synapse.service", "--synapse-service", "matrix-synapse-worker@media1.service"),
+    *("--config", "/etc/matrix synapse/homeserver.yaml"),
+]
+PLAIN_CONFIG = [
+    "--synapse-service",
+    "matrix-synapse.service",
+    "--config",
+    "/etc/matrix-synapse/homeserver.yaml",
+    "--config",
+    "/etc/matrix-synapse/conf.d",
+]
 
 
 def test_command(plain: Host) -> None:
     run = plain.run(NAME, "status", "two words")
     assert run.stdout.splitlines() == [f"{plain.root}/base/{NAME}.pyz", *PLAIN_CONFIG, "status", "two words"]
     assert f"PYTHONPATH={plain.root}/base/lib" in run.stderr.splitlines()
+
+
+# What may come along from whoever runs a command, and what must not
+KEPT = ("SHELL", "TERM", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ")
+DROPPED = (
+    *("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_ACCESS_KEY_ID", "AWS_CA_BUNDLE", "HTTP_PROXY", "https_proxy", "no_proxy"),
+    *("PGHOST", "PGPASSWORD", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONINSPECT", "HOSTALIASES", "SSLKEYLOGFILE"),
+    *("DOCKER_HOST", "DOCKER_CONFIG", "CONTAINER_HOST", "CONTAINERS_CONF", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"),
+    *("HOME", "USER", "LOGNAME", "TMPDIR", "MATRIX_SYNAPSE_S3_STORAGE_PROVIDER_UNITS", "SYNAPSE_S3_CLEAN"),
+)
+SHELL_S_OWN = {"PWD", "OLDPWD", "SHLVL", "_"}
+
+
+def callers(**more: str) -> dict[str, str]:
+    """An environment in which everything is set, to the letters "the caller's"."""
+    return {**dict.fromkeys((*KEPT, *DROPPED), "the caller's"), "PATH": os.environ["PATH"], **more}
+
+
+def test_nothing_else_of_the_caller_s_environment(plain: Host) -> None:
+    endpoints = {"AWS_ENDPOINT_URL": "http://other", "AWS_ENDPOINT_URL_S3": "http://other"}
+    run = plain.run(NAME, "status", env=callers(**endpoints))
+    environment = dict(line.partition("=")[::2] for line in run.stderr.splitlines())
+    own = {
+        "HOME": str(Path(f"~{USER}").expanduser()),
+        "USER": USER,
+        "LOGNAME": USER,
+        "PATH": os.environ["PATH"],
+        "MALLOC_ARENA_MAX": "2",
+        "PYTHONPATH": f"{plain.root}/base/lib",
+    }
+    assert {name: value for name, value in environment.items() if name not in SHELL_S_OWN} == {
+        **dict.fromkeys(KEPT, "the caller's"),
+        # These the program refuses by name.
+        **endpoints,
+        **own,
+    }
+    assert run.returncode == 0
+
+
+def test_nothing_is_made_up(plain: Host) -> None:
+    run = plain.run(NAME, "status", env={"PATH": os.environ["PATH"]})
+    names = {line.partition("=")[0] for line in run.stderr.splitlines()} - SHELL_S_OWN
+    assert names == {"HOME", "USER", "LOGNAME", "PATH", "MALLOC_ARENA_MAX", "PYTHONPATH"}
+
+
+def test_synapse_s_python_is_gone(tmp_path: Path) -> None:
+    """Its environment was made anew: the job ended with 127, which says nothing to anybody."""
+    host = make_host(reachable(tmp_path) / "host")
+    (host.root / "python").unlink()
+    run = host.run(f"{NAME}-migrate")
+    assert (run.returncode, run.stdout) == (69, "")
+    assert run.stderr.splitlines()[-1] == NO_PYTHON.format(f"{host.root}/python")
+
+
+def test_synapse_s_python_does_not_run(tmp_path: Path) -> None:
+    """The system was upgraded, and with it the library of Python's that it needs."""
+    host = make_host(reachable(tmp_path) / "host")
+    (host.root / "python").write_text("#!/bin/sh\necho libpython3.9.so.1.0: not found >&2\nexit 127\n")
+    run = host.run(NAME, "status")
+    message = NO_PYTHON.format(f"{host.root}/python")
+    assert (run.returncode, run.stdout, run.stderr) == (69, "", f"libpython3.9.so.1.0: not found\n{message}\n")
 
 
 def test_migrate(plain: Host, full: Host) -> None:
@@ -328,7 +410,7 @@ def test_script(plain: Host) -> None:
 def test_root_becomes_synapses_user(tmp_path: Path) -> None:
     assert os.geteuid() == 0, "These tests are run as root."
     host = make_host(reachable(tmp_path) / "host", synapse_user="nobody")
-    (host.root / "python").write_text('#!/bin/sh\necho $$ "$(id)" "$USER" "$HOME"\nexit 143\n')
+    (host.root / "python").write_text(f'#!/bin/sh\n{TRIED}echo $$ "$(id)" "$USER" "$HOME"\nexit 143\n')
     process = subprocess.Popen([host.bin / NAME, "status"], env={**os.environ, "HOME": "/root"}, stdout=subprocess.PIPE)
     output, _ = process.communicate(timeout=60)
     identity = subprocess.check_output(["id", "nobody"], text=True).strip()
@@ -413,6 +495,12 @@ def test_service_of_full(full: Host) -> None:
     ]
 
 
+@pytest.mark.parametrize("host", ["plain", "full"])
+def test_stop_takes_no_longer_than_half_a_minute(host: str, request: pytest.FixtureRequest) -> None:
+    """It took five minutes while the bucket did not answer."""
+    assert "TimeoutStopSec=25s" in settings(request.getfixturevalue(host), "service")
+
+
 def test_timer(plain: Host, full: Host) -> None:
     assert settings(plain, "timer")[2:-2] == [
         *("[Timer]", "OnCalendar=*-*-* 05:00:00", "Persistent=true", "RandomizedDelaySec=5min"),
@@ -426,8 +514,13 @@ def test_timer(plain: Host, full: Host) -> None:
 ENGINE = """\
 #!/bin/sh
 [ "$1" != container ] || { echo localhost/theirs:1; exit; }
+[ "$1" != image ] || exit 0
 for argument in "$@"; do echo "$argument"; done
 """
+IN_CONTAINER = [
+    f'"$1" -I -S -c "" >/dev/null || {{ echo "{NO_PYTHON.format("$1")}" >&2; exit 69; }}',
+    'exec "$@"',
+]
 PROTECTION = ["--rm", "--init", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 PODMAN_USER = "nobody"
 
@@ -486,11 +579,107 @@ def test_run_in_a_container(container: Host) -> None:
     (image,) = [line for line in lines if line.startswith(f"localhost/{NAME}:")]
     assert lines[lines.index(image) :] == [
         image,
-        *("-c", 'PATH=$0:$PATH; export PATH; exec "$@"', f"{container.root}/base/bin"),
-        *(f"{container.root}/python", f"{container.root}/base/{NAME}.pyz"),
+        *("-c", "PATH=$0:$PATH; export PATH", *IN_CONTAINER, f"{container.root}/base/bin"),
+        *(f"{container.root}/python", f"{container.root}/base/{NAME}.pyz", "--synapse-environment"),
         *("--config", "/data/homeserver.yaml", "--config", "/data/conf.d", "status", "two words"),
     ]
     assert f'Environment="SYNAPSE_IMAGE={image}"' in container.content("synapse-s3-storage-provider.conf").splitlines()
+
+
+def test_proxies_of_the_caller_s_stay_out(container: Host) -> None:
+    """Podman passes them on, and Docker's client those of the settings in the caller's home."""
+    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["facts"]["engine"]
+    programs = container.root.parent / "programs"
+    programs.mkdir()
+    (programs / engine).write_text('#!/bin/sh\n[ "$1" = image ] || { echo "$@"; env; }\n')
+    (programs / engine).chmod(0o755)
+    run = container.run(NAME, "status", env=callers(PATH=f"{programs}:{os.environ['PATH']}"), stdin=subprocess.DEVNULL)
+    arguments, *variables = run.stdout.splitlines()[0], *run.stdout.splitlines()[1:]
+    environment = dict(line.partition("=")[::2] for line in variables if "=" in line)
+    names = set(environment) - SHELL_S_OWN
+    assert names - {"XDG_RUNTIME_DIR"} == {"HOME", "USER", "LOGNAME", "PATH", *KEPT}
+    assert environment.get("XDG_RUNTIME_DIR") != "the caller's"
+    assert environment["HOME"] == ("/root" if engine == "podman" else "/")
+    assert ("--http-proxy=false" in arguments) == (engine == "podman")
+
+
+def test_a_container_of_another_name_is_not_touched(container: Host) -> None:
+    """With a terminal, the container of that name is removed at the end."""
+    environment = {"PATH": f"{container.root}:{os.environ['PATH']}"}
+    for given, suffix in (("matrix-synapse", r"\d+"), (f"{NAME}-migrate", "migrate")):
+        run = container.run(
+            NAME, "status", env={**environment, "SYNAPSE_S3_CONTAINER": given}, stdin=subprocess.DEVNULL
+        )
+        (name,) = [line for line in run.stdout.splitlines() if line.startswith("--name=")]
+        assert re.fullmatch(f"--name={NAME}-{suffix}", name)
+
+
+def test_the_engine_is_the_process_itself(container: Host) -> None:
+    """So that the signals of systemd reach it at once."""
+    programs = container.root.parent / "signalled"
+    programs.mkdir()
+    for engine in ("docker", "podman"):
+        (programs / engine).write_text('#!/bin/sh\n[ "$1" = image ] || exec sleep 60\n')
+        (programs / engine).chmod(0o755)
+    process = subprocess.Popen(
+        [container.bin / f"{NAME}-migrate"],
+        env={"PATH": f"{programs}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+    )
+    while Path(f"/proc/{process.pid}/comm").read_text() != "sleep\n":
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=10) == -signal.SIGTERM
+
+
+def test_no_engine(container: Host, tmp_path: Path) -> None:
+    for program in ("id", "getent", "cut", "env", "sh"):
+        (tmp_path / program).symlink_to(shutil.which(program) or "")
+    run = container.run(NAME, "status", env={"PATH": str(tmp_path)}, stdin=subprocess.DEVNULL)
+    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["facts"]["engine"]
+    assert (run.returncode, run.stdout, run.stderr) == (
+        69,
+        "",
+        f"Could not start: this host has no {engine} in PATH. Install it, or run the role again for the layout of this"
+        " host.\n",
+    )
+
+
+def test_an_engine_that_does_not_run(container: Host) -> None:
+    programs = container.root.parent / "stopped"
+    programs.mkdir()
+    for engine in ("docker", "podman"):
+        (programs / engine).write_text("#!/bin/sh\necho Cannot connect to the Docker daemon. >&2\nexit 1\n")
+        (programs / engine).chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    run = container.run(f"{NAME}-migrate", env={"PATH": path}, stdin=subprocess.DEVNULL)
+    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["facts"]["engine"]
+    assert (run.returncode, run.stdout) == (69, "")
+    said, message = run.stderr.splitlines()
+    assert said == "Cannot connect to the Docker daemon."
+    assert re.fullmatch(
+        rf"Could not start a container of localhost/{NAME}:\w+: {engine} does not run, or does not have it, as it says"
+        r" above\. Start it, or run the role again\.",
+        message,
+    )
+
+
+def test_an_image_without_synapse_s_python(container: Host) -> None:
+    """What the container's shell runs, without a container."""
+    lines = run_with_engine(container, NAME, "status").stdout.splitlines()
+    script = "\n".join(lines[lines.index("-c") + 1 :][:3])
+    command = ["/bin/sh", "-c", script, "/opt/bin"]
+    run = subprocess.run([*command, "/nowhere/python3", "x"], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (69, "")
+    assert run.stderr.splitlines()[-1] == NO_PYTHON.format("/nowhere/python3")
+    run = subprocess.run(
+        [*command, sys.executable, "-c", "import os; print(os.environ['PATH'].split(':')[0])"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "/opt/bin\n", "")
 
 
 def test_configuration_is_written_where_the_host_has_it(container: Host) -> None:
@@ -502,7 +691,7 @@ def test_a_volume_that_is_not_there(tmp_path: Path) -> None:
     volumes = ["/nowhere/synapse:/data:ro", f"{tmp_path}:/data/media_store", "named:/data/other"]
     host = make_container_host(tmp_path, "docker", synapse_volumes=volumes, metrics_path="/nowhere/synapse.prom")
     run = run_with_engine(host, NAME, "status")
-    assert (run.returncode, run.stdout) == (125, "")
+    assert (run.returncode, run.stdout) == (69, "")
     assert run.stderr.splitlines() == [
         "This host has no /nowhere/synapse, which the container is to see.",
         "This host has no /nowhere, which the container is to see.",
