@@ -166,6 +166,15 @@ def test_the_script_gets_nothing_of_the_caller(homeserver: Homeserver, other: Sc
     assert [line for line in shown if line.startswith(("AWS_ENDPOINT", "AWS_PROFILE", "PG"))] == []
 
 
+def test_a_command_within_the_shell(homeserver: Homeserver, tmp_path: Path) -> None:
+    """What the shell leaves in the environment is not refused by the program that is run in it."""
+    content = homeserver.upload([1000])
+    program = [sys.executable, "-m", "_media", "--config", str(homeserver.configuration)]
+    ended = run(homeserver, {}, "shell", "--state-directory", str(tmp_path), *program, "migrate")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert homeserver.stored() == content
+
+
 def test_an_environment_that_is_synapse_s_own(homeserver: Homeserver) -> None:
     """As in a container of Synapse's image, whose environment the role made."""
     configure(homeserver, endpoint_url=None, access_key_id=None, secret_access_key=None)

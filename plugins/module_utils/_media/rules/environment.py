@@ -6,6 +6,7 @@ Synapse's own count. Those of whoever runs a command never do: another server wo
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
@@ -89,7 +90,9 @@ def _deciding(caller: Mapping[str, str], bucket: BucketSettings) -> Iterator[str
             decisive.add("AWS_DEFAULT_REGION")
     if bucket.access_key_id is None:
         decisive |= {*_CREDENTIALS, *_PROFILES}
-    yield from (name for name, value in caller.items() if value and (name in decisive or _file_in(name, decisive)))
+    # What names no file decides nothing.
+    said = [name for name, value in caller.items() if value and not (name in FILES and value == os.devnull)]
+    yield from (name for name in said if name in decisive or _file_in(name, decisive))
     yield from _deciding_proxies(caller, bucket)
 
 

@@ -36,6 +36,8 @@ REFUSED: list[tuple[BucketSettings, Mapping[str, str], list[str]]] = [
     (AMAZON, {"AWS_ENDPOINT_URL": ""}, []),
     (AMAZON, {"AWS_ENDPOINT_URL": "http://other", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, []),
     (AMAZON, {"AWS_CONFIG_FILE": "/tmp/a", "AWS_PROFILE": "b"}, ["AWS_CONFIG_FILE", "AWS_PROFILE"]),
+    # as the program leaves it to those that it runs
+    (AMAZON, {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}, []),
     (AMAZON, {"/home/user/.aws/config": "there"}, ["/home/user/.aws/config"]),
     (AMAZON, {"AWS_DEFAULT_REGION": "cn-north-1", "AWS_ACCESS_KEY_ID": "other"}, []),
     (replace(AMAZON, region_name=None), {"AWS_DEFAULT_REGION": "cn-north-1"}, ["AWS_DEFAULT_REGION"]),
