@@ -56,8 +56,8 @@ def is_of_libraries(name: str) -> bool:
 
 
 def lacks_something(bucket: BucketSettings) -> bool:
-    """Whether boto3 looks elsewhere for a part of the settings."""
-    return bucket.endpoint_url is None or bucket.region_name is None or bucket.access_key_id is None
+    """Whether boto3 looks elsewhere for what decides where it goes."""
+    return bucket.endpoint_url is None or bucket.access_key_id is None
 
 
 def refuse_callers(

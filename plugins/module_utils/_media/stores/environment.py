@@ -36,10 +36,14 @@ _QUOTED = re.compile(r"""[ \t]*(?:'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])
 
 @dataclass(frozen=True)
 class Adopted:
-    """What came of `adopt`: ``caller`` holds what was taken out, ``services`` whose environment took its place."""
+    """What came of `adopt`: ``caller`` holds what was taken out, ``services`` whose environment took its place.
+
+    ``processes`` are the numbers of those that run.
+    """
 
     caller: Mapping[str, str] = field(default_factory=dict, repr=False)
     services: Sequence[str] = ()
+    processes: Sequence[int] = ()
 
     def check(self, buckets: Sequence[BucketSettings], database: DatabaseSettings | None) -> None:
         """Refuse what would have decided which server, bucket or database is used, and is not Synapse's.
@@ -51,7 +55,7 @@ class Adopted:
         uses_libpq = database is not None and database.engine == "psycopg2"
         refuse_callers(self.caller, buckets, database.arguments if database is not None and uses_libpq else None)
         if self.services and any(map(lacks_something, buckets)):
-            _check_files(os.environ, self.services)
+            _check_files(os.environ, self.services, self.processes)
 
 
 def adopt(services: Sequence[str], *, is_synapses: bool = False) -> Adopted:
@@ -65,7 +69,9 @@ def adopt(services: Sequence[str], *, is_synapses: bool = False) -> Adopted:
     """
     if is_synapses:
         return Adopted()
-    own = _merged({service: _environment_of(service) for service in services})
+    units = {service: _unit(service) for service in services}
+    processes = {service: int(unit.get("MainPID", ["0"])[0]) for service, unit in units.items()}
+    own = _merged({service: _environment_of(service, processes[service], units[service]) for service in services})
     caller = {name: value for name, value in os.environ.items() if is_of_libraries(name)}
     if not services:
         caller.update((path, "there") for path in _files_of_caller(os.environ))
@@ -73,7 +79,7 @@ def adopt(services: Sequence[str], *, is_synapses: bool = False) -> Adopted:
     if services:
         # Only of an endpoint is it plain that it was meant to have an effect.
         caller = {name: caller[name] for name in ENDPOINTS if name in caller and caller[name] != own.get(name)}
-    return Adopted(caller, tuple(services))
+    return Adopted(caller, tuple(services), tuple(filter(None, processes.values())))
 
 
 def _replace(environment: MutableMapping[str, str], old: Mapping[str, str], new: Mapping[str, str]) -> None:
@@ -106,16 +112,19 @@ def _merged(environments: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
     return merged
 
 
-def _environment_of(service: str) -> dict[str, str]:
-    """The variables of a service that libraries read, and its home directory."""
+def _unit(service: str) -> dict[str, list[str]]:
     properties = _show(service)
     if properties.get("LoadState") != ["loaded"]:
         raise ConfigurationError(
             f"Could not find Synapse's service {service!r}: systemd has no unit of that name. Correct"
             " --synapse-service, or run the role again."
         )
-    process = _environment_of_process(int(properties.get("MainPID", ["0"])[0]))
-    everything = _environment_of_unit(service, properties) if process is None else process
+    return properties
+
+
+def _environment_of(service: str, process: int, unit: Mapping[str, list[str]]) -> dict[str, str]:
+    """The variables of a service that libraries read, and its home directory."""
+    everything = _environment_of_process(process) or _environment_of_unit(service, unit)
     return {name: value for name, value in everything.items() if name == "HOME" or is_of_libraries(name)}
 
 
@@ -235,18 +244,28 @@ def _unescaped(escape: re.Match[str]) -> str:
     return {"n": "\n", "t": "\t", "r": "\r"}.get(escape[1], escape[1])
 
 
-def _check_files(environment: Mapping[str, str], services: Sequence[str]) -> None:
+def _check_files(environment: Mapping[str, str], services: Sequence[str], processes: Sequence[int]) -> None:
     """Boto3 passes over a settings file that it can't read, and goes elsewhere than Synapse, which could."""
     for variable, place in FILES.items():
         path = Path(environment.get(variable) or Path(environment.get("HOME", "/"), place))
         try:
             with path.open("rb"):
-                pass
+                continue
         except OSError as error:
-            if isinstance(error, (FileNotFoundError, NotADirectoryError)) and variable not in environment:
+            if variable not in environment and not _is_for_synapse(path, error, processes):
                 continue
             named = f"which {variable} of {services[0]} names" if variable in environment else "of Synapse's user"
             raise ConfigurationError(
                 f"Could not read {str(path)!r}, {named}: {error.strerror}. Write what it holds into Synapse's"
                 " configuration, or put it where this can read it too."
             ) from error
+
+
+def _is_for_synapse(path: Path, error: OSError, processes: Sequence[int]) -> bool:
+    """Whether a file that can't be opened here is there for Synapse: the nightly job's unit hides people's homes."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return False
+    try:
+        return any(Path(f"/proc/{process}/root", *path.parts[1:]).is_file() for process in processes)
+    except OSError:
+        return True

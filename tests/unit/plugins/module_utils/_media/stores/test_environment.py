@@ -244,16 +244,28 @@ def test_settings_that_only_the_service_can_read(machine: Machine) -> None:
     )
 
 
-def test_settings_in_a_home_that_can_t_be_read(machine: Machine) -> None:
-    # To root nothing is forbidden: a directory in place of the file.
-    (machine.root / ".aws/config").mkdir(parents=True)
-    machine.has(SYNAPSE, {"HOME": str(machine.root)})
-    found = adopt([SYNAPSE])
-    with pytest.raises(ConfigurationError) as refusal:
-        found.check([BUCKET], None)
+def test_settings_in_a_home_that_only_synapse_sees(machine: Machine) -> None:
+    """As with ProtectHome= in the nightly job's unit. Root may read all: here a directory is in its place."""
+    home = machine.root / "home"
+    (home / ".aws/config").mkdir(parents=True)
+    machine.has(SYNAPSE, {"HOME": str(home)})
+    # For Synapse it is no file either.
+    adopt([SYNAPSE]).check([BUCKET], None)
+
+    settings = f"mount -t tmpfs tmpfs {home} && mkdir {home}/.aws && touch {home}/.aws/config && echo && exec sleep 60"
+    command = ["unshare", "--mount", "sh", "-c", settings]
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as synapse:
+        assert synapse.stdout is not None
+        synapse.stdout.readline()
+        (machine.root / SYNAPSE).write_text(f"LoadState=loaded\nMainPID={synapse.pid}\n")
+        found = adopt([SYNAPSE])
+        with pytest.raises(ConfigurationError) as refusal:
+            found.check([BUCKET], None)
+        synapse.kill()
     assert str(refusal.value) == (
-        f"Could not read '{machine.root}/.aws/config', of Synapse's user: Is a directory. Write what it holds into"
-        " Synapse's configuration, or put it where this can read it too."
+        f"Could not read '{home}/.aws/config', of Synapse's user: Is a directory. Write what it holds into Synapse's"
+        " configuration, or put it where this can read it too."
     )
 
 
