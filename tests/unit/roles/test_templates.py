@@ -603,6 +603,20 @@ def test_proxies_of_the_caller_s_stay_out(container: Host) -> None:
     assert ("--http-proxy=false" in arguments) == (engine == "podman")
 
 
+def test_an_endpoint_of_the_caller_s_is_told_by_its_name(container: Host) -> None:
+    named = "--env=MATRIX_SYNAPSE_S3_STORAGE_PROVIDER_CALLER="
+    path = f"{container.root}:{os.environ['PATH']}"
+    for given, names in (
+        ({}, []),
+        ({"AWS_ENDPOINT_URL": "http://other"}, ["AWS_ENDPOINT_URL"]),
+        ({"AWS_ENDPOINT_URL_S3": "http://other", "AWS_PROFILE": "other"}, ["AWS_ENDPOINT_URL_S3"]),
+    ):
+        run = container.run(NAME, "status", env={**given, "PATH": path}, stdin=subprocess.DEVNULL)
+        (line,) = [line for line in run.stdout.splitlines() if line.startswith(named)]
+        assert line.removeprefix(named).split() == names
+        assert "http://other" not in run.stdout
+
+
 def test_a_container_of_another_name_is_not_touched(container: Host) -> None:
     """With a terminal, the container of that name is removed at the end."""
     environment = {"PATH": f"{container.root}:{os.environ['PATH']}"}

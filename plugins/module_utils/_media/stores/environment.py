@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     # Ansible's modules have no YAML.
     from .synapse_config import DatabaseSettings
 
+# In a container this holds the names of those endpoints that the caller had set outside.
+CALLER = "MATRIX_SYNAPSE_S3_STORAGE_PROVIDER_CALLER"
 _PROPERTIES = "LoadState,MainPID,User,Environment,EnvironmentFiles,UnsetEnvironment,PassEnvironment"
 # The syntax of systemd.exec(5): what is quoted goes on over lines; a comment begins a line.
 _ASSIGNMENT = re.compile(
@@ -68,7 +70,7 @@ def adopt(services: Sequence[str], *, is_synapses: bool = False) -> Adopted:
     :raises UnavailableError: what a service gets can't be found out.
     """
     if is_synapses:
-        return Adopted()
+        return Adopted(dict.fromkeys(set(os.environ.get(CALLER, "").split()) - set(os.environ), "set"))
     units = {service: _unit(service) for service in services}
     processes = {service: int(unit.get("MainPID", ["0"])[0]) for service, unit in units.items()}
     own = _merged({service: _environment_of(service, processes[service], units[service]) for service in services})

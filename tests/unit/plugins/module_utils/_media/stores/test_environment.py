@@ -113,6 +113,16 @@ def test_an_environment_that_is_synapses_stays() -> None:
     assert os.environ == before
 
 
+@pytest.mark.usefixtures("machine")
+def test_an_endpoint_of_the_caller_outside_of_the_container() -> None:
+    os.environ["MATRIX_SYNAPSE_S3_STORAGE_PROVIDER_CALLER"] = " AWS_ENDPOINT_URL_S3"
+    with pytest.raises(ConfigurationError, match="Could not start: AWS_ENDPOINT_URL_S3 of whoever"):
+        adopt([], is_synapses=True).check([BUCKET], None)
+    # The container's own goes before it.
+    os.environ["AWS_ENDPOINT_URL_S3"] = "http://synapses"
+    adopt([], is_synapses=True).check([BUCKET], None)
+
+
 # --- A service's ---
 
 
