@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules import volumes as rules
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role import volumes as rules
 
 
 def host_path(value: object, volumes: Sequence[str]) -> str:

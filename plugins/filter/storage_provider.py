@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules import variables
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role import variables
 
 
 def storage_provider_problems(value: object) -> list[str]:

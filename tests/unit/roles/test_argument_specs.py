@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.variables import (
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.variables import (
     LAYOUTS,
     NAME_PREFIX,
     PROVIDER_VERSIONS,

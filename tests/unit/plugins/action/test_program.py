@@ -37,6 +37,12 @@ def test_archive_depends_on_the_source_alone(tmp_path: Path, checkout: Path) -> 
     assert build(SOURCE, tmp_path / "a.pyz") == build(checkout, tmp_path / "b.pyz")
 
 
+def test_archive_holds_nothing_that_only_the_role_needs() -> None:
+    names = program_files(SOURCE)
+    assert {name.partition("/")[0] for name in names} == {"_media", "__main__.py"}
+    assert [name for name in names if name.endswith(("/variables.py", "/host.py", "/kinds.py"))] == []
+
+
 def test_archive_follows_the_source(tmp_path: Path, checkout: Path) -> None:
     (checkout / "cli.py").write_text("")
     assert build(SOURCE, tmp_path / "a.pyz") != build(checkout, tmp_path / "b.pyz")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.matrixops.synapse_s3.plugins.filter import storage_provider
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.variables import NAME_PREFIX
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.variables import NAME_PREFIX
 
 FILTERS = storage_provider.FilterModule().filters()
 

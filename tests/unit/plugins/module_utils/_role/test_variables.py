@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.kinds import Kind
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import bucket_settings
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.variables import (
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.kinds import Kind
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.variables import (
     LAYOUTS,
     NAME_PREFIX,
     PROVIDER_VERSIONS,
@@ -21,7 +21,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from hypothesis import given
 from hypothesis import strategies as st
 
-ROLE = Path(__file__).parents[6] / "roles" / "storage_provider"
+ROLE = Path(__file__).parents[5] / "roles" / "storage_provider"
 AS_TRUE = "Write true without quotes, and on the command line as JSON."
 AS_FALSE = "Write false without quotes, and on the command line as JSON."
 SSE_KEY = "0123456789abcdef0123456789abcdef"

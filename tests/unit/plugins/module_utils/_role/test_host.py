@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.host import (
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.host import (
     own_directory_problems,
     path_problems,
     unit_names_problems,

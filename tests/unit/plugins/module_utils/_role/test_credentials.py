@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.credentials import (
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.credentials import (
     Credentials,
     access_key_id_problems,
     instance_profile_problems,

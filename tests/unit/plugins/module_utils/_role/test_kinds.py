@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.kinds import Kind, kind_problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.kinds import Kind, kind_problems
 from hypothesis import given
 from hypothesis import strategies as st
 

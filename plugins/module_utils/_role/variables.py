@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from .._media.rules.bandwidth import parse_bandwidth
+from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems
+from .._media.rules.duration import duration_problems
+from .._media.rules.endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_aws_endpoint
+from .._media.rules.prefix import prefix_problems, prefix_warnings
+from .._media.rules.region import region_problems
+from .._media.rules.sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
+from .._media.rules.storage_class import DEFAULT_STORAGE_CLASS, storage_class_problems
 from . import credentials
-from .bandwidth import parse_bandwidth
-from .bucket_name import bucket_dots_problems, bucket_name_problems
-from .duration import duration_problems
-from .endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_aws_endpoint
 from .host import compose_names_problems, own_directory_problems, path_problems, unit_names_problems, user_name_problems
 from .kinds import FALSE_WORDS, Kind, kind_problems
-from .prefix import prefix_problems, prefix_warnings
-from .region import region_problems
-from .sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
-from .storage_class import DEFAULT_STORAGE_CLASS, storage_class_problems
 from .volumes import volume_problems
 
 NAME_PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"

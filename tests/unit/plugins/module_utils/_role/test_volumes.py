@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.volumes import (
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.volumes import (
     host_path,
     volume_problems,
 )
