@@ -52,7 +52,9 @@ options:
         type: str
         default: root
       mode:
-        description: The permissions as an octal number. By default V(0755) for a directory and V(0644) for a file.
+        description:
+          - The permissions as an octal number. By default V(0755) for a directory and V(0644) for a file.
+          - A directory that is there already, and is given none, keeps its owner, group and permissions.
         type: str
   absent:
     description:
@@ -149,6 +151,9 @@ def wanted_entry(option: Mapping[str, Any]) -> Entry:
     mode = int(option["mode"] or DEFAULT_MODES[state], 8)
     if state == "link":
         return Entry(path, state, text, 0, 0, mode)
+    now = look(path) if state == "directory" and not option["mode"] else None
+    if now is not None and now.state == "directory":
+        return now
     return Entry(path, state, text, _uid(option["owner"]), _gid(option["group"]), mode)
 
 

@@ -14,15 +14,11 @@ _UNIT_NAME = re.compile(rf"[A-Za-z0-9:_.@\\-]+\.({_UNIT_TYPES})")
 _LONGEST_UNIT_NAME = 255
 _COMPOSE_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
-# Directories that belong to the system or to Synapse. The role removes its own directory when it is disabled.
+# Directories that belong to the system or to Synapse.
 _SHARED_DIRECTORIES = frozenset(
     {
-        "/etc/matrix-synapse",
-        "/etc/matrix-synapse/conf.d",
         "/etc/systemd",
         "/etc/systemd/system",
-        "/opt/venvs",
-        "/opt/venvs/matrix-synapse",
         "/usr/bin",
         "/usr/lib",
         "/usr/local",
@@ -33,11 +29,20 @@ _SHARED_DIRECTORIES = frozenset(
         "/usr/share",
         "/var/cache",
         "/var/lib",
-        "/var/lib/matrix-synapse",
-        "/var/lib/matrix-synapse/media",
         "/var/log",
         "/var/spool",
     }
+)
+
+
+# Where Synapse is, and has its files, by the layouts' own values.
+_SYNAPSE_PLACES = (
+    "/etc/matrix-synapse/conf.d",
+    "/matrix/synapse/config",
+    "/matrix/synapse/storage",
+    "/opt/venvs/matrix-synapse",
+    "/srv/synapse/media_store",
+    "/var/lib/matrix-synapse/media",
 )
 
 
@@ -58,22 +63,22 @@ def path_problems(path: str) -> list[str]:
 
 
 def own_directory_problems(path: str, others: Sequence[str] = ()) -> list[str]:
-    """What is wrong with ``path`` as a directory that only this role uses, and removes when it is disabled.
+    """What is wrong with ``path`` as a directory that only this role uses, and removes with what it has put there.
 
-    :param others: paths that are not the role's own, so that ``path`` must not hold them.
+    :param others: paths that are not the role's own, so that ``path`` must neither be nor hold one of them.
     """
     problems = path_problems(path)
     if problems:
         return problems
     directory = PurePosixPath(path)
     if len(directory.parts) < 3 or str(directory) in _SHARED_DIRECTORIES:
-        problems.append(f"{path!r} is not for this role alone, which removes it when disabled. Write a path below it.")
-    problems += [
-        f"{path!r} holds {other!r}, but the role removes it when disabled. Write a path of its own."
-        for other in others
-        if PurePosixPath(other).is_relative_to(directory)
+        return [f"{path!r} is not for this role alone. Write a path below it."]
+    held = [
+        other for other in dict.fromkeys([*others, *_SYNAPSE_PLACES]) if PurePosixPath(other).is_relative_to(directory)
     ]
-    return problems
+    return [
+        f"{path!r} is, or holds, {other!r}, which is not this role's. Write a path of its own." for other in held[:1]
+    ]
 
 
 def unit_names_problems(names: Sequence[str], *, services_only: bool = False) -> list[str]:

@@ -25,7 +25,7 @@ from .._media.rules.storage_class import DEFAULT_STORAGE_CLASS, storage_class_pr
 from . import credentials
 from .host import compose_names_problems, own_directory_problems, path_problems, unit_names_problems, user_name_problems
 from .kinds import FALSE_WORDS, Kind, kind_problems
-from .volumes import volume_problems
+from .volumes import host_path, volume_problems
 
 NAME_PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
 # The role has a file of pinned requirements for each.
@@ -314,7 +314,13 @@ def _dropin_problems(value: str, values: Values) -> Texts:
 
 
 def _base_path_problems(value: str, values: Values) -> Texts:
-    others = [values["synapse_python"], *values["synapse_config_paths"]]
+    volumes = [volume for volume in values["synapse_volumes"] if not volume_problems([volume])]
+    others = [
+        values["synapse_python"],
+        values["compose_path"],
+        *(host_path(path, volumes) for path in [values["synapse_dropin_path"], *values["synapse_config_paths"]]),
+        *(volume.partition(":")[0] for volume in volumes),
+    ]
     return own_directory_problems(value, others) if value else ()
 
 

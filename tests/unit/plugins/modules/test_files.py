@@ -134,6 +134,14 @@ def test_directory_of_others_stays(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
 
+def test_a_directory_of_others_keeps_its_permissions(tmp_path: Path) -> None:
+    directory = tmp_path / "matrix-synapse.service.d"
+    directory.mkdir(mode=0o700)
+    assert apply([wanted(directory, state="directory")], [], check_mode=False)["changed"] is False
+    assert apply([wanted(directory, state="directory", mode="0755")], [], check_mode=False)["changed"] is True
+    assert directory.stat().st_mode & 0o777 == 0o755
+
+
 def test_nothing_is_left_beside_a_replaced_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     apply([wanted(tmp_path / "file", content="new")], [], check_mode=False)

@@ -61,17 +61,20 @@ def test_own_directories(path: str) -> None:
 def test_own_directory_holds_nothing_else() -> None:
     others = ["/srv/synapse/env/bin/python", "/srv/synapse", "/srv/synapse-s3", ""]
     assert own_directory_problems("/srv/synapse/", others) == [
-        "'/srv/synapse/' holds '/srv/synapse/env/bin/python', but the role removes it when disabled. "
-        "Write a path of its own.",
-        "'/srv/synapse/' holds '/srv/synapse', but the role removes it when disabled. Write a path of its own.",
+        "'/srv/synapse/' is, or holds, '/srv/synapse/env/bin/python', which is not this role's."
+        " Write a path of its own.",
     ]
+
+
+@pytest.mark.parametrize("path", ["/matrix/synapse", "/srv/synapse", "/opt/venvs", "/etc/matrix-synapse"])
+def test_synapse_s_own_directory_is_not_the_role_s(path: str) -> None:
+    (problem,) = own_directory_problems(path)
+    assert problem.startswith(f"{path!r} is, or holds, '{path}/")
 
 
 @pytest.mark.parametrize("path", TEST_SHARED_DIRECTORIES)
 def test_shared_directories(path: str) -> None:
-    assert own_directory_problems(path) == [
-        f"{path!r} is not for this role alone, which removes it when disabled. Write a path below it."
-    ]
+    assert own_directory_problems(path) == [f"{path!r} is not for this role alone. Write a path below it."]
 
 
 def test_good_units() -> None:

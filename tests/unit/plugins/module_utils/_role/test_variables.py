@@ -313,13 +313,31 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
     ({"synapse_start_timeout": 0}, ["synapse_start_timeout: 0 is too low. Use 1 or more."]),
     (
         {"base_path": "/opt"},
-        ["base_path: '/opt' is not for this role alone, which removes it when disabled. Write a path below it."],
+        ["base_path: '/opt' is not for this role alone. Write a path below it."],
     ),
     (
         {"base_path": "/srv/synapse", "synapse_python": "/srv/synapse/bin/python"},
         [
-            "base_path: '/srv/synapse' holds '/srv/synapse/bin/python', but the role removes it when disabled. "
+            "base_path: '/srv/synapse' is, or holds, '/srv/synapse/bin/python', which is not this role's. "
             "Write a path of its own."
+        ],
+    ),
+    (
+        {"layout": "compose", "compose_path": "/srv/compose", "base_path": "/srv/compose/"},
+        ["base_path: '/srv/compose/' is, or holds, '/srv/compose', which is not this role's. Write a path of its own."],
+    ),
+    (
+        {"layout": "docker", "base_path": "/data/matrix", "synapse_volumes": ["/data/matrix/synapse:/data"]},
+        [
+            "base_path: '/data/matrix' is, or holds, '/data/matrix/synapse', which is not this role's."
+            " Write a path of its own."
+        ],
+    ),
+    (
+        {"base_path": "/data/matrix", "synapse_config_paths": ["/data/matrix/homeserver.yaml"]},
+        [
+            "base_path: '/data/matrix' is, or holds, '/data/matrix/homeserver.yaml', which is not this role's."
+            " Write a path of its own."
         ],
     ),
     ({"bin_path": "bin"}, ["bin_path: 'bin' is not an absolute path. Begin it with '/'."]),
@@ -489,8 +507,7 @@ def test_disabled_judges_what_is_removed() -> None:
     assert problems(in_full({"enabled": False, "base_path": "/usr/local", "synapse_services": ["x"]})) == messages(
         [
             "synapse_services: 'x' is not the name of a systemd unit. Write one such as 'postgresql.service'.",
-            "base_path: '/usr/local' is not for this role alone, which removes it when disabled. "
-            "Write a path below it.",
+            "base_path: '/usr/local' is not for this role alone. Write a path below it.",
         ]
     )
 

@@ -1,0 +1,307 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module ``own_places``: what at the caller's paths is the caller's, and what is somebody else's."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: own_places
+short_description: Tells the caller's own files and directories from those of others, and removes its own directories
+version_added: 0.1.0
+author:
+  - The matrixops.synapse_s3 authors (@matrixops)
+description:
+  - Variables name the paths where the caller writes, and a wrong one may lead to files of somebody else.
+    This tells them apart, before anything is written or removed.
+  - A file is the caller's if it holds O(mark). A directory is the caller's if it holds nothing but what the caller
+    makes there, or the file that only the caller makes.
+  - Nothing is ever followed through a symbolic link below a directory.
+options:
+  files:
+    description:
+      - Paths of files that the caller writes or removes, each with the name of the variable that says where it is.
+    type: dict
+    default: {}
+  mark:
+    description:
+      - A text that each of the caller's files holds.
+    type: str
+    required: true
+  directories:
+    description:
+      - Directories that the caller makes and removes. They are removed only with O(state=absent).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The absolute path.
+        type: path
+        required: true
+      variable:
+        description: Name of the variable that says where it is. Empty, it is none that can be given.
+        type: str
+        default: ""
+      proof:
+        description: Name of a file that the caller alone makes, and removes last.
+        type: str
+        default: ""
+      names:
+        description:
+          - What the caller makes below it, as regular expressions for paths, each part between slashes by itself.
+          - With a slash at the end it is a directory that is removed with all it holds. With C( -> ) it is a link, and
+            what it points to. The directories in between are removed when they are empty.
+        type: list
+        elements: str
+        required: true
+  state:
+    description:
+      - With V(absent), what the caller has made below O(directories) is removed, and the directories that this leaves
+        empty. A directory that is not the caller's is left alone.
+    type: str
+    choices: [told, absent]
+    default: told
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - matrixops.synapse_s3.attributes
+attributes:
+  check_mode:
+    support: full
+    description: Can run in check mode and predict the changes.
+  diff_mode:
+    support: none
+    description: What is removed is named, not shown.
+"""
+
+EXAMPLES = r"""
+- name: Look whose the places are
+  matrixops.synapse_s3.own_places:
+    mark: Written by Ansible (role example)
+    files:
+      /usr/local/bin/example: example_bin_path
+    directories:
+      - path: /opt/example
+        variable: example_base_path
+        proof: example.pyz
+        names: ['example\.pyz', 'lib -> lib-[0-9]+', 'lib-[0-9]+/']
+"""
+
+RETURN = r"""
+problems:
+  description: What is somebody else's at the places where the caller writes. Each says what to change.
+  returned: success
+  type: list
+  elements: str
+foreign:
+  description: The paths of O(files) that are somebody else's.
+  returned: success
+  type: list
+  elements: str
+paths:
+  description: What was removed, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+left:
+  description: With O(state=absent), what stays below O(directories), since the caller has not made it.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+# How much of a file is read to find the mark, in bytes, and how many names a message has.
+HEAD = 2000
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Name:
+    """What the caller makes below a directory: the regular expressions of a path's parts.
+
+    ``target`` is that of what a link points to; ``whole`` a directory with all it holds.
+    """
+
+    parts: Sequence[str]
+    target: str = ""
+    whole: bool = False
+
+    def fits(self, path: Path, below: Path) -> bool:
+        """Whether ``path``, which is below ``below``, is such a thing. A link is only where one is made."""
+        if not self._parts_fit(below.parts) or len(below.parts) != len(self.parts):
+            return False
+        if path.is_symlink():
+            return bool(self.target) and re.fullmatch(self.target, str(path.readlink())) is not None
+        return path.is_dir() if self.whole else not self.target and path.is_file()
+
+    def is_below(self, below: Path) -> bool:
+        """Whether ``below`` is a directory on the way to it."""
+        return len(below.parts) < len(self.parts) and self._parts_fit(below.parts)
+
+    def _parts_fit(self, parts: Sequence[str]) -> bool:
+        return all(re.fullmatch(wanted, part) for wanted, part in zip(self.parts, parts, strict=False))
+
+
+def parse_name(text: str) -> Name:
+    """An item of the option ``names``."""
+    path, _, target = text.partition(" -> ")
+    return Name(path.rstrip("/").split("/"), target, whole=path.endswith("/"))
+
+
+@dataclass
+class Content:
+    """What a directory holds. ``own``: path -> whether it goes with all that it holds, each after what it holds.
+
+    ``foreign`` names whole trees by their top.
+    """
+
+    own: dict[Path, bool] = field(default_factory=dict)
+    foreign: list[Path] = field(default_factory=list)
+
+
+def look(top: Path, names: Sequence[Name]) -> Content:
+    """Tell apart what ``top`` holds. A directory on the way to a name is the caller's if all it holds is."""
+    content = Content()
+    _look_into(top, top, names, content)
+    return content
+
+
+def _look_into(directory: Path, top: Path, names: Sequence[Name], content: Content) -> None:
+    for path in sorted(directory.iterdir()):
+        below = path.relative_to(top)
+        if fitting := [name for name in names if name.fits(path, below)]:
+            content.own[path] = fitting[0].whole
+        elif path.is_dir() and not path.is_symlink() and any(name.is_below(below) for name in names):
+            foreign_before = len(content.foreign)
+            _look_into(path, top, names, content)
+            if len(content.foreign) == foreign_before:
+                content.own[path] = False
+        else:
+            content.foreign.append(path)
+
+
+def is_own(top: Path, content: Content, proof: str) -> bool:
+    """Whether the directory is the caller's: with its proof it is, whatever else is there."""
+    return not content.foreign or (bool(proof) and top / proof in content.own)
+
+
+def in_words(paths: Sequence[Path], top: Path) -> str:
+    """The first few names."""
+    shown = ", ".join(repr(str(path.relative_to(top))) for path in paths[:SHOWN])
+    return shown if len(paths) <= SHOWN else f"{shown} and {len(paths) - SHOWN} more"
+
+
+def directory_problems(top: Path, names: Sequence[Name], proof: str, variable: str) -> list[str]:
+    """Why the directory can't be the caller's."""
+    try:
+        content = look(top, names)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        cause = f"it can't be looked into: {error.strerror}"
+    else:
+        if is_own(top, content, proof):
+            return []
+        cause = f"it holds {in_words(content.foreign, top)}, which this role has not put there"
+    advice = "Give a directory that is this role's alone; it need not exist"
+    return [f"Could not use {str(top)!r} as {variable or 'the directory of this role'}: {cause}. {advice}."]
+
+
+def is_foreign(path: Path, mark: str) -> bool:
+    """Whether a file, or whatever is at its place, is somebody else's."""
+    if path.is_symlink():
+        return True
+    try:
+        with path.open("rb") as source:
+            return mark.encode() not in source.read(HEAD)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def file_problem(path: str, variable: str) -> str:
+    """Why the file can't be written."""
+    problem = f"Could not write {path!r}: what is there was not written by this role"
+    return f"{problem}. Move it away, or give another place in {variable}."
+
+
+def removal(top: Path, names: Sequence[Name], proof: str) -> Content:
+    """What goes, and what stays; the proof goes last, so that a removal that is interrupted can go on."""
+    try:
+        content = look(top, names)
+    except (FileNotFoundError, NotADirectoryError):
+        return Content()
+    if not is_own(top, content, proof):
+        return Content(foreign=content.foreign)
+    own = dict(sorted(content.own.items(), key=lambda item: item[0] == top / proof))
+    if not content.foreign and not top.is_symlink():
+        own[top] = False
+    return Content(own, content.foreign)
+
+
+def remove(own: Mapping[Path, bool]) -> None:
+    """Remove what is the caller's. A directory that is no longer empty stays; `shutil.rmtree` goes through no link."""
+    for path, whole in own.items():
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()
+        elif whole:
+            shutil.rmtree(path)
+        else:
+            path.rmdir()
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {"type": "dict", "default": {}},
+            "mark": {"type": "str", "required": True},
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "variable": {"type": "str", "default": ""},
+                    "proof": {"type": "str", "default": ""},
+                    "names": {"type": "list", "elements": "str", "required": True},
+                },
+            },
+            "state": {"type": "str", "choices": ["told", "absent"], "default": "told"},
+        },
+        supports_check_mode=True,
+    )
+    files, mark = module.params["files"], module.params["mark"]
+    foreign = [path for path in files if is_foreign(Path(path), mark)]
+    problems = [file_problem(path, files[path]) for path in foreign]
+    gone: dict[Path, bool] = {}
+    left: list[Path] = []
+    for option in module.params["directories"]:
+        top, proof = Path(option["path"]), option["proof"]
+        names = [parse_name(text) for text in option["names"]]
+        problems += directory_problems(top, names, proof, option["variable"])
+        if module.params["state"] == "absent":
+            content = removal(top, names, proof)
+            gone |= content.own
+            left += content.foreign
+    if not module.check_mode:
+        try:
+            remove(gone)
+        except OSError as error:
+            problem = f"Could not remove {error.filename!r}: {error.strerror}"
+            module.fail_json(msg=f"{problem}. See what is there, and run this again.")
+    result: dict[str, Any] = {"problems": problems, "foreign": foreign, "left": [str(path) for path in left]}
+    module.exit_json(changed=bool(gone), paths=[str(path) for path in gone], **result)
+
+
+if __name__ == "__main__":
+    main()
