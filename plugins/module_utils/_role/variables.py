@@ -48,6 +48,9 @@ Rule = Callable[[Any, Values], Texts]
 def problems(variables: Mapping[str, object]) -> list[str]:
     """Everything that is wrong with ``variables`` (full name -> value), one message each; none when they can work."""
     given = _by_short_name(variables)
+    if _is_unset(given):
+        # Nothing will be done: only a name that may be meant for `enabled` matters.
+        return _misspelt_problems(given)
     values = _usable_values(given)
     disabled = _is_disabled(given)
     found = []
@@ -56,16 +59,13 @@ def problems(variables: Mapping[str, object]) -> list[str]:
             continue
         wrong_kind = kind_problems(variable.kind, given[name], secret=variable.secret) if name in given else []
         found += _messages(name, wrong_kind or variable.problems(values[name], values))
-    if not disabled:
-        for name, right_name in _misspelt(given).items():
-            found += _messages(name, [f"is not a variable of this role. Did you mean {NAME_PREFIX}{right_name}?"])
-    return found
+    return found if disabled else found + _misspelt_problems(given)
 
 
 def warnings(variables: Mapping[str, object]) -> list[str]:
     """What in ``variables`` works, but has no effect or is probably not meant."""
     given = _by_short_name(variables)
-    if _is_disabled(given):
+    if _is_unset(given) or _is_disabled(given):
         return []
     values = _usable_values(given)
     found = []
@@ -93,9 +93,22 @@ def _usable_values(given: Values) -> Values:
     }
 
 
+def _misspelt_problems(given: Values) -> list[str]:
+    return [
+        message
+        for name, right_name in _misspelt(given).items()
+        for message in _messages(name, [f"is not a variable of this role. Did you mean {NAME_PREFIX}{right_name}?"])
+    ]
+
+
+def _is_unset(given: Values) -> bool:
+    """Whether nobody has said what is wanted."""
+    return given.get("enabled", "") == ""
+
+
 def _is_disabled(given: Values) -> bool:
     """Whether nothing is to be set up. A text that means no is a problem, but no reason to look for others."""
-    enabled = given.get("enabled", False)
+    enabled = given["enabled"]
     return enabled is False or (isinstance(enabled, str) and enabled.strip().lower() in FALSE_WORDS)
 
 
@@ -116,6 +129,10 @@ def _misspelt(given: Values) -> Mapping[str, str]:
 
 def _nothing(_value: Any, _values: Values) -> Texts:
     return ()
+
+
+def _enabled_problems(value: object, _values: Values) -> Texts:
+    return kind_problems(Kind.BOOLEAN, value)
 
 
 def _alone(rule: Callable[[Any], Texts]) -> Rule:
@@ -338,7 +355,8 @@ class Variable:
 
 # '' and [] as the default of a variable from synapse_python on stand for the layout's own value.
 VARIABLES: Mapping[str, Variable] = {
-    "enabled": Variable(Kind.BOOLEAN, default=False, when_disabled=True),
+    # '' is neither true nor false: what nobody has written must not take anything away.
+    "enabled": Variable(Kind.RAW, "", _enabled_problems, when_disabled=True),
     "version": Variable(Kind.TEXT, PROVIDER_VERSIONS[-1], _one_of(PROVIDER_VERSIONS)),
     "layout": Variable(Kind.TEXT, "native", _one_of(LAYOUTS), when_disabled=True),
     "config_provider": Variable(Kind.TEXT, "", _profile_problems),

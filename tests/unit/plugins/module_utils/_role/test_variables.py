@@ -491,10 +491,34 @@ def test_instance_profile_needs_no_keys() -> None:
     assert problems(in_full({**variables, "config_ec2_instance_profile": True})) == []
 
 
-@pytest.mark.parametrize("enabled", [{}, {"enabled": False}])
-def test_disabled(enabled: dict[str, Any]) -> None:
+def test_disabled() -> None:
     wrong = {"config_bucket": "A", "config_buckte": "A", "migration_workers": 0}
+    assert problems(in_full({**wrong, "enabled": False})) == []
+
+
+@pytest.mark.parametrize("enabled", [{}, {"enabled": ""}])
+def test_what_nobody_has_asked_for_is_not_judged(enabled: dict[str, Any]) -> None:
+    wrong = {"config_bucket": "A", "base_path": "/", "store_remote": False}
     assert problems(in_full({**wrong, **enabled})) == []
+    assert warnings(in_full({**wrong, **enabled})) == []
+
+
+def test_a_misspelt_enabled_is_told() -> None:
+    assert problems(in_full({"enabeld": True})) == messages(
+        [f"enabeld: is not a variable of this role. Did you mean {NAME_PREFIX}enabled?"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("enabled", "expected"),
+    [
+        (None, "has no value. Write true or false."),
+        ("false", f"is the text 'false', not true or false. {AS_FALSE}"),
+        (0, "is the number 0, not true or false. Write true or false."),
+    ],
+)
+def test_what_is_neither_true_nor_false_takes_nothing_away(enabled: object, expected: str) -> None:
+    assert problems(in_full({**MINIMAL, "enabled": enabled})) == messages([f"enabled: {expected}"])
 
 
 def test_disabled_by_a_text() -> None:
