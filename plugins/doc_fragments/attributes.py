@@ -41,4 +41,10 @@ options:
       - A file that Synapse must read, as Synapse sees it. If it is not given, nothing is looked for.
     type: str
     default: ""
+  worker_path:
+    description:
+      - The configuration file, as Synapse sees it, that only the worker is started with that serves media. Then that is
+        what must read O(config_path), and must be restarted. Empty where the main process serves media.
+    type: str
+    default: ""
 """

@@ -95,9 +95,9 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils import _processes as processes
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images import base_problems
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._processes import synapse_commands, unread_problems
 
 # What the caller's own files have in their first lines.
 MARK = "matrixops.synapse_s3.storage_provider"
@@ -235,6 +235,7 @@ def main() -> None:
             "image": {"type": "str", "required": True},
             "base_image": {"type": "str", "default": ""},
             "config_path": {"type": "str", "default": ""},
+            "worker_path": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -282,7 +283,12 @@ def main() -> None:
             if by_image and not has_provider:
                 problems += image_problems(own, module.params["image"], module.params["base_image"])
     if module.params["config_path"]:
-        problems += unread_problems(synapse_commands(), PurePosixPath(module.params["config_path"]))
+        servers = processes.synapse_processes()
+        worker = PurePosixPath(module.params["worker_path"]) if module.params["worker_path"] else None
+        problems += processes.unread_problems(servers, PurePosixPath(module.params["config_path"]), worker)
+        has_provider = any(path.exists() and path not in foreign for path in marks.values())
+        if worker is not None and has_provider and processes.is_outdated(servers, worker, newest):
+            outdated.append(f"the worker of {str(worker)!r}")
     module.exit_json(
         changed=False,
         problems=problems,

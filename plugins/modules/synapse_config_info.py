@@ -62,6 +62,17 @@ media_store_path:
   description: The directory where Synapse keeps media. Empty when it can't be told.
   returned: success
   type: str
+media_problems:
+  description:
+    - Why the process that this configuration is for does not serve media, so that a storage provider in it does
+      nothing. Each says what to change.
+  returned: success
+  type: list
+  elements: str
+worker_path:
+  description: The file that makes the configuration one of a worker. Empty when it is the main process's.
+  returned: success
+  type: str
 database:
   description: The kind of Synapse's database, V(psycopg2) or V(sqlite3). Empty when it can't be told.
   returned: success
@@ -85,6 +96,9 @@ else:
     IMPORT_ERROR = None
 
 PROVIDERS = "media_storage_providers"
+MEDIA_WORKER = "synapse.app.media_repository"
+# Names of the main process among those of the workers
+MAIN_PROCESS = ("main", "master")
 MISSPELT = ("media_store_providers", "media_storage_provider", "media_store_provider")
 
 
@@ -142,6 +156,27 @@ def value_problems(config: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def media_problems(config: Mapping[str, Any], worker_path: str) -> list[str]:
+    """Why the process of the merged configuration does not serve media: then it does not even load the provider.
+
+    https://element-hq.github.io/synapse/latest/workers.html#synapseappmedia_repository
+    """
+    advice = (
+        "Add that worker's configuration file to synapse_config_paths, as the last, and its unit to synapse_services."
+    )
+    if config.get("enable_media_repo", True) is False and config.get("worker_app") != MEDIA_WORKER:
+        if worker_path:
+            problem = f"the worker of {worker_path!r} has enable_media_repo set to false, and serves no media"
+            return [f"Could not give the provider to what serves media: {problem}. Name the file of the one that does."]
+        problem = "a worker does that, since Synapse's configuration sets enable_media_repo to false"
+        return [f"Could not give the provider to what serves media: {problem}. {advice}"]
+    worker = config.get("media_instance_running_background_jobs")
+    if worker and worker not in MAIN_PROCESS and not worker_path:
+        problem = f"Synapse's configuration names the worker {worker!r} in media_instance_running_background_jobs"
+        return [f"Could not give the provider to what serves media: {problem}. {advice}"]
+    return []
+
+
 def place_problems(config_paths: Sequence[Path], own_path: Path) -> list[str]:
     """Whether Synapse reads ``own_path`` at all."""
     if own_path in config_paths or (own_path.parent in config_paths and own_path.suffix == ".yaml"):
@@ -181,9 +216,18 @@ def inspect(config_paths: Sequence[Path], own_path: Path, user: str) -> dict[str
     for file in files:
         config.update(file.values)
     problems += provider_problems(files, own_path) + value_problems(config)
-    result = {"problems": problems, "media_store_path": "", "database": ""}
+    # As Synapse has it, the last file that names an application decides.
+    worker_path = next((str(file.path) for file in reversed(files) if file.values.get("worker_app")), "")
+    result = {
+        "problems": problems,
+        "media_problems": [],
+        "worker_path": worker_path,
+        "media_store_path": "",
+        "database": "",
+    }
     if not config:
         return result
+    result["media_problems"] = media_problems(config, worker_path)
     try:
         media_store = synapse_config.media_store_path(config)
         result["media_store_path"] = str(media_store)

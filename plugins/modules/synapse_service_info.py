@@ -83,9 +83,9 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils import _processes as processes
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images import base_problems
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._processes import synapse_commands, unread_problems
 
 PROPERTIES = (
     "LoadState",
@@ -180,6 +180,7 @@ def main() -> None:
             "value": {"type": "str", "required": True},
             "base_image": {"type": "str", "default": ""},
             "config_path": {"type": "str", "default": ""},
+            "worker_path": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -198,7 +199,13 @@ def main() -> None:
         if is_outdated(properties, newest, setting, has_dropin=has_dropin):
             outdated.append(service)
     if module.params["config_path"]:
-        problems += unread_problems(synapse_commands(), PurePosixPath(module.params["config_path"]))
+        running = processes.synapse_processes()
+        worker = PurePosixPath(module.params["worker_path"]) if module.params["worker_path"] else None
+        problems += processes.unread_problems(running, PurePosixPath(module.params["config_path"]), worker)
+        if worker is not None:
+            problems += processes.unnamed_problems(running, worker, list(dropins))
+            if any(dropin.exists() for dropin in dropins.values()) and processes.is_outdated(running, worker, newest):
+                outdated.append(f"the worker of {str(worker)!r}")
     directory = working_directory(next(iter(shown.values()), {}))
     module.exit_json(changed=False, problems=problems, outdated=outdated, working_directory=directory)
 

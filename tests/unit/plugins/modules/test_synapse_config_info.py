@@ -35,7 +35,13 @@ def add(etc: Path, name: str, text: str) -> None:
 
 
 def test_nothing_wrong(etc: Path) -> None:
-    expected = {"problems": [], "media_store_path": str(etc / "media"), "database": "psycopg2"}
+    expected = {
+        "problems": [],
+        "media_problems": [],
+        "worker_path": "",
+        "media_store_path": str(etc / "media"),
+        "database": "psycopg2",
+    }
     assert look(etc) == expected
     add(etc, "conf.d/own.yaml", PROVIDER)
     assert look(etc) == expected
@@ -125,9 +131,67 @@ def test_all_problems_at_once(etc: Path) -> None:
             f"Could not read Synapse's configuration '{etc}/homeserver.yaml': {missing}",
             f"Could not read Synapse's configuration '{etc}/conf.d': {missing}",
         ],
+        "media_problems": [],
+        "worker_path": "",
         "media_store_path": "",
         "database": "",
     }
+
+
+WORKER_ADVICE = (
+    "Add that worker's configuration file to synapse_config_paths, as the last, and its unit to synapse_services."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "enable_media_repo: false\n",
+            "a worker does that, since Synapse's configuration sets enable_media_repo to false",
+        ),
+        (
+            "media_instance_running_background_jobs: media1\n",
+            "Synapse's configuration names the worker 'media1' in media_instance_running_background_jobs",
+        ),
+    ],
+)
+def test_media_that_a_worker_serves(etc: Path, text: str, problem: str) -> None:
+    add(etc, "homeserver.yaml", text)
+    assert look(etc)["media_problems"] == [
+        f"Could not give the provider to what serves media: {problem}. {WORKER_ADVICE}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "worker",
+    [
+        "worker_app: synapse.app.generic_worker\nenable_media_repo: true\n",
+        "worker_app: synapse.app.media_repository\n",
+    ],
+)
+def test_a_media_worker_s_file(etc: Path, worker: str) -> None:
+    add(etc, "homeserver.yaml", "enable_media_repo: false\nmedia_instance_running_background_jobs: media1\n")
+    add(etc, "media.yaml", f"worker_name: media1\n{worker}")
+    result = inspect(
+        [etc / "homeserver.yaml", etc / "conf.d", etc / "media.yaml"], etc / "conf.d/own.yaml", getpass.getuser()
+    )
+    assert (result["problems"], result["media_problems"]) == ([], [])
+    assert result["worker_path"] == str(etc / "media.yaml")
+
+
+def test_the_file_of_another_worker(etc: Path) -> None:
+    add(etc, "homeserver.yaml", "enable_media_repo: false\n")
+    add(etc, "conf.d/sync.yaml", "worker_app: synapse.app.generic_worker\n")
+    assert look(etc)["media_problems"] == [
+        f"Could not give the provider to what serves media: the worker of '{etc}/conf.d/sync.yaml' has"
+        " enable_media_repo set to false, and serves no media. Name the file of the one that does."
+    ]
+
+
+def test_the_main_process_named_for_media_s_jobs(etc: Path) -> None:
+    add(etc, "homeserver.yaml", "media_instance_running_background_jobs: main\n")
+    assert look(etc)["media_problems"] == []
 
 
 def test_no_secret_is_returned(etc: Path) -> None:
