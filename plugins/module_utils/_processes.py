@@ -40,7 +40,11 @@ def synapse_processes(proc: Path = Path("/proc"), boot: float | None = None) -> 
 
 
 def unread_problems(
-    processes: Sequence[Process], config_path: PurePosixPath, worker_path: PurePosixPath | None = None
+    processes: Sequence[Process],
+    config_path: PurePosixPath,
+    worker_path: PurePosixPath | None = None,
+    *,
+    all_run: bool = True,
 ) -> list[str]:
     """Why what serves media does not read the file: it was not given it, nor its directory.
 
@@ -48,10 +52,13 @@ def unread_problems(
 
     :param worker_path: the configuration file that only the worker is given that serves media; None where the main
         process does.
+    :param all_run: whether all of the services run that are to be restarted. One that does not may be the worker: it
+        can't start with a provider whose library it does not have yet.
+
     https://element-hq.github.io/synapse/latest/usage/configuration/config_documentation.html#config-file-format
     """
     serving = [process for process in processes if worker_path is None or process.is_given(worker_path)]
-    if worker_path is not None and processes and not serving:
+    if worker_path is not None and processes and not serving and all_run:
         problem = f"Could not find what serves media: no process of Synapse's is started with {str(worker_path)!r}"
         return [f"{problem}. Start that worker, and name its unit in synapse_services."]
     if not serving or any(process.is_given(config_path, config_path.parent) for process in serving):

@@ -265,6 +265,7 @@ def main() -> None:
     by_image = override in marks.values()
     problems = override_problems(foreign) + settings_problems(project) if by_image else []
     outdated: list[str] = []
+    stopped = set(marks)
     try:
         status, output, errors = compose("config", "--services")
     except OSError as error:
@@ -275,6 +276,7 @@ def main() -> None:
         known = output.split()
         problems += service_problems(list(marks), known, project)
         containers = running()
+        stopped -= {container.service for container in containers}
         for service in [service for service in marks if service in known]:
             own = [container for container in containers if container.service == service]
             has_provider = marks[service].exists() and marks[service] not in foreign
@@ -285,7 +287,8 @@ def main() -> None:
     if module.params["config_path"]:
         servers = processes.synapse_processes()
         worker = PurePosixPath(module.params["worker_path"]) if module.params["worker_path"] else None
-        problems += processes.unread_problems(servers, PurePosixPath(module.params["config_path"]), worker)
+        config_path = PurePosixPath(module.params["config_path"])
+        problems += processes.unread_problems(servers, config_path, worker, all_run=not stopped)
         has_provider = any(path.exists() and path not in foreign for path in marks.values())
         if worker is not None and has_provider and processes.is_outdated(servers, worker, newest):
             outdated.append(f"the worker of {str(worker)!r}")

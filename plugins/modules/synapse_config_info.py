@@ -73,6 +73,20 @@ worker_path:
   description: The file that makes the configuration one of a worker. Empty when it is the main process's.
   returned: success
   type: str
+place:
+  description: Where Synapse keeps media in S3 now, by its first S3 storage provider. Empty when it has none.
+  returned: success
+  type: dict
+  contains:
+    bucket:
+      description: Name of the bucket.
+      type: str
+    prefix:
+      description: What every key begins with.
+      type: str
+    endpoint_url:
+      description: Address of the S3 service, without a slash at the end. Empty for Amazon S3.
+      type: str
 database:
   description: The kind of Synapse's database, V(psycopg2) or V(sqlite3). Empty when it can't be told.
   returned: success
@@ -177,6 +191,17 @@ def media_problems(config: Mapping[str, Any], worker_path: str) -> list[str]:
     return []
 
 
+def s3_place(config: Mapping[str, Any]) -> dict[str, str]:
+    """Where the merged configuration has media in S3. Nothing of it is judged, and no secret is in it."""
+    providers = config.get(PROVIDERS)
+    for entry in providers if isinstance(providers, list) else []:
+        if isinstance(entry, dict) and entry.get("module") == synapse_config.PROVIDER_MODULE:
+            settings = entry["config"] if isinstance(entry.get("config"), dict) else {}
+            place = {name: str(settings.get(name) or "") for name in ("bucket", "prefix", "endpoint_url")}
+            return {**place, "endpoint_url": place["endpoint_url"].rstrip("/")}
+    return {}
+
+
 def place_problems(config_paths: Sequence[Path], own_path: Path) -> list[str]:
     """Whether Synapse reads ``own_path`` at all."""
     if own_path in config_paths or (own_path.parent in config_paths and own_path.suffix == ".yaml"):
@@ -222,6 +247,7 @@ def inspect(config_paths: Sequence[Path], own_path: Path, user: str) -> dict[str
         "problems": problems,
         "media_problems": [],
         "worker_path": worker_path,
+        "place": s3_place(config),
         "media_store_path": "",
         "database": "",
     }

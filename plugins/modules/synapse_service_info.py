@@ -201,7 +201,9 @@ def main() -> None:
     if module.params["config_path"]:
         running = processes.synapse_processes()
         worker = PurePosixPath(module.params["worker_path"]) if module.params["worker_path"] else None
-        problems += processes.unread_problems(running, PurePosixPath(module.params["config_path"]), worker)
+        all_run = all(properties.get("ActiveState") in RUNNING for properties in shown.values())
+        config_path = PurePosixPath(module.params["config_path"])
+        problems += processes.unread_problems(running, config_path, worker, all_run=all_run)
         if worker is not None:
             problems += processes.unnamed_problems(running, worker, list(dropins))
             if any(dropin.exists() for dropin in dropins.values()) and processes.is_outdated(running, worker, newest):

@@ -388,6 +388,7 @@ VARIABLES: Mapping[str, Variable] = {
     "store_local": Variable(Kind.BOOLEAN, True, _store_local_problems, _store_warnings),
     "store_remote": Variable(Kind.BOOLEAN, True, _nothing, _store_warnings),
     "store_synchronous": Variable(Kind.BOOLEAN, False),
+    "accept_unserved_media": Variable(Kind.BOOLEAN, False),
     "update_db_day_count": Variable(Kind.INTEGER, 0, _at_least(0)),
     "periodic_migration_schedule": Variable(Kind.TEXT, "*-*-* 05:00:00", _alone(_schedule_problems)),
     "migrate_systemd_required_services_list": Variable(Kind.LIST, [], _alone(unit_names_problems)),

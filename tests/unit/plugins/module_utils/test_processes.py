@@ -104,6 +104,10 @@ def test_a_media_worker_that_does_not_run() -> None:
     assert unread_problems([], CONFIG_PATH, WORKER_PATH) == []
 
 
+def test_a_media_worker_that_can_t_start_before_the_role_has_given_it_the_library() -> None:
+    assert unread_problems([Process(SERVER)], CONFIG_PATH, WORKER_PATH, all_run=False) == []
+
+
 def test_a_media_worker_whose_unit_is_not_restarted() -> None:
     processes = [Process(SERVER, "matrix-synapse.service"), Process(WORKER, "synapse-media.service")]
     assert unnamed_problems(processes, WORKER_PATH, ["matrix-synapse.service"]) == [

@@ -39,6 +39,7 @@ def test_nothing_wrong(etc: Path) -> None:
         "problems": [],
         "media_problems": [],
         "worker_path": "",
+        "place": {},
         "media_store_path": str(etc / "media"),
         "database": "psycopg2",
     }
@@ -133,6 +134,7 @@ def test_all_problems_at_once(etc: Path) -> None:
         ],
         "media_problems": [],
         "worker_path": "",
+        "place": {},
         "media_store_path": "",
         "database": "",
     }
@@ -192,6 +194,32 @@ def test_the_file_of_another_worker(etc: Path) -> None:
 def test_the_main_process_named_for_media_s_jobs(etc: Path) -> None:
     add(etc, "homeserver.yaml", "media_instance_running_background_jobs: main\n")
     assert look(etc)["media_problems"] == []
+
+
+S3 = """
+media_storage_providers:
+- module: other.Provider
+- module: s3_storage_provider.S3StorageProviderBackend
+  config: {bucket: media, prefix: synapse/, endpoint_url: https://s3.example.org/, secret_access_key: hunter4}
+- module: s3_storage_provider.S3StorageProviderBackend
+  config: {bucket: former}
+"""
+
+
+@pytest.mark.parametrize("file", ["homeserver.yaml", "conf.d/own.yaml"])
+def test_where_synapse_keeps_media_now(etc: Path, file: str) -> None:
+    """Whoever has written it: the role, or an administrator by hand."""
+    add(etc, file, S3)
+    expected = {"bucket": "media", "prefix": "synapse/", "endpoint_url": "https://s3.example.org"}
+    assert look(etc)["place"] == expected
+    assert "hunter" not in str(look(etc))
+
+
+@pytest.mark.parametrize("config", ["", "  config:\n", "  config: [bucket]\n"])
+def test_a_provider_without_settings(etc: Path, config: str) -> None:
+    provider = "media_storage_providers:\n- module: s3_storage_provider.S3StorageProviderBackend\n"
+    add(etc, "homeserver.yaml", provider + config)
+    assert look(etc)["place"] == {"bucket": "", "prefix": "", "endpoint_url": ""}
 
 
 def test_no_secret_is_returned(etc: Path) -> None:

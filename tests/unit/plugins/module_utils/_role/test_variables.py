@@ -51,6 +51,7 @@ EVERYTHING: dict[str, Any] = {
     "store_local": True,
     "store_remote": True,
     "store_synchronous": True,
+    "accept_unserved_media": True,
     "update_db_day_count": 30,
     "periodic_migration_schedule": "Sun *-*-* 04:00:00",
     "migrate_systemd_required_services_list": ["postgresql.service"],

@@ -1,0 +1,36 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that put the program's counts of media into words. Their documentation is in the YAML files beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role import places
+
+
+def media_move_problems(value: object, now: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Why Synapse's media can't be looked for in another place yet."""
+    return places.move_problems(_checked("media_move_problems", value), now, new)
+
+
+def media_offline_words(value: object) -> str:
+    """What is not served any more without the provider."""
+    return places.offline_words(_checked("media_offline_words", value))
+
+
+def _checked(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        message = f"Could not run the filter matrixops.synapse_s3.{name}: its input is not what a command returned."
+        raise AnsibleFilterError(message)
+    return value
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Callable[..., list[str] | str]]:
+        """Filters by name."""
+        return {"media_move_problems": media_move_problems, "media_offline_words": media_offline_words}
