@@ -121,13 +121,19 @@ def state_before(run_role: RoleRunner) -> dict[str, HostState]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "layouts(*names): the test is for hosts of these layouts only")
+    config.addinivalue_line("markers", "hosts(*names): the test is for these hosts of the inventory only")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for other layouts than the inventory's, and say how many."""
+    """Leave out what is for other layouts than the inventory's, or for other hosts, and say how many."""
     name = yaml.safe_load(Path(config.getoption("--ansible-inventory")).read_text())["all"]["vars"]["layout"]
-    marks = {item: item.get_closest_marker("layouts") for item in items}
-    left_out = [item for item, mark in marks.items() if mark is not None and name not in mark.args]
+
+    def is_for_others(item: pytest.Item) -> bool:
+        layouts, hosts = item.get_closest_marker("layouts"), item.get_closest_marker("hosts")
+        named = hosts is None or any(f"ansible://{host}]" in item.name for host in hosts.args)
+        return not named or (layouts is not None and name not in layouts.args)
+
+    left_out = [item for item in items if is_for_others(item)]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
     config.stash[LEFT_OUT] = len(left_out)

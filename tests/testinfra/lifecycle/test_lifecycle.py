@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,23 @@ READ_AT_START = (
 OWN_CONFIGURATION = pytest.mark.layouts("native", "docker", "podman")
 
 
+# Somebody else's files where the role has its own, on every host from here on. They must outlive all that follows.
+OTHERS = (
+    f"/opt/matrix-synapse-{OURS}/theirs/photo",
+    f"/opt/matrix-synapse-{OURS}/lib-old/theirs",
+    f"/opt/matrix-synapse-{OURS}/bin/theirs",
+    f"/var/lib/matrix-synapse-{OURS}/theirs",
+    "/etc/systemd/system/matrix-synapse.service.d/theirs.conf",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _others_files(state_before: dict[str, HostState], state_directory: Path) -> None:
+    for name in state_before:
+        write = "; ".join(f"mkdir -p {Path(path).parent} && echo '# theirs' > {path}" for path in OTHERS)
+        subprocess.run(["docker", "exec", f"{state_directory.name}-{name}", "sh", "-c", write], check=True)
+
+
 def fail_to_start(run_role: RoleRunner) -> PlayResult:
     return run_role(CHANGED)
 
@@ -59,7 +77,12 @@ def come_back(run_role: RoleRunner) -> PlayResult:
 
 def restarted_files(state: HostState) -> dict[str, str]:
     """What Synapse reads when it starts."""
-    return {path: digest for path, digest in state.files.items() if path.startswith(READ_AT_START)}
+    files = {path: digest for path, digest in state.files.items() if path.startswith(READ_AT_START)}
+    return {path: digest for path, digest in files.items() if path not in OTHERS}
+
+
+def named_like_ours(state: HostState) -> list[str]:
+    return sorted(path for path in state.files if OURS in path and path not in OTHERS)
 
 
 @OWN_CONFIGURATION
@@ -82,14 +105,48 @@ def test_removal_leaves_nothing_behind_and_synapse_serving(
     result = remove(run_role)
     state = result.states[host_name]
     assert result.failed(host_name) == 0, result.output
-    assert sorted(path for path in state.files if OURS in path) == sorted(layout.theirs)
+    assert named_like_ours(state) == sorted(layout.theirs)
     assert (OURS in state.timers) == bool(layout.theirs)
     assert state.health == 200
 
 
+def test_files_of_others_survive_removal_and_installation(run_role: RoleRunner, host_name: str) -> None:
+    results = [fail_to_start, remove, remove_again, fail_to_install, come_back]
+    lost = [
+        (play.__name__, path)
+        for play in results
+        for path in OTHERS
+        if path not in play(run_role).states[host_name].files
+    ]
+    assert lost == []
+    assert f"/opt/matrix-synapse-{OURS}/theirs" in remove(run_role).output
+
+
+def test_a_run_with_enabled_left_out_changes_nothing(run_role: RoleRunner, host_name: str) -> None:
+    before = come_back(run_role).states[host_name]
+    result = run_role({"enabled": ""})
+    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+    assert (
+        f"Nothing is changed: matrix_synapse_ext_synapse_s3_storage_provider_enabled is not set for {host_name}."
+        in result.output
+    )
+    assert result.states[host_name] == before
+
+
+@OWN_CONFIGURATION
+def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
+    before = come_back(run_role).states[host_name]
+    result = run_role({"config_prefix": "synapse/media/another/"})
+    message = result.message(host_name)
+    assert message.startswith("Nothing was changed, because:\n- Could not ")
+    assert "bucket 'media-of-" in message
+    assert message.endswith("or set matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true.")
+    assert result.states[host_name] == before
+
+
 @OWN_CONFIGURATION
 def test_removal_says_what_happens_to_the_media(run_role: RoleRunner) -> None:
-    assert "Every object stays in the bucket" in remove(run_role).output
+    assert "Every object stays in the bucket." in remove(run_role).output
 
 
 def test_second_removal_changes_nothing(run_role: RoleRunner, host_name: str) -> None:
@@ -277,7 +334,8 @@ def test_removal_from_compose(host: Host, run_role: RoleRunner, host_name: str, 
     assert result.failed(host_name) == 0, result.output
     assert service_images(host, layout) == [BASE.removeprefix("docker.io/")]
     assert (images(host, layout), state.health) == ([], 200)
-    assert [path for path in state.files if OURS in path or path == OVERRIDE] == []
+    assert named_like_ours(state) == []
+    assert OVERRIDE not in state.files
 
 
 @pytest.mark.layouts("docker")

@@ -16,7 +16,8 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import PlayResult, RoleRunner
 from testinfra.host import Host
 
-pytestmark = pytest.mark.layouts("native")
+# On one of the hosts, for the time that the plays take.
+pytestmark = [pytest.mark.layouts("native"), pytest.mark.hosts("debian12")]
 
 PYTHON = "/opt/venvs/matrix-synapse/bin/python"
 HOMESERVER, CONF_D, FILE = (

@@ -49,6 +49,37 @@ def test_all_wrong_variables_at_once(
 
 
 @NATIVE_ONLY
+def test_paths_that_lead_to_somebody_else_s_files(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    homeserver = "/etc/matrix-synapse/homeserver.yaml"
+    wrong = {"base_path": "/etc/ssl", "synapse_dropin_path": homeserver}
+    message = check_refused(run_role(wrong), host_name, state_before[host_name], secrets)
+    refused, written, used = message.splitlines()
+    assert refused == "Nothing was changed, because:"
+    assert written == (
+        f"- Could not write '{homeserver}': what is there was not written by this role. Move it away, or give another"
+        f" place in {PREFIX}synapse_dropin_path."
+    )
+    assert used.startswith(
+        f"- Could not use '/etc/ssl' as {PREFIX}base_path: it holds 'certs', 'openssl.cnf', 'private'"
+    )
+    assert used.endswith(
+        "which this role has not put there. Give a directory that is this role's alone; it need not exist."
+    )
+
+
+@NATIVE_ONLY
+def test_removal_by_a_wrong_base_path_leaves_it_alone(
+    state_before: dict[str, HostState], run_role: RoleRunner, host: Host, host_name: str
+) -> None:
+    result = run_role({"base_path": "/etc/ssl", "enabled": False})
+    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+    assert result.states[host_name] == state_before[host_name]
+    assert host.file("/etc/ssl/openssl.cnf").exists
+
+
+@NATIVE_ONLY
 def test_a_secret_key_that_the_bucket_s_server_does_not_know(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str], endpoints: Endpoints
 ) -> None:
