@@ -103,7 +103,8 @@ def _misspelt_problems(given: Values) -> list[str]:
 
 def _is_unset(given: Values) -> bool:
     """Whether nobody has said what is wanted."""
-    return given.get("enabled", "") == ""
+    enabled = given.get("enabled", "")
+    return isinstance(enabled, str) and not enabled
 
 
 def _is_disabled(given: Values) -> bool:

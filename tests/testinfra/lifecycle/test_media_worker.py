@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
@@ -88,7 +89,7 @@ def serve_media_by_a_worker(host: Host) -> None:
     write_service(host, f"{CONF_D}/workers.yaml")
 
 
-def run_for(run_role: RoleRunner, host_name: str, variables: dict[str, list[str]], label: str = "") -> PlayResult:
+def run_for(run_role: RoleRunner, host_name: str, variables: dict[str, Any], label: str = "") -> PlayResult:
     return run_role(variables, f"--limit={host_name}", label=f"media worker {label}")
 
 
