@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import HEAD
 
 ROLE = Path(__file__).parents[3] / "roles" / "storage_provider"
 PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
@@ -229,6 +230,13 @@ def test_secrets_are_in_one_file(full: Host) -> None:
     holders = {path for path, file in full.files.items() for secret in secrets if secret in file.get("content", "")}
     assert [Path(path).name for path in holders] == ["synapse-s3-storage-provider.yaml"]
     assert {full.files[path]["mode"] for path in holders} == {"0400"}
+
+
+def test_every_file_says_whose_it_is(full: Host) -> None:
+    """What does not say so in its beginning is somebody else's: the role neither replaces nor removes it."""
+    mark = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__storage_provider_mark"]
+    files = {path: file["content"] for path, file in full.files.items() if "content" in file}
+    assert [path for path, content in files.items() if mark not in content[:HEAD]] == []
 
 
 def test_secrets_are_taken_out_of_messages(plain: Host, full: Host) -> None:
