@@ -47,6 +47,12 @@ options:
         description: Name of a file that the caller alone makes, and removes last.
         type: str
         default: ""
+      named:
+        description:
+          - A name that only the caller gives to a directory. A directory of this name is the caller's, whatever it
+            holds, as after a removal that has left the files of others in it.
+        type: str
+        default: ""
       names:
         description:
           - What the caller makes below it, as regular expressions for paths, each part between slashes by itself.
@@ -189,9 +195,9 @@ def _look_into(directory: Path, top: Path, names: Sequence[Name], content: Conte
             content.foreign.append(path)
 
 
-def is_own(top: Path, content: Content, proof: str) -> bool:
-    """Whether the directory is the caller's: with its proof it is, whatever else is there."""
-    return not content.foreign or (bool(proof) and top / proof in content.own)
+def is_own(top: Path, content: Content, proof: str, named: str = "") -> bool:
+    """Whether the directory is the caller's: by its name or with its proof it is, whatever else is there."""
+    return not content.foreign or top.name == named or (bool(proof) and top / proof in content.own)
 
 
 def in_words(paths: Sequence[Path], top: Path) -> str:
@@ -200,7 +206,7 @@ def in_words(paths: Sequence[Path], top: Path) -> str:
     return shown if len(paths) <= SHOWN else f"{shown} and {len(paths) - SHOWN} more"
 
 
-def directory_problems(top: Path, names: Sequence[Name], proof: str, variable: str) -> list[str]:
+def directory_problems(top: Path, names: Sequence[Name], proof: str, variable: str, named: str = "") -> list[str]:
     """Why the directory can't be the caller's."""
     try:
         content = look(top, names)
@@ -209,7 +215,7 @@ def directory_problems(top: Path, names: Sequence[Name], proof: str, variable: s
     except OSError as error:
         cause = f"it can't be looked into: {error.strerror}"
     else:
-        if is_own(top, content, proof):
+        if is_own(top, content, proof, named):
             return []
         cause = f"it holds {in_words(content.foreign, top)}, which this role has not put there"
     advice = "Give a directory that is this role's alone; it need not exist"
@@ -235,13 +241,13 @@ def file_problem(path: str, variable: str) -> str:
     return f"{problem}. Move it away, or give another place in {variable}."
 
 
-def removal(top: Path, names: Sequence[Name], proof: str) -> Content:
+def removal(top: Path, names: Sequence[Name], proof: str, named: str = "") -> Content:
     """What goes, and what stays; the proof goes last, so that a removal that is interrupted can go on."""
     try:
         content = look(top, names)
     except (FileNotFoundError, NotADirectoryError):
         return Content()
-    if not is_own(top, content, proof):
+    if not is_own(top, content, proof, named):
         return Content(foreign=content.foreign)
     own = dict(sorted(content.own.items(), key=lambda item: item[0] == top / proof))
     if not content.foreign and not top.is_symlink():
@@ -273,6 +279,7 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "variable": {"type": "str", "default": ""},
                     "proof": {"type": "str", "default": ""},
+                    "named": {"type": "str", "default": ""},
                     "names": {"type": "list", "elements": "str", "required": True},
                 },
             },
@@ -286,11 +293,11 @@ def main() -> None:
     gone: dict[Path, bool] = {}
     left: list[Path] = []
     for option in module.params["directories"]:
-        top, proof = Path(option["path"]), option["proof"]
+        top, proof, named = Path(option["path"]), option["proof"], option["named"]
         names = [parse_name(text) for text in option["names"]]
-        problems += directory_problems(top, names, proof, option["variable"])
+        problems += directory_problems(top, names, proof, option["variable"], named)
         if module.params["state"] == "absent":
-            content = removal(top, names, proof)
+            content = removal(top, names, proof, named)
             gone |= content.own
             left += content.foreign
     if not module.check_mode:

@@ -112,6 +112,24 @@ def test_another_s_files_beside_an_installation_survive(tmp_path: Path) -> None:
     assert listing(base) == left
 
 
+def test_the_role_comes_back_beside_others_files_into_the_directory_of_its_name(tmp_path: Path) -> None:
+    base = install(tmp_path / NAME)
+    (base / "notes.txt").write_text("theirs")
+    take_away(base)
+    assert listing(base) == ["notes.txt"]
+    assert directory_problems(base, NAMES, PROOF, VARIABLE, NAME) == []
+    assert len(directory_problems(base, NAMES, PROOF, VARIABLE)) == 1
+
+
+def test_state_of_the_program_s_goes_from_beside_others_files(tmp_path: Path) -> None:
+    state = tmp_path / NAME
+    (state / "s3_media_upload").mkdir(parents=True)
+    (state / "s3_media_upload/cache.db").write_bytes(b"SQLite")
+    (state / "theirs").write_text("theirs")
+    remove(removal(state, STATE_NAMES, "", NAME).own)
+    assert listing(state) == ["theirs"]
+
+
 def test_nothing_is_removed_through_a_link(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "import").mkdir(parents=True)
