@@ -1,31 +1,54 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do with one local file: the rule that everything else serves.
+"""What to do with one local file: the rule that everything else serves, as a table.
 
-A local file is deleted only when the bucket is proven, in this run, to hold the same content. An object
-is never overwritten.
+A local file is deleted only when the bucket is proven, in this run, to hold the same content in a form that Synapse can
+read back at once. An object is never overwritten.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from typing import NamedTuple
+
+
+class Local(Enum):
+    """How the file looks on the local disk."""
+
+    SETTLED = "older than the minimum age, and as it was seen"
+    RECENT = "modified within the minimum age"
+    FUTURE = "its modification time has not come yet"
+    CHANGED = "changed while it was looked at"
+
+
+class Known(Enum):
+    """What Synapse's database says of some content."""
+
+    COMPLETE = "it has the length and the hash that the database gives"
+    DAMAGED = "it has another length or hash than the database gives"
+    UNFINISHED = "the database gives no length yet"
+    UNKNOWN = "the database does not know the file"
 
 
 class Stored(Enum):
     """What the bucket holds under the file's key."""
 
     NOTHING = "nothing"
-    SAME = "the same content"
+    LISTED = "the same content, by a listing: whether Synapse can read it is not known yet"
+    SAME = "the same content, and Synapse can read it at once"
+    UNREADABLE = "an object that Synapse can't read at once, with the configured key"
     OTHER = "other content"
 
 
-class Known(Enum):
-    """What Synapse's database says of the file."""
+class Uploaded(Enum):
+    """What became of an upload of the file, before the bucket was looked at."""
 
-    COMPLETE = "the file has the length and the hash that the database gives"
-    DAMAGED = "the file has another length or hash than the database gives"
-    UNFINISHED = "the database gives no length yet"
-    UNKNOWN = "the database does not know the file"
+    NOT_TRIED = "there was none in this run"
+    ACCEPTED = "the server accepted it"
+    TAKEN = "the server said that the key is taken"
+    BY_SCRIPT = "s3_media_upload has uploaded what it could"
 
 
 class Action(Enum):
@@ -33,8 +56,67 @@ class Action(Enum):
 
     KEEP = "keep"
     UPLOAD = "upload"
+    CONFIRM = "see that Synapse can read the object, then decide anew"
     DELETE = "delete"
     CONFLICT = "conflict"
+    FAIL = "fail"
+
+
+class Reason(Enum):
+    """Why. The value is the name in ``kept_by_reason`` of the JSON; `REASONS` has the words for the operator."""
+
+    TOO_RECENT = "too_recent"
+    IN_THE_FUTURE = "in_the_future"
+    CHANGED = "changed"
+    UNREADABLE = "unreadable"
+    BOTH_DAMAGED = "both_damaged"
+    LOCAL_DAMAGED = "local_damaged"
+    NEITHER_RIGHT = "neither_right"
+    OBJECT_RIGHT = "object_right"
+    LOCAL_RIGHT = "local_right"
+    NOT_TOLD = "not_told"
+    OTHER_CONTENT = "other_content"
+    IN_USE = "in_use"
+    LOCAL_FILES_ARE_KEPT = "local_files_are_kept"
+    NOT_CONFIRMED = "not_confirmed"
+    STORED = "stored"
+    UNKNOWN = "unknown_to_the_database"
+    UNFINISHED = "unfinished"
+    VANISHED = "vanished"
+    HIDDEN = "hidden"
+    LEFT_BEHIND = "left_behind"
+    NOT_STORED = "not_stored"
+
+
+_NOT_THE_DATABASES = "the local file's length or sha256 is not the database's"
+_OTHER_CONTENT = "the bucket holds other content under this key"
+
+REASONS = {
+    Reason.TOO_RECENT: "too recent",
+    Reason.IN_THE_FUTURE: "its modification time is in the future, so it never gets old enough. Set the clock right,"
+    " and touch the file",
+    Reason.CHANGED: "it changed while it was looked at",
+    Reason.UNREADABLE: "the bucket holds an object under this key that Synapse can't read at once",
+    Reason.BOTH_DAMAGED: f"{_NOT_THE_DATABASES}. The bucket holds the same content",
+    Reason.LOCAL_DAMAGED: f"{_NOT_THE_DATABASES}. The bucket holds nothing under its key",
+    Reason.OBJECT_RIGHT: f"{_NOT_THE_DATABASES}. The object under its key is what the database gives",
+    Reason.NEITHER_RIGHT: f"{_NOT_THE_DATABASES}. The object under its key is not what the database gives either",
+    Reason.LOCAL_RIGHT: f"{_OTHER_CONTENT}. The local file is what the database gives, the object is not",
+    Reason.NOT_TOLD: f"{_OTHER_CONTENT}. Both have the length that the database gives, and it has no sha256 to tell"
+    " which is right",
+    Reason.OTHER_CONTENT: f"{_OTHER_CONTENT}. The database does not tell which is right",
+    Reason.IN_USE: "in use",
+    Reason.LOCAL_FILES_ARE_KEPT: "local files are kept",
+    Reason.NOT_CONFIRMED: "the bucket lists the same content",
+    Reason.STORED: "the bucket holds the same content",
+    Reason.UNKNOWN: "unknown to the database",
+    Reason.UNFINISHED: "its upload to Synapse is not finished",
+    Reason.VANISHED: "It is not in the bucket, although its upload was accepted.",
+    Reason.HIDDEN: "The server says that its key is taken, and shows no object there. In a bucket with versions a"
+    " delete marker can do that: remove the marker, or all versions of the key.",
+    Reason.LEFT_BEHIND: "It is not in the bucket after s3_media_upload ran.",
+    Reason.NOT_STORED: "not in the bucket",
+}
 
 
 @dataclass(frozen=True)
@@ -44,37 +126,105 @@ class Policy:
     delete_local: bool = True
 
 
-@dataclass(frozen=True)
-class Decision:
-    """The action, and why, in words for the operator."""
+class Case(NamedTuple):
+    """Everything that a decision rests on.
+
+    ``in_use``: the media was accessed within the days that the operator wants to keep on the local disk.
+    ``known``: what the database says of the local file; ``object_known``: of the object, where it holds other content.
+    """
+
+    local: Local
+    in_use: bool = False
+    known: Known = Known.UNKNOWN
+    stored: Stored = Stored.NOTHING
+    object_known: Known = Known.UNKNOWN
+    uploaded: Uploaded = Uploaded.NOT_TRIED
+
+
+class Decision(NamedTuple):
+    """The action, and why."""
 
     action: Action
-    reason: str
+    reason: Reason
 
 
-def decide(*, recent: bool, in_use: bool, known: Known, stored: Stored, policy: Policy) -> Decision:
-    """Decide what to do with one local file.
+class _Row(NamedTuple):
+    """Fits a case whose every value is among those given here; what is left out may be anything."""
 
-    After an UPLOAD the file is looked at again: it is deleted only by a second decision, with ``stored``
-    proven anew.
+    action: Action
+    reason: Reason
+    local: Container[Local] = frozenset(Local)
+    known: Container[Known] = frozenset(Known)
+    stored: Container[Stored] = frozenset(Stored)
+    object_known: Container[Known] = frozenset(Known)
+    uploaded: Container[Uploaded] = frozenset(Uploaded)
+    in_use: Container[bool] = (True, False)
+    delete_local: Container[bool] = (True, False)
 
-    :param recent: the file is younger than the minimum age, or changed while it was looked at.
-    :param in_use: it was accessed within the days that the operator wants to keep on the local disk.
+    def fits(self, case: Case, policy: Policy) -> bool:
+        return (
+            case.local in self.local
+            and case.known in self.known
+            and case.stored in self.stored
+            and case.object_known in self.object_known
+            and case.uploaded in self.uploaded
+            and case.in_use in self.in_use
+            and policy.delete_local in self.delete_local
+        )
+
+
+_EQUAL = (Stored.LISTED, Stored.SAME)
+_OTHER = (Stored.OTHER,)
+
+
+# The first row that fits holds.
+TABLE = (
+    _Row(Action.KEEP, Reason.TOO_RECENT, local=(Local.RECENT,)),
+    _Row(Action.KEEP, Reason.IN_THE_FUTURE, local=(Local.FUTURE,)),
+    _Row(Action.KEEP, Reason.CHANGED, local=(Local.CHANGED,)),
+    _Row(Action.CONFLICT, Reason.UNREADABLE, stored=(Stored.UNREADABLE,)),
+    _Row(Action.CONFLICT, Reason.BOTH_DAMAGED, known=(Known.DAMAGED,), stored=_EQUAL),
+    _Row(Action.CONFLICT, Reason.LOCAL_DAMAGED, known=(Known.DAMAGED,), stored=(Stored.NOTHING,)),
+    _Row(Action.CONFLICT, Reason.OBJECT_RIGHT, known=(Known.DAMAGED,), stored=_OTHER, object_known=(Known.COMPLETE,)),
+    _Row(Action.CONFLICT, Reason.NEITHER_RIGHT, known=(Known.DAMAGED,), stored=_OTHER),
+    _Row(Action.CONFLICT, Reason.LOCAL_RIGHT, known=(Known.COMPLETE,), stored=_OTHER, object_known=(Known.DAMAGED,)),
+    _Row(Action.CONFLICT, Reason.NOT_TOLD, known=(Known.COMPLETE,), stored=_OTHER, object_known=(Known.COMPLETE,)),
+    _Row(Action.CONFLICT, Reason.OTHER_CONTENT, stored=_OTHER),
+    _Row(Action.KEEP, Reason.IN_USE, stored=_EQUAL, in_use=(True,)),
+    _Row(Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT, stored=_EQUAL, delete_local=(False,)),
+    _Row(Action.CONFIRM, Reason.NOT_CONFIRMED, stored=(Stored.LISTED,)),
+    _Row(Action.DELETE, Reason.STORED, stored=(Stored.SAME,)),
+    _Row(Action.KEEP, Reason.UNKNOWN, known=(Known.UNKNOWN,)),
+    _Row(Action.KEEP, Reason.UNFINISHED, known=(Known.UNFINISHED,)),
+    _Row(Action.FAIL, Reason.VANISHED, uploaded=(Uploaded.ACCEPTED,)),
+    _Row(Action.FAIL, Reason.HIDDEN, uploaded=(Uploaded.TAKEN,)),
+    _Row(Action.KEEP, Reason.IN_USE, uploaded=(Uploaded.BY_SCRIPT,), in_use=(True,)),
+    _Row(Action.FAIL, Reason.LEFT_BEHIND, uploaded=(Uploaded.BY_SCRIPT,)),
+    _Row(Action.UPLOAD, Reason.NOT_STORED),
+)
+
+
+@cache
+def decide(case: Case, policy: Policy) -> Decision:
+    """Decide what to do with one local file, by the first row of `TABLE` that fits.
+
+    After UPLOAD and CONFIRM the bucket is looked at again, and a second decision follows: nothing is deleted by the
+    first one.
     """
-    if recent:
-        return Decision(Action.KEEP, "too recent")
-    if known is Known.DAMAGED:
-        return Decision(Action.CONFLICT, "the local file's length or sha256 is not the database's")
-    if stored is Stored.OTHER:
-        return Decision(Action.CONFLICT, "the bucket holds other content under this key")
-    if stored is Stored.SAME:
-        if in_use:
-            return Decision(Action.KEEP, "in use")
-        if not policy.delete_local:
-            return Decision(Action.KEEP, "local files are kept")
-        return Decision(Action.DELETE, "the bucket holds the same content")
-    if known is Known.UNKNOWN:
-        return Decision(Action.KEEP, "unknown to the database")
-    if known is Known.UNFINISHED:
-        return Decision(Action.KEEP, "its upload to Synapse is not finished")
-    return Decision(Action.UPLOAD, "not in the bucket")
+    row = next(row for row in TABLE if row.fits(case, policy))
+    return Decision(row.action, row.reason)
+
+
+def known_as(lengths: frozenset[int] | None, sha256: str | None, size: int, content_sha256: str | None) -> Known:
+    """What the database says of content of ``size`` bytes.
+
+    :param lengths: the lengths that the database gives, in bytes; None: it does not know the file.
+    :param sha256: the hash that it gives, in hexadecimal digits; None where it has none.
+    :param content_sha256: the content's; None where it is not known, so that the length alone decides.
+    """
+    if lengths is None:
+        return Known.UNKNOWN
+    if not lengths:
+        return Known.UNFINISHED
+    same_hash = sha256 is None or content_sha256 is None or sha256 == content_sha256
+    return Known.COMPLETE if size in lengths and same_hash else Known.DAMAGED

@@ -7,83 +7,133 @@ import itertools
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.decision import (
+    REASONS,
+    TABLE,
     Action,
+    Case,
     Known,
+    Local,
     Policy,
+    Reason,
     Stored,
+    Uploaded,
     decide,
+    known_as,
 )
 
-EVERYTHING = list(itertools.product([True, False], [True, False], Known, Stored, [True, False]))
-ALL_INPUTS = pytest.mark.parametrize(("recent", "in_use", "known", "stored", "delete_local"), EVERYTHING)
+CASES = [
+    Case(local, in_use, known, stored, object_known, uploaded)
+    for local, in_use, known, stored, object_known, uploaded in itertools.product(
+        Local, [True, False], Known, Stored, Known, Uploaded
+    )
+]
+POLICIES = [Policy(delete_local=True), Policy(delete_local=False)]
+ALL = [(case, policy, decide(case, policy)) for case in CASES for policy in POLICIES]
 
 
-@ALL_INPUTS
-def test_no_delete_without_proof(recent: bool, in_use: bool, known: Known, stored: Stored, delete_local: bool) -> None:
-    decision = decide(recent=recent, in_use=in_use, known=known, stored=stored, policy=Policy(delete_local))
-
-    if decision.action is Action.DELETE:
-        assert stored is Stored.SAME
-        assert known is not Known.DAMAGED
-        assert delete_local
-        assert not recent
-        assert not in_use
+def test_no_delete_without_proof() -> None:
+    for case, policy, decision in ALL:
+        if decision.action is Action.DELETE:
+            assert case.stored is Stored.SAME
+            assert case.known is not Known.DAMAGED
+            assert case.local is Local.SETTLED
+            assert policy.delete_local
+            assert not case.in_use
 
 
-@ALL_INPUTS
-def test_nothing_is_overwritten(recent: bool, in_use: bool, known: Known, stored: Stored, delete_local: bool) -> None:
-    decision = decide(recent=recent, in_use=in_use, known=known, stored=stored, policy=Policy(delete_local))
-
-    if decision.action is Action.UPLOAD:
-        assert stored is Stored.NOTHING
-        assert known is Known.COMPLETE
-        assert not recent
+def test_a_listing_alone_is_no_proof() -> None:
+    for case, policy, decision in ALL:
+        if case.stored is Stored.LISTED:
+            assert decision.action is not Action.DELETE
+            confirmed = decide(case._replace(stored=Stored.SAME), policy)
+            assert (decision.action is Action.CONFIRM) == (confirmed.action is Action.DELETE)
 
 
-@ALL_INPUTS
-def test_difference_is_a_conflict(recent: bool, in_use: bool, known: Known, stored: Stored, delete_local: bool) -> None:
-    decision = decide(recent=recent, in_use=in_use, known=known, stored=stored, policy=Policy(delete_local))
+def test_nothing_is_overwritten_and_nothing_uploaded_twice() -> None:
+    for case, _, decision in ALL:
+        if decision.action is Action.UPLOAD:
+            assert case.stored is Stored.NOTHING
+            assert case.known is Known.COMPLETE
+            assert case.local is Local.SETTLED
+            assert case.uploaded is Uploaded.NOT_TRIED
 
-    differs = stored is Stored.OTHER or known is Known.DAMAGED
-    assert (decision.action is Action.CONFLICT) == (differs and not recent)
+
+def test_difference_is_a_conflict() -> None:
+    for case, _, decision in ALL:
+        differs = case.stored in (Stored.OTHER, Stored.UNREADABLE) or case.known is Known.DAMAGED
+        assert (decision.action is Action.CONFLICT) == (differs and case.local is Local.SETTLED)
 
 
-TEST_TABLE: list[tuple[bool, bool, Known, Stored, bool, Action, str]] = [
-    (True, False, Known.COMPLETE, Stored.SAME, True, Action.KEEP, "too recent"),
-    (False, False, Known.COMPLETE, Stored.NOTHING, True, Action.UPLOAD, "not in the bucket"),
-    (False, False, Known.COMPLETE, Stored.NOTHING, False, Action.UPLOAD, "not in the bucket"),
-    (False, True, Known.COMPLETE, Stored.NOTHING, True, Action.UPLOAD, "not in the bucket"),
-    (False, False, Known.COMPLETE, Stored.SAME, True, Action.DELETE, "the bucket holds the same content"),
-    (False, False, Known.COMPLETE, Stored.SAME, False, Action.KEEP, "local files are kept"),
-    (False, True, Known.COMPLETE, Stored.SAME, True, Action.KEEP, "in use"),
-    (
-        False,
-        False,
-        Known.COMPLETE,
-        Stored.OTHER,
-        True,
-        Action.CONFLICT,
-        "the bucket holds other content under this key",
-    ),
-    (
-        False,
-        False,
-        Known.DAMAGED,
-        Stored.SAME,
-        True,
-        Action.CONFLICT,
-        "the local file's length or sha256 is not the database's",
-    ),
-    (False, False, Known.UNKNOWN, Stored.NOTHING, True, Action.KEEP, "unknown to the database"),
-    (False, False, Known.UNKNOWN, Stored.SAME, True, Action.DELETE, "the bucket holds the same content"),
-    (False, False, Known.UNFINISHED, Stored.NOTHING, True, Action.KEEP, "its upload to Synapse is not finished"),
+def test_what_was_uploaded_and_is_not_there_has_failed() -> None:
+    for case, _, decision in ALL:
+        tried = case.uploaded in (Uploaded.ACCEPTED, Uploaded.TAKEN) and case.known is Known.COMPLETE
+        if case.local is Local.SETTLED and tried and case.stored is Stored.NOTHING:
+            assert decision.action is Action.FAIL
+
+
+def test_every_row_is_reached_and_every_reason_has_its_words() -> None:
+    reached = {next(row for row in TABLE if row.fits(case, policy)) for case, policy, _ in ALL}
+
+    assert reached == set(TABLE)
+    assert {row.reason for row in TABLE} == set(REASONS) == set(Reason)
+
+
+SETTLED = Case(Local.SETTLED, known=Known.COMPLETE)
+DAMAGED = Case(Local.SETTLED, known=Known.DAMAGED)
+UNKNOWN = Case(Local.SETTLED)
+TEST_TABLE: list[tuple[Case, bool, Action, Reason]] = [
+    (SETTLED._replace(local=Local.RECENT, stored=Stored.SAME), True, Action.KEEP, Reason.TOO_RECENT),
+    (SETTLED._replace(local=Local.FUTURE, stored=Stored.SAME), True, Action.KEEP, Reason.IN_THE_FUTURE),
+    (SETTLED._replace(local=Local.CHANGED, stored=Stored.SAME), True, Action.KEEP, Reason.CHANGED),
+    (SETTLED, True, Action.UPLOAD, Reason.NOT_STORED),
+    (SETTLED, False, Action.UPLOAD, Reason.NOT_STORED),
+    (SETTLED._replace(in_use=True), True, Action.UPLOAD, Reason.NOT_STORED),
+    (SETTLED._replace(stored=Stored.LISTED), True, Action.CONFIRM, Reason.NOT_CONFIRMED),
+    (SETTLED._replace(stored=Stored.LISTED), False, Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT),
+    (SETTLED._replace(stored=Stored.LISTED, in_use=True), True, Action.KEEP, Reason.IN_USE),
+    (SETTLED._replace(stored=Stored.SAME), True, Action.DELETE, Reason.STORED),
+    (SETTLED._replace(stored=Stored.SAME), False, Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT),
+    (SETTLED._replace(stored=Stored.SAME, in_use=True), True, Action.KEEP, Reason.IN_USE),
+    (SETTLED._replace(stored=Stored.UNREADABLE), True, Action.CONFLICT, Reason.UNREADABLE),
+    (SETTLED._replace(stored=Stored.OTHER, object_known=Known.DAMAGED), True, Action.CONFLICT, Reason.LOCAL_RIGHT),
+    (SETTLED._replace(stored=Stored.OTHER, object_known=Known.COMPLETE), True, Action.CONFLICT, Reason.NOT_TOLD),
+    (UNKNOWN._replace(stored=Stored.OTHER), True, Action.CONFLICT, Reason.OTHER_CONTENT),
+    (DAMAGED._replace(stored=Stored.OTHER, object_known=Known.COMPLETE), True, Action.CONFLICT, Reason.OBJECT_RIGHT),
+    (DAMAGED._replace(stored=Stored.OTHER, object_known=Known.DAMAGED), True, Action.CONFLICT, Reason.NEITHER_RIGHT),
+    (DAMAGED._replace(stored=Stored.SAME), True, Action.CONFLICT, Reason.BOTH_DAMAGED),
+    (DAMAGED, True, Action.CONFLICT, Reason.LOCAL_DAMAGED),
+    (UNKNOWN, True, Action.KEEP, Reason.UNKNOWN),
+    (UNKNOWN._replace(stored=Stored.SAME), True, Action.DELETE, Reason.STORED),
+    (UNKNOWN._replace(known=Known.UNFINISHED), True, Action.KEEP, Reason.UNFINISHED),
+    (SETTLED._replace(uploaded=Uploaded.ACCEPTED), True, Action.FAIL, Reason.VANISHED),
+    (SETTLED._replace(uploaded=Uploaded.ACCEPTED, stored=Stored.SAME), True, Action.DELETE, Reason.STORED),
+    (SETTLED._replace(uploaded=Uploaded.TAKEN), True, Action.FAIL, Reason.HIDDEN),
+    (SETTLED._replace(uploaded=Uploaded.BY_SCRIPT), True, Action.FAIL, Reason.LEFT_BEHIND),
+    (SETTLED._replace(uploaded=Uploaded.BY_SCRIPT, in_use=True), True, Action.KEEP, Reason.IN_USE),
+    (UNKNOWN._replace(uploaded=Uploaded.BY_SCRIPT), True, Action.KEEP, Reason.UNKNOWN),
 ]
 
 
-@pytest.mark.parametrize(("recent", "in_use", "known", "stored", "delete_local", "action", "reason"), TEST_TABLE)
-def test_decision(
-    recent: bool, in_use: bool, known: Known, stored: Stored, delete_local: bool, action: Action, reason: str
-) -> None:
-    decision = decide(recent=recent, in_use=in_use, known=known, stored=stored, policy=Policy(delete_local))
+@pytest.mark.parametrize(("case", "delete_local", "action", "reason"), TEST_TABLE)
+def test_decision(case: Case, delete_local: bool, action: Action, reason: Reason) -> None:
+    assert decide(case, Policy(delete_local)) == (action, reason)
 
-    assert (decision.action, decision.reason) == (action, reason)
+
+@pytest.mark.parametrize(
+    ("lengths", "sha256", "size", "content_sha256", "known"),
+    [
+        (None, None, 5, "aa", Known.UNKNOWN),
+        (frozenset(), None, 5, "aa", Known.UNFINISHED),
+        (frozenset({5}), None, 5, "aa", Known.COMPLETE),
+        (frozenset({4, 5}), None, 5, "aa", Known.COMPLETE),
+        (frozenset({5}), "aa", 5, "aa", Known.COMPLETE),
+        (frozenset({5}), "aa", 5, "bb", Known.DAMAGED),
+        (frozenset({5}), "aa", 5, None, Known.COMPLETE),
+        (frozenset({4}), None, 5, "aa", Known.DAMAGED),
+        (frozenset({4}), "aa", 5, "aa", Known.DAMAGED),
+    ],
+)
+def test_known_as(
+    lengths: frozenset[int] | None, sha256: str | None, size: int, content_sha256: str | None, known: Known
+) -> None:
+    assert known_as(lengths, sha256, size, content_sha256) is known
