@@ -21,16 +21,22 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     ObjectStore,
     RemoteObject,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.retrying import RetryingStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import S3ObjectStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
 
 WORKERS = 8
 
 
-@pytest.fixture(params=["memory", "minio_http", "minio_https", "minio_http by boto3", "minio_https by boto3"])
+@pytest.fixture(
+    params=["memory", "retrying", "minio_http", "minio_https", "minio_http by boto3", "minio_https by boto3"]
+)
 def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield MemoryStore()
+        return
+    if request.param == "retrying":
+        yield RetryingStore(MemoryStore(), (), lambda _seconds: False)
         return
     server, _, way = request.param.partition(" ")
     with closing(S3ObjectStore(request.getfixturevalue(server).new_bucket(), WORKERS)) as s3:

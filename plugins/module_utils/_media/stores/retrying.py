@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A store that waits out short absences of the bucket behind it: a server that restarts is away for some seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO, TypeVar
+
+from ..rules.content import Content
+from .object_store import ObjectStore, Readable, RemoteObject, StoreUnavailable
+
+Result = TypeVar("Result")
+
+_CHUNK_SIZE = 256 * 1024
+
+
+class RetryingStore:
+    """An ObjectStore in front of another, which makes a call again after StoreUnavailable: see that protocol.
+
+    :param waits: how long to wait before each further try, in seconds.
+    :param wait: waits so many seconds, and tells whether the run is to stop: then there is no further try.
+    """
+
+    def __init__(self, store: ObjectStore, waits: Sequence[float], wait: Callable[[float], bool]) -> None:
+        self._store = store
+        self._waits = tuple(waits)
+        self._wait = wait
+
+    @property
+    def requests(self) -> int:
+        return self._store.requests
+
+    @property
+    def slow_downs(self) -> int:
+        return self._store.slow_downs
+
+    def head(self, key: str) -> RemoteObject | None:
+        return self._patiently(lambda: self._store.head(key))
+
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
+        def put() -> RemoteObject:
+            source.seek(0)
+            return self._store.put(key, source, content)
+
+        return self._patiently(put)
+
+    def abort_unfinished(self, key: str) -> None:
+        self._store.abort_unfinished(key)
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Readable]:
+        with ExitStack() as held:
+            yield _Body(lambda: held.enter_context(self._store.open(key)), self._patiently)
+
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        listing: Iterator[RemoteObject] | None = None
+        last = after
+
+        def following() -> RemoteObject | None:
+            nonlocal listing
+            if listing is None:
+                listing = self._store.list(prefix, last, page_size)
+            try:
+                return next(listing, None)
+            except StoreUnavailable:
+                # A listing that failed has ended: the next try needs a new one.
+                listing = None
+                raise
+
+        while (found := self._patiently(following)) is not None:
+            last = found.key
+            yield found
+
+    def delete(self, key: str) -> None:
+        self._patiently(lambda: self._store.delete(key))
+
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        waits = iter(self._waits)
+        while True:
+            try:
+                return call()
+            except StoreUnavailable:  # noqa: PERF203 (waiting is what it is for)
+                seconds = next(waits, None)
+                if seconds is None or self._wait(seconds):
+                    raise
+
+
+class _Body:
+    """An object's content, which is opened again, and read up to the same place, when the connection breaks."""
+
+    def __init__(self, open_again: Callable[[], Readable], patiently: Callable[[Callable[[], Any]], Any]) -> None:
+        self._open_again = open_again
+        self._patiently = patiently
+        self._position = 0
+        # What can't be opened is told when it is opened.
+        self._body: Readable = patiently(open_again)
+        self._is_broken = False
+
+    @property
+    def sha256(self) -> str | None:
+        return self._body.sha256
+
+    def read(self, size: int, /) -> bytes:
+        def read() -> bytes:
+            if self._is_broken:
+                self._body = self._opened_at(self._position)
+                self._is_broken = False
+            try:
+                return self._body.read(size)
+            except StoreUnavailable:
+                self._is_broken = True
+                raise
+
+        chunk: bytes = self._patiently(read)
+        self._position += len(chunk)
+        return chunk
+
+    def _opened_at(self, position: int) -> Readable:
+        body = self._open_again()
+        passed = 0
+        while passed < position and (chunk := body.read(min(position - passed, _CHUNK_SIZE))):
+            passed += len(chunk)
+        return body
