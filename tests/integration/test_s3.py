@@ -23,6 +23,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectExists,
     ObjectFailure,
+    ObjectUnreadable,
     PermissionDenied,
     RemoteObject,
     StoreUnavailable,
@@ -495,7 +496,7 @@ def test_a_head_that_is_refused_without_words_is_explained_by_a_get(name: str) -
         pytest.raises(error) as failure,
     ):
         scripted(server.url).head("key")
-    assert type(failure.value) in (AccessError, PermissionDenied, ObjectFailure)
+    assert type(failure.value) in (AccessError, PermissionDenied, ObjectFailure, ObjectUnreadable)
     assert str(failure.value) == f"Could not look up object 'key' in bucket 'media': {cause.format(url=server.url)}"
 
 

@@ -54,6 +54,10 @@ class ObjectFailure(MediaError):
     """This one object can't be stored or read. Others still may be; the same call would fail again."""
 
 
+class ObjectUnreadable(ObjectFailure):
+    """Synapse can't read this object at once: it is in an archive, or not encrypted with the configured key."""
+
+
 class ObjectExists(ObjectFailure):
     """The key is taken; what it holds was not touched."""
 

@@ -174,6 +174,9 @@ class S3ObjectStore:
 
     def _before_send(self, request: Any, **_event: object) -> None:
         self._count_request()
+        if request.method in ("HEAD", "GET"):
+            # What a cache on the way remembers of a deleted object is no answer.
+            request.headers["Cache-Control"] = "no-cache"
         if isinstance(request.body, Part):
             request.body.is_sent = True
 

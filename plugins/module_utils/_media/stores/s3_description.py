@@ -10,8 +10,13 @@ from typing import Any
 
 from .object_store import STANDARD, RemoteObject
 
-# Classes whose objects have to be brought back before they can be read. GLACIER_IR is none of them.
+# Classes whose objects have to be brought back before they can be read.
 _ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+# Classes of Amazon's whose objects can be read at once. What another class of another service means, opening tells.
+_READABLE_CLASSES = frozenset(
+    {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
+    | {"EXPRESS_ONEZONE"}
+)
 
 
 def listed_object(entry: Mapping[str, Any]) -> RemoteObject:
@@ -45,6 +50,11 @@ def described_object(
         modified.timestamp() if modified else None,
         archive_status or archived_as(kept_as, restore or ""),
     )
+
+
+def must_be_opened(found: RemoteObject) -> bool:
+    """Whether only opening an object tells that it can be read at once."""
+    return bool(found.archive_status) or found.storage_class not in _READABLE_CLASSES
 
 
 def archived_as(storage_class: str, restore: str = "") -> str:

@@ -321,7 +321,8 @@ class DirectClient:
         scope = f"{now[:8]}/{address.region}/s3/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         signature = hmac.digest(self._signing_key(credentials.secret_key, now[:8]), text.encode(), "sha256").hex()
-        rest = "" if length is None else f"content-length:{length}\r\n"
+        # What a cache on the way remembers of a deleted object is no answer.
+        rest = "cache-control:no-cache\r\n" if length is None else f"content-length:{length}\r\n"
         return (
             f"{method} {path} HTTP/1.1\r\n{lines}\r\n{rest}authorization:AWS4-HMAC-SHA256 "
             f"Credential={credentials.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}\r\n\r\n"

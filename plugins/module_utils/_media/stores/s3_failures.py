@@ -12,7 +12,14 @@ from typing import NamedTuple
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
-from .object_store import ObjectExists, ObjectFailure, ObjectMissing, PermissionDenied, StoreUnavailable
+from .object_store import (
+    ObjectExists,
+    ObjectFailure,
+    ObjectMissing,
+    ObjectUnreadable,
+    PermissionDenied,
+    StoreUnavailable,
+)
 from .s3_said import says_more, shortened, without_secrets
 
 
@@ -227,7 +234,7 @@ TABLE: dict[str, Explanation] = {
     "XMinioParentIsObject": _BAD_KEY,
     "ObjectParentIsFile": _BAD_KEY,
     "InvalidObjectState": Explanation(
-        ObjectFailure,
+        ObjectUnreadable,
         "it is in an archive and can't be read at once",
         "Restore it from the archive, and keep media out of archive storage classes",
     ),
@@ -257,12 +264,12 @@ TABLE: dict[str, Explanation] = {
         cure="Check whether it was stored without, or with another, sse_customer_key, and the permission {permission}",
     ),
     "sse_other": Explanation(
-        ObjectFailure,
+        ObjectUnreadable,
         "it was stored without, or with another, sse_customer_key",
         "Set sse_customer_key to the key that it was stored with, if any",
     ),
     "sse_missing": Explanation(
-        ObjectFailure,
+        ObjectUnreadable,
         "it was stored with an sse_customer_key, and none is set",
         "Set sse_customer_key to the key that it was stored with",
     ),

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does an object hold the same content as a local file, and can Synapse read it back at once?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..rules.content import Content, read_content
+from ..rules.decision import Stored
+from ..stores.object_store import ObjectStore, ObjectUnreadable, RemoteObject
+from ..stores.s3_description import archived_as, must_be_opened
+
+
+class Proof(NamedTuple):
+    """What the bucket holds, and the object's ``size`` in bytes.
+
+    ``sha256``: of the object, where it was told. ``said``: why Synapse can't read it.
+    """
+
+    stored: Stored
+    size: int = 0
+    sha256: str | None = None
+    said: str = ""
+
+
+NOTHING = Proof(Stored.NOTHING)
+
+
+def look(store: ObjectStore, key: str, content: Content) -> Proof:
+    """Look at the object with the configured key, as Synapse would, and compare it. Raises as `ObjectStore` does."""
+    try:
+        remote = store.head(key)
+        return NOTHING if remote is None else _compare(store, remote, content, listed=False)
+    except ObjectUnreadable as error:
+        return Proof(Stored.UNREADABLE, said=str(error))
+
+
+def compare_listed(store: ObjectStore, listed: RemoteObject, content: Content) -> Proof:
+    """Compare an object that a listing told: at most LISTED where its ETag proves it, since a listing opens nothing."""
+    try:
+        return _compare(store, listed, content, listed=True)
+    except ObjectUnreadable as error:
+        return Proof(Stored.UNREADABLE, said=str(error))
+
+
+def compare_found(store: ObjectStore, found: RemoteObject, content: Content) -> Proof:
+    """Compare an object that a HEAD with the configured key has told."""
+    try:
+        return _compare(store, found, content, listed=False)
+    except ObjectUnreadable as error:
+        return Proof(Stored.UNREADABLE, said=str(error))
+
+
+def hash_of(store: ObjectStore, key: str) -> str:
+    """The SHA-256 of an object, in hexadecimal digits: the one that the store keeps, else by reading it."""
+    with store.open(key) as body:
+        return body.sha256 or read_content(body).sha256
+
+
+def _compare(store: ObjectStore, remote: RemoteObject, content: Content, *, listed: bool) -> Proof:
+    if remote.size != content.size:
+        return Proof(Stored.OTHER, remote.size)
+    if content.is_proven_by(remote.etag):
+        if listed:
+            return Proof(Stored.LISTED, remote.size)
+        if archived_as(remote.storage_class) and not remote.archive_status:
+            said = f"It was brought back from {remote.storage_class} for a while only."
+            return Proof(Stored.UNREADABLE, remote.size, said=said)
+        if must_be_opened(remote):
+            # The name of a class does not tell: some servers give objects of the same class at once.
+            with store.open(remote.key) as body:
+                body.read(1)
+        return Proof(Stored.SAME, remote.size)
+    # The ETag is no hash of the content, with some encryptions and servers.
+    sha256 = hash_of(store, remote.key)
+    return Proof(Stored.SAME if sha256 == content.sha256 else Stored.OTHER, remote.size, sha256)
+
+
+def why_unreadable(store: ObjectStore, key: str) -> str:
+    """Why Synapse can't read an object at once, with the configured key; '' when it can, or when there is none now."""
+    try:
+        remote = store.head(key)
+        if remote is not None and must_be_opened(remote):
+            with store.open(key) as body:
+                body.read(1)
+    except ObjectUnreadable as error:
+        return str(error)
+    return ""
