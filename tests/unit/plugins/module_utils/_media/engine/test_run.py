@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator, Iterator
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.transfer import run_parallel
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Abandoned, run_parallel
 
 
 def test_every_item_once() -> None:
@@ -107,3 +107,21 @@ def test_a_caller_that_has_had_enough_ends_it() -> None:
     assert isinstance(results, Generator)
     results.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_what_hangs_when_the_time_is_over_is_left() -> None:
+    """A bucket that does not answer holds up no stop."""
+    stop, never = threading.Event(), threading.Event()
+
+    def work(number: int) -> int:
+        if number == 5:
+            stop.set()
+            never.wait()
+        return number
+
+    results = run_parallel(work, range(1000), workers=lambda: 2, stopped=stop.is_set, grace=0.1)
+
+    with pytest.raises(Abandoned) as caught:
+        list(results)
+    assert caught.value.count == 1
+    never.set()
