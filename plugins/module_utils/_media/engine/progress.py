@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Progress of long work: a bar on a terminal, a line a minute elsewhere; problems are named as they come."""
+"""Progress of long work: a bar on a terminal, a line every 30 seconds elsewhere; problems are named as they come."""
 
 from __future__ import annotations
 
@@ -10,12 +10,25 @@ from importlib.util import find_spec
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
-from .summary import PROBLEMS, Outcome, format_bytes
+from .summary import Outcome, format_bytes
 
 if TYPE_CHECKING:
     import tqdm
 
-_LINE_SECONDS = 60.0
+# Nothing is silent for longer.
+_LINE_SECONDS = 30.0
+
+
+@contextmanager
+def waiting(stream: TextIO, what: str) -> Iterator[None]:
+    """Say every 30 seconds that ``what``, such as "the bucket's first answer", is still waited for."""
+    began = time.monotonic()
+
+    def line() -> str:
+        return f"Still waiting for {what} ({time.monotonic() - began:.0f} s)"
+
+    with _every_so_often(stream, line):
+        yield
 
 
 @contextmanager
@@ -29,7 +42,8 @@ def progress(stream: TextIO, files: Callable[[], Iterable[object]]) -> Iterator[
         with _bar(stream, files) as report:
             yield report
     else:
-        yield _lines(stream)
+        with _lines(stream) as report:
+            yield report
 
 
 @contextmanager
@@ -43,12 +57,12 @@ def _bar(stream: TextIO, files: Callable[[], Iterable[object]]) -> Iterator[Call
         def report(outcome: Outcome) -> None:
             nonlocal size
             size += outcome.size
-            if outcome.steps & PROBLEMS:
-                bar.write(_problem(outcome), file=stream)
+            if _is_told(outcome):
+                bar.write(_line(outcome), file=stream)
             bar.set_postfix_str(_amount(size, bar.format_dict["elapsed"]), refresh=False)
             bar.update()
 
-        counting = Thread(target=_count, args=(files, bar, ended))
+        counting = Thread(target=_count, args=(files, bar, ended), daemon=True)
         counting.start()
         try:
             yield report
@@ -67,28 +81,52 @@ def _count(files: Callable[[], Iterable[object]], bar: tqdm.tqdm[object], ended:
     bar.total = total
 
 
-def _lines(stream: TextIO) -> Callable[[Outcome], None]:
-    files, size = 0, 0
+@contextmanager
+def _lines(stream: TextIO) -> Iterator[Callable[[Outcome], None]]:
+    files, size, told = 0, 0, 0
     began = time.monotonic()
-    next_line = began + _LINE_SECONDS
 
     def report(outcome: Outcome) -> None:
-        nonlocal files, size, next_line
+        nonlocal files, size
         files, size = files + 1, size + outcome.size
-        if outcome.steps & PROBLEMS:
-            print(_problem(outcome), file=stream, flush=True)
-        now = time.monotonic()
-        if now >= next_line:
-            rate = files / (now - began)
-            print(f"{files:,} files, {_amount(size, now - began)}, {rate:,.0f} files/s so far", file=stream, flush=True)
-            next_line = now + _LINE_SECONDS
+        if _is_told(outcome):
+            print(_line(outcome), file=stream, flush=True)
 
-    return report
+    def line() -> str:
+        nonlocal told
+        seconds = time.monotonic() - began
+        so_far = f"{files:,} files, {_amount(size, seconds)}, {files / seconds:,.0f} files/s so far"
+        stands_still, told = files == told, files
+        return f"{so_far}; waiting for the bucket" if stands_still else so_far
+
+    with _every_so_often(stream, line):
+        yield report
+
+
+@contextmanager
+def _every_so_often(stream: TextIO, line: Callable[[], str]) -> Iterator[None]:
+    ended = Event()
+
+    def speak() -> None:
+        while not ended.wait(_LINE_SECONDS):
+            print(line(), file=stream, flush=True)
+
+    speaker = Thread(target=speak, daemon=True)
+    speaker.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        speaker.join()
+
+
+def _is_told(outcome: Outcome) -> bool:
+    return outcome.is_problem or outcome.is_told
 
 
 def _amount(size: int, seconds: float) -> str:
     return f"{format_bytes(size)}, {format_bytes(size / max(seconds, 1e-9))}/s"
 
 
-def _problem(outcome: Outcome) -> str:
+def _line(outcome: Outcome) -> str:
     return f"{outcome.path}: {outcome.reason}"

@@ -7,8 +7,9 @@ import time
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine import progress as module
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.progress import progress
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Step
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import MigrateStep as Step
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.progress import progress, waiting
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome
 
 
 class Terminal(io.StringIO):
@@ -20,20 +21,35 @@ def outcome(number: int, step: Step = Step.DELETED) -> Outcome:
     return Outcome(f"local_content/aa/bb/{number}", 1_000_000, frozenset({step}), "the reason")
 
 
-def test_a_journal_gets_problems_and_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[-1])
+def lines_of(stream: io.StringIO, count: int) -> list[str]:
+    while len(lines := stream.getvalue().splitlines()) < count:
+        time.sleep(0.005)
+    return lines
+
+
+def test_a_journal_gets_problems_and_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINE_SECONDS", 0.05)
     stream = io.StringIO()
 
     with progress(stream, lambda: pytest.fail("counted for nothing")) as report:
-        for number in range(4):
-            now.append(100.0 + 31 * number)
+        for number in range(3):
             report(outcome(number, Step.FAILED if number == 1 else Step.DELETED))
+        # Nothing is silent for long, also while nothing comes to its end.
+        lines = lines_of(stream, 3)
 
-    assert stream.getvalue().splitlines() == [
-        "local_content/aa/bb/1: the reason",
-        "3 files, 3.0 MB, 48.4 kB/s, 0 files/s so far",
-    ]
+    assert lines[0] == "local_content/aa/bb/1: the reason"
+    assert re.fullmatch(r"3 files, 3\.0 MB, .*/s, [\d,]+ files/s so far", lines[1])
+    assert re.fullmatch(r"3 files, 3\.0 MB, .*/s, [\d,]+ files/s so far; waiting for the bucket", lines[2])
+
+
+def test_what_is_waited_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINE_SECONDS", 0.02)
+    stream = io.StringIO()
+
+    with waiting(stream, "the bucket's first answer"):
+        lines = lines_of(stream, 1)
+
+    assert lines[0] == "Still waiting for the bucket's first answer (0 s)"
 
 
 def test_a_terminal_gets_a_bar_with_files_bytes_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
