@@ -18,14 +18,18 @@ _PROBE_SECONDS = 0.1
 
 
 @contextmanager
-def run_lock(media: MediaStore, *, wait: bool, stop: Event, shard: Shard = ALL) -> Iterator[None]:
+def run_lock(
+    media: MediaStore, *, wait: bool, stop: Event, shard: Shard = ALL, only_looks: bool = False
+) -> Iterator[None]:
     """Hold the lock on ``media``. LockedError when another run holds it; with ``wait``, only once ``stop`` is set.
+
+    ``only_looks``: of a dry run, which writes nothing, not even a lock file of its shard's.
 
     UnavailableError or AccessError when the system gives no lock: there is no other way to hold back a second run.
     """
     with ExitStack() as held:
         is_second_look = False
-        while not _take(media, shard, held):
+        while not _take(media, shard, held, only_looks=only_looks):
             pause = _RETRY_SECONDS if is_second_look else _PROBE_SECONDS
             if (is_second_look and not wait) or stop.wait(pause):
                 raise LockedError(
@@ -36,7 +40,7 @@ def run_lock(media: MediaStore, *, wait: bool, stop: Event, shard: Shard = ALL) 
         yield
 
 
-def _take(media: MediaStore, shard: Shard, held: ExitStack) -> bool:
+def _take(media: MediaStore, shard: Shard, held: ExitStack, *, only_looks: bool) -> bool:
     """Shards share the lock on the media store, and each has one of its own, on a file that goes with the run."""
     with ExitStack() as taken:
         try:
@@ -44,7 +48,8 @@ def _take(media: MediaStore, shard: Shard, held: ExitStack) -> bool:
                 taken.enter_context(media.lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
             else:
                 taken.enter_context(media.lock(fcntl.LOCK_SH | fcntl.LOCK_NB))
-                taken.enter_context(media.lock_file(f".shard-{shard.number}-of-{shard.count}.lock"))
+                if not only_looks:
+                    taken.enter_context(media.lock_file(f".shard-{shard.number}-of-{shard.count}.lock"))
         except BlockingIOError:
             return False
         held.push(taken.pop_all())
