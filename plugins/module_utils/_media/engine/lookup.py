@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from ..stores.object_store import ObjectStore, RemoteObject
-from .patience import IMPATIENT, Patience
 
 PAGE = 1000
 # A page that tells of fewer local files than that costs more than asking for each of them.
@@ -33,11 +32,9 @@ Seen = RemoteObject | NotLooked | None
 class Lookup:
     """Serves one pass over ascending keys; not for use by several threads at once."""
 
-    def __init__(self, store: ObjectStore, prefix: str, patience: Patience = IMPATIENT) -> None:
+    def __init__(self, store: ObjectStore, prefix: str) -> None:
         self._store = store
         self._prefix = prefix
-        self._patience = patience
-        self._last = ""
         self._listing: Iterator[RemoteObject] | None = None
         self._next: RemoteObject | None = None
         self._rest = 0
@@ -49,8 +46,7 @@ class Lookup:
         seen: list[Seen] = []
         if self._listing is None and not self._rest and len(keys) >= WORTH_A_PAGE:
             # A string before the first key, and after nearly all that come before it.
-            self._last = keys[0][:-1]
-            self._listing = self._store.list(self._prefix, self._last)
+            self._listing = self._store.list(self._prefix, keys[0][:-1])
             self._advance()
         # Objects passed, and keys answered by them, since the last reckoning.
         passed = answered = 0
@@ -74,15 +70,6 @@ class Lookup:
         return seen + [NotLooked.YET] * left
 
     def _advance(self) -> None:
-        self._next = self._patience.with_call(self._following)
+        self._next = next(self._listing, None) if self._listing is not None else None
         if self._next is not None:
-            self._last = self._next.key
             self.listed += 1
-
-    def _following(self) -> RemoteObject | None:
-        listing = self._listing or self._store.list(self._prefix, self._last)
-        # A listing that failed has ended: the next try needs a new one.
-        self._listing = None
-        following = next(listing, None)
-        self._listing = listing
-        return following

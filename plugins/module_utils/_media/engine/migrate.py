@@ -5,78 +5,89 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from threading import Event
 
 from ..rules.content import Content, content_of, read_content
-from ..rules.decision import Action, Decision, Known, Policy, Stored, decide
-from ..rules.errors import MediaError, UnavailableError
+from ..rules.decision import (
+    REASONS,
+    Action,
+    Case,
+    Decision,
+    Known,
+    Local,
+    Policy,
+    Reason,
+    Stored,
+    Uploaded,
+    decide,
+    known_as,
+)
+from ..rules.errors import AccessError, MediaError, UnavailableError
 from ..rules.shard import ALL, Shard
 from ..stores.database import MediaDatabase, MediaRow
-from ..stores.media_store import FileChangedError, LocalFile, MediaStore
-from ..stores.object_store import (
-    MULTIPART_THRESHOLD,
-    ObjectExists,
-    ObjectStore,
-    RemoteObject,
-)
-from .inventory import Item, inventory, is_text
+from ..stores.media_store import FileChangedError, LocalFile, LocalFileError, MediaStore, PassedOver
+from ..stores.object_store import MULTIPART_THRESHOLD, ObjectExists, ObjectStore, ObjectUnreadable, RemoteObject
+from . import proof
+from .inventory import Item, inventory
 from .lookup import Lookup, NotLooked
 from .pace import PaceKeeper
-from .patience import IMPATIENT, Patience
+from .proof import Proof
+from .removal import Removal, RunMustEndError
+from .run import Endurance, run
 from .summary import Outcome, Step, Summary
-from .transfer import run_parallel
 
 # A file up to this size, in bytes, is held in memory from its hash to its upload; a larger one is read twice.
 _HELD = 128 * 1024
-# After so many files in a row for which the bucket can't be used the run pauses, and in the end gives up.
-_OUTAGE = 25
-_BUCKET_ANSWERED = frozenset({Step.UPLOADED, Step.ALREADY_STORED, Step.CONFLICT})
+# Clocks of a file server and of this host differ by that much at the most.
+_CLOCKS_DIFFER_NS = 600 * 10**9
+
+
+class MigrateStep(Step):
+    """What became of a file."""
+
+    UPLOADED = "uploaded", "Uploaded", "Would upload"
+    ALREADY_STORED = "already_stored", "Already in the bucket"
+    DELETED = "deleted", "Deleted locally", "Would delete locally"
+    KEPT = "kept", "Kept locally"
+    CONFLICT = "conflicts", "Conflicts", "", True
+    FAILED = "failed", "Failed", "", True
+
+
+# Kept for more than a night or two: what an operator may want to look at.
+_NAMED = frozenset({Reason.IN_THE_FUTURE, Reason.UNKNOWN, Reason.UNFINISHED})
+
+
+def new_summary(*, dry_run: bool = False) -> Summary:
+    """A summary without any file yet."""
+    return Summary("migrate", MigrateStep, reasons_of=MigrateStep.KEPT, dry_run=dry_run)
 
 
 @dataclass(frozen=True)
 class Plan:
     """What one run is to do.
 
-    ``recent_after_ns``: files modified later are too recent, in nanoseconds since 1970.
+    ``now_ns``: when it began, in nanoseconds since 1970. ``recent_after_ns``: files modified later are too recent.
     ``in_use_after_ms``: media accessed later stays local, in milliseconds since 1970; None: no such rule.
     ``upload``: False when another program has uploaded already, so that what is missing has failed.
-    ``workers``: files under way at once; None: found by trying. ``bandwidth``: bytes a second; None: no limit.
-    ``retries``: how long to wait, in seconds, before a file is tried again for which the bucket could not be used.
-    ``pauses``: how long to wait, in seconds, each time that the bucket seems to be gone; then the run gives up.
+    ``workers``: files under way at once; None: found by trying.
     """
 
     policy: Policy
+    now_ns: int
     recent_after_ns: int
     in_use_after_ms: int | None = None
     upload: bool = True
     workers: int | None = None
-    bandwidth: int | None = None
     shard: Shard = ALL
-    dry_run: bool = False
-    retries: tuple[float, ...] = (0.5, 2)
-    pauses: tuple[float, ...] = (5, 10, 20, 40, 80)
+    endurance: Endurance = field(default_factory=Endurance)
 
-
-def check_sides(
-    media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str, patience: Patience = IMPATIENT
-) -> None:
-    """Refuse to begin unless all three sides are there; raises a `MediaError`, nothing is touched."""
-    links = media.linked_roots()
-    if links:
-        raise UnavailableError(
-            f"Could not use the media store {str(media.path)!r}: {', '.join(links)} is a symbolic link, which is"
-            " never followed. Mount the other disk there instead (a bind mount will do)."
-        )
-    if not media.has_roots() and database.has_media():
-        raise UnavailableError(
-            f"Could not use the media store {str(media.path)!r}: the database knows media, but the directory has"
-            " none of Synapse's directories (local_content, remote_content, ...). Is the disk mounted, and is this"
-            " Synapse's media_store_path?"
-        )
-    # A listing fails when the bucket is missing; asking for a single key does not tell that from a missing key.
-    patience.with_call(lambda: next(iter(store.list(prefix, page_size=1)), None))
+    def local(self, file: LocalFile) -> Local:
+        """How a file looks that was seen now."""
+        if file.modified_ns > self.now_ns + _CLOCKS_DIFFER_NS:
+            return Local.FUTURE
+        return Local.RECENT if file.modified_ns > self.recent_after_ns else Local.SETTLED
 
 
 def migrate(
@@ -85,6 +96,7 @@ def migrate(
     media: MediaStore,
     store: ObjectStore,
     database: MediaDatabase,
+    removal: Removal,
     summary: Summary,
     *,
     stop: Event,
@@ -94,172 +106,239 @@ def migrate(
 
     ``stop`` ends the run between files; ``report`` gets every outcome in the caller's thread.
     """
-    unavailable, pauses, given_up = 0, iter(plan.pauses), False
+    before = _told(summary)
+    given, leaves_directories = 0, False
 
-    def stopped() -> bool:
-        return stop.is_set() or given_up
-
-    def migrate_one(item: Item) -> Outcome:
-        return migrate_file(plan, media, store, prefix + item.file.path, item, patience)
-
-    patience = Patience(plan.retries, stop.wait)
-    lookup = Lookup(store, prefix, patience)
-    items = inventory(
-        media,
-        database,
-        lookup,
-        prefix,
-        shard=plan.shard,
-        recent_after_ns=plan.recent_after_ns,
-        failed=lambda error: summary.errors.append(str(error)),
-        stopped=stopped,
-    )
-    pace = PaceKeeper(store, plan.workers, time.monotonic)
-    try:
-        for outcome in run_parallel(migrate_one, items, workers=pace.workers, stopped=stopped):
-            summary.add(outcome)
-            report(outcome)
-            if outcome.steps & _BUCKET_ANSWERED:
-                unavailable, pauses = 0, iter(plan.pauses)
-            unavailable += outcome.unavailable
-            if outcome.unavailable and unavailable % _OUTAGE == 0 and not stopped():
-                pause = next(pauses, None)
-                if pause is None:
-                    given_up = True
-                    summary.errors.append(
-                        f"Gave up after {unavailable} files for which the bucket could not be used: {outcome.reason}"
-                    )
-                else:
-                    stop.wait(pause)
-    except MediaError as error:
-        # The database or the bucket is gone: the run ends with what it has.
+    def failed(error: MediaError) -> None:
         summary.errors.append(str(error))
+
+    def passed_over(what: PassedOver) -> None:
+        summary.pass_over(what.path, what.reason, is_problem=what.is_problem)
+        if what.is_problem:
+            report(Outcome(what.path, 0, frozenset(), f"Passed over: {what.reason}.", is_told=True))
+
+    def empty(directory: str) -> None:
+        nonlocal leaves_directories
+        if leaves_directories:
+            return
+        try:
+            summary.empty_directories += removal.remove_empty(directory, plan.recent_after_ns)
+        except MediaError as error:
+            # Once: all others have the same cause.
+            leaves_directories = True
+            failed(error)
+
+    def files() -> Iterator[LocalFile]:
+        nonlocal given
+        for file in media.scan(failed, passed_over, empty):
+            if plan.shard.has(file.path):
+                given += 1
+                yield file
+
+    def work(item: Item) -> Outcome:
+        return migrate_file(plan, media, store, removal, prefix + item.file.path, item)
+
+    lookup = Lookup(store, prefix)
+    rest = files()
+    items = inventory(rest, database, lookup, prefix, local=plan.local, stopped=stop.is_set)
+    pace = PaceKeeper(store, plan.workers, time.monotonic)
+    run(work, items, summary, workers=pace.workers, stop=stop, report=report, endurance=plan.endurance)
+    leaves_directories = True
+    if summary.errors and not stop.is_set():
+        # Nobody is told a million names: so many files are left for the next run.
+        for _ in rest:
+            pass
+        summary.not_reached = given - (_told(summary) - before)
     summary.requests = store.requests
     summary.listed, summary.asked = lookup.listed, lookup.asked
 
 
-def migrate_file(
-    plan: Plan, media: MediaStore, store: ObjectStore, key: str, item: Item, patience: Patience = IMPATIENT
-) -> Outcome:
+def _told(summary: Summary) -> int:
+    ends = (MigrateStep.DELETED, MigrateStep.KEPT, MigrateStep.CONFLICT, MigrateStep.FAILED)
+    return sum(summary.counts[step].files for step in ends)
+
+
+def migrate_file(plan: Plan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item) -> Outcome:
     """Carry out the decision on one file. A failure is an outcome; nothing is raised."""
-    file, seen = item.file, item.seen
+    file = item.file
 
-    def look_and_migrate() -> tuple[set[Step], str]:
-        nonlocal seen
-        if isinstance(seen, NotLooked):
-            # Once only: what is there at a second try may be what the first one has uploaded.
-            seen = store.head(key)
-        return _migrate_file(plan, media, store, key, item, seen)
+    def failed(reason: str, *, unavailable: bool = False) -> Outcome:
+        return Outcome(file.path, file.size, frozenset({MigrateStep.FAILED}), reason, unavailable=unavailable)
 
-    if item.recent:
-        return Outcome(file.path, file.size, frozenset({Step.KEPT}), "too recent")
-    if not is_text(file.path):
-        # Neither Synapse nor a bucket can have such a name.
-        return Outcome(file.path, file.size, frozenset({Step.KEPT}), "its name is not UTF-8")
+    if item.local is not Local.SETTLED:
+        return _kept(file, decide(Case(item.local), plan.policy).reason)
     try:
-        steps, reason = patience.with_call(look_and_migrate)
-        return Outcome(file.path, file.size, frozenset(steps), reason)
+        return _Migration(plan, media, store, removal, key, item).outcome()
     except FileChangedError:
-        return Outcome(file.path, file.size, frozenset({Step.KEPT}), "it changed while it was looked at")
+        return _kept(file, decide(Case(Local.CHANGED), plan.policy).reason)
+    except RunMustEndError as error:
+        return Outcome(
+            file.path,
+            file.size,
+            frozenset({MigrateStep.KEPT}),
+            "the run had to end",
+            why="run_ended",
+            ends_run=error.error,
+        )
     except MediaError as error:
-        failed = frozenset({Step.FAILED})
-        return Outcome(file.path, file.size, failed, str(error), unavailable=isinstance(error, UnavailableError))
-    except OSError as error:
-        cure = "Give it and its directory to Synapse's user" if isinstance(error, PermissionError) else "Check its disk"
-        reason = f"Could not use the local file: {error.strerror}. {cure}."
-        return Outcome(file.path, file.size, frozenset({Step.FAILED}), reason)
+        # Refused credentials concern the whole bucket too, and a read-only disk all files.
+        concerns_all = isinstance(error, LocalFileError) and error.concerns_all
+        return failed(str(error), unavailable=concerns_all or isinstance(error, (UnavailableError, AccessError)))
 
 
-def _migrate_file(
-    plan: Plan, media: MediaStore, store: ObjectStore, key: str, item: Item, remote: RemoteObject | None
-) -> tuple[set[Step], str]:
-    file, row = item.file, item.row
-    in_use = _in_use(plan, row)
-
-    def decide_on(known: Known, stored: Stored) -> Decision:
-        return decide(recent=False, in_use=in_use, known=known, stored=stored, policy=plan.policy)
-
-    if remote is None and (row is None or not row.lengths):
-        # Whatever is in it, it stays: no need to read it, night after night.
-        return {Step.KEPT}, decide_on(Known.UNKNOWN if row is None else Known.UNFINISHED, Stored.NOTHING).reason
-
-    held, content = _read(media, file)
-    known = _known(row, content)
-    stored = Stored.NOTHING if remote is None else _compare(store, remote, content)
-    decision = decide_on(known, stored)
-    steps = {Step.ALREADY_STORED} if stored is Stored.SAME else set()
-    if stored is Stored.SAME and content.size >= MULTIPART_THRESHOLD and not plan.dry_run:
-        # A killed run's, which nobody would meet again. Synapse's own ended before the file reached the minimum age.
-        store.abort_unfinished(key)
-
-    if decision.action is Action.UPLOAD:
-        if not plan.upload:
-            return ({Step.KEPT} if in_use else {Step.FAILED}), "It is not in the bucket after s3_media_upload ran."
-        stored = Stored.SAME if plan.dry_run else _upload(media, store, file, key, held, content)
-        steps = {Step.UPLOADED}
-        decision = decide_on(known, stored)
-
-    if decision.action is Action.DELETE:
-        if not plan.dry_run:
-            media.remove(file)
-        return steps | {Step.DELETED}, decision.reason
-    if decision.action is Action.CONFLICT:
-        return {Step.CONFLICT}, f"Conflict, nothing was changed: {decision.reason}."
-    if decision.action is Action.UPLOAD:
-        return {Step.FAILED}, "It is not in the bucket, although its upload was accepted."
-    return steps | {Step.KEPT}, decision.reason
+def _kept(file: LocalFile, reason: Reason, *steps: Step, answered: bool = False) -> Outcome:
+    return Outcome(
+        file.path,
+        file.size,
+        frozenset({*steps, MigrateStep.KEPT}),
+        REASONS[reason],
+        why=reason.value,
+        is_named=reason in _NAMED,
+        is_told=reason is Reason.IN_THE_FUTURE,
+        answered=answered,
+    )
 
 
-def _read(media: MediaStore, file: LocalFile) -> tuple[bytes | None, Content]:
-    """The content of a file, and its bytes if it is small enough to be held."""
-    if file.size <= _HELD:
-        held = media.read(file)
-        return held, content_of(held)
-    with media.open(file) as source:
-        return None, read_content(source)
+class _Migration:
+    """The way of one file, from what is known of it to its outcome."""
 
+    def __init__(
+        self, plan: Plan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item
+    ) -> None:
+        self._plan = plan
+        self._media = media
+        self._store = store
+        self._removal = removal
+        self._key = key
+        self._file = item.file
+        self._row = item.row
+        self._seen = item.seen
+        self._held: bytes | None = None
+        self._content: Content | None = None
+        self._proof = proof.NOTHING
+        self._answered = False
 
-def _known(row: MediaRow | None, content: Content) -> Known:
-    if row is None:
-        return Known.UNKNOWN
-    if not row.lengths:
-        return Known.UNFINISHED
-    same = content.size in row.lengths and row.sha256 in (None, content.sha256)
-    return Known.COMPLETE if same else Known.DAMAGED
+    def outcome(self) -> Outcome:
+        """Decide, and carry it out; raises what the stores raise."""
+        case = self._first_case()
+        steps: set[Step] = set()
+        decision = decide(case, self._plan.policy)
+        while decision.action in (Action.UPLOAD, Action.CONFIRM):
+            if decision.action is Action.UPLOAD:
+                self._proof, uploaded = self._upload(self._read())
+                case = case._replace(uploaded=uploaded)
+                steps = {MigrateStep.UPLOADED}
+            else:
+                self._proof = proof.look(self._store, self._key, self._read())
+                self._answered = True
+            case = self._with_proof(case)
+            decision = decide(case, self._plan.policy)
+        if not steps and case.stored in (Stored.SAME, Stored.LISTED):
+            steps = {MigrateStep.ALREADY_STORED}
+            if self._file.size >= MULTIPART_THRESHOLD:
+                # A killed run's, which nobody would meet again. Synapse's own ended before the file was old enough.
+                self._store.abort_unfinished(self._key)
+        return self._carry_out(decision, steps)
+
+    def _carry_out(self, decision: Decision, steps: set[Step]) -> Outcome:
+        file, reason = self._file, decision.reason
+        if decision.action is Action.KEEP:
+            return _kept(file, reason, *steps, answered=self._answered)
+        text = REASONS[reason]
+        if decision.action is Action.DELETE:
+            self._removal.remove(file, self._key, self._read())
+            steps.add(MigrateStep.DELETED)
+        elif decision.action is Action.CONFLICT:
+            steps = {MigrateStep.CONFLICT}
+            text = f"Conflict, nothing was changed: {text}.{self._details()}"
+        else:
+            steps = {MigrateStep.FAILED}
+        return Outcome(file.path, file.size, frozenset(steps), text, why=reason.value, answered=self._answered)
+
+    def _details(self) -> str:
+        if self._proof.said:
+            return f" {self._proof.said}"
+        if self._proof.stored is Stored.OTHER and self._proof.size != self._file.size:
+            return f" The local file has {self._file.size:,} bytes, the object {self._proof.size:,}."
+        return ""
+
+    def _first_case(self) -> Case:
+        row = self._row
+        case = Case(
+            Local.SETTLED,
+            in_use=_in_use(self._plan, row),
+            known=Known.UNKNOWN if row is None else Known.UNFINISHED,
+            uploaded=Uploaded.NOT_TRIED if self._plan.upload else Uploaded.BY_SCRIPT,
+        )
+        try:
+            found = self._find()
+        except ObjectUnreadable as error:
+            self._proof = Proof(Stored.UNREADABLE, said=str(error))
+            return case._replace(stored=Stored.UNREADABLE)
+        if found is None and (row is None or not row.lengths):
+            # Whatever is in it, it stays: no need to read it, night after night.
+            return case
+        content = self._read()
+        if row is not None:
+            case = case._replace(known=known_as(row.lengths, row.sha256, content.size, content.sha256))
+        if found is not None:
+            compare = proof.compare_found if self._answered else proof.compare_listed
+            self._proof = compare(self._store, found, content)
+        return self._with_proof(case)
+
+    def _find(self) -> RemoteObject | None:
+        if isinstance(self._seen, NotLooked):
+            found = self._store.head(self._key)
+            self._answered = True
+            return found
+        return self._seen
+
+    def _with_proof(self, case: Case) -> Case:
+        object_known = self._object_known() if self._proof.stored is Stored.OTHER else Known.UNKNOWN
+        return case._replace(stored=self._proof.stored, object_known=object_known)
+
+    def _object_known(self) -> Known:
+        """What the database says of an object that is not the local file: which of the two to keep is for a person."""
+        row = self._row
+        if row is None:
+            return Known.UNKNOWN
+        sha256 = self._proof.sha256
+        if sha256 is None and row.sha256 is not None and self._proof.size in row.lengths:
+            sha256 = proof.hash_of(self._store, self._key)
+        return known_as(row.lengths, row.sha256, self._proof.size, sha256)
+
+    def _read(self) -> Content:
+        """The content of the file, whose bytes are held if it is small enough."""
+        if self._content is None:
+            if self._file.size <= _HELD:
+                self._held = self._media.read(self._file)
+                self._content = content_of(self._held)
+            else:
+                with self._media.open(self._file) as source:
+                    self._content = read_content(source)
+        return self._content
+
+    def _upload(self, content: Content) -> tuple[Proof, Uploaded]:
+        try:
+            if self._held is not None:
+                stored = self._store.put(self._key, io.BytesIO(self._held), content)
+            else:
+                with self._media.open(self._file) as source:
+                    stored = self._store.put(self._key, source, content)
+        except ObjectExists:
+            # Either somebody was faster, or the answer to our own upload was lost: the content tells.
+            uploaded = Uploaded.TAKEN
+        else:
+            uploaded = Uploaded.ACCEPTED
+            if content.is_proven_by(stored.etag):
+                self._answered = True
+                return Proof(Stored.SAME, stored.size), uploaded
+        found = proof.look(self._store, self._key, content)
+        self._answered = True
+        return found, uploaded
 
 
 def _in_use(plan: Plan, row: MediaRow | None) -> bool:
     if plan.in_use_after_ms is None or row is None or row.accessed_ms is None:
         return False
     return row.accessed_ms > plan.in_use_after_ms
-
-
-def _look(store: ObjectStore, key: str, content: Content) -> Stored:
-    remote = store.head(key)
-    return Stored.NOTHING if remote is None else _compare(store, remote, content)
-
-
-def _compare(store: ObjectStore, remote: RemoteObject, content: Content) -> Stored:
-    """Compare an object with the local content: by its ETag, else by a checksum kept with it, else by reading it."""
-    if remote.size != content.size:
-        return Stored.OTHER
-    if content.is_proven_by(remote.etag):
-        return Stored.SAME
-    with store.open(remote.key) as body:
-        sha256 = body.sha256 or read_content(body).sha256
-    return Stored.SAME if sha256 == content.sha256 else Stored.OTHER
-
-
-def _upload(
-    media: MediaStore, store: ObjectStore, file: LocalFile, key: str, held: bytes | None, content: Content
-) -> Stored:
-    try:
-        if held is not None:
-            uploaded = store.put(key, io.BytesIO(held), content)
-        else:
-            with media.open(file) as source:
-                uploaded = store.put(key, source, content)
-    except ObjectExists:
-        # Either somebody was faster, or the answer to our own upload was lost: the content tells.
-        return _look(store, key, content)
-    return Stored.SAME if content.is_proven_by(uploaded.etag) else _look(store, key, content)

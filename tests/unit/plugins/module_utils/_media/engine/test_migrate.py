@@ -14,31 +14,48 @@ from typing import BinaryIO
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import (
-    Plan,
-    check_sides,
-    migrate,
+    MigrateStep as Step,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Step, Summary
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import (
+    Plan,
+    migrate,
+    new_summary,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.removal import NoRemoval, Remover
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.sides import check_sides
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Summary
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import (
     Content,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.decision import Policy
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    AccessError,
+    UnavailableError,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import (
     MediaPath,
     Root,
     parse_media_path,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.shard import Shard
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import MediaRow
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.dry_run import DryRunStore
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
+    LocalFileError,
+    MediaStore,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectExists,
     ObjectFailure,
+    ObjectStore,
+    ObjectUnreadable,
     Readable,
     RemoteObject,
     StoreUnavailable,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.retrying import RetryingStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, FailingStore, MemoryStore
 
 PREFIX = "homeserver/"
@@ -47,7 +64,7 @@ HOUR_NS = 3600 * 10**9
 ORIGINAL = "local_content/aa/bb/cc"
 THUMBNAIL = "local_thumbnails/aa/bb/cc/96-96-image-png-crop"
 REMOTE = "remote_content/[2001:db8::1]:8448/aa/bb/cc"
-PLAN = Plan(Policy(), recent_after_ns=NOW_NS - HOUR_NS, workers=3, retries=())
+PLAN = Plan(Policy(), NOW_NS, recent_after_ns=NOW_NS - HOUR_NS, workers=3)
 
 
 class Table:
@@ -100,10 +117,7 @@ class Homeserver:
         self.store.objects[PREFIX + path] = content
 
     def stored(self, path: str) -> bytes | None:
-        if self.store.head(PREFIX + path) is None:
-            return None
-        with self.store.open(PREFIX + path) as body:
-            return body.read(10**9)
+        return self.store.objects.get(PREFIX + path)
 
     def local(self) -> dict[str, bytes]:
         return {
@@ -111,17 +125,22 @@ class Homeserver:
             for file in self.media.scan(lambda error: pytest.fail(str(error)))
         }
 
-    def migrate(self, plan: Plan = PLAN, stop: Event | None = None) -> Summary:
-        summary = Summary(dry_run=plan.dry_run)
+    def migrate(
+        self, plan: Plan = PLAN, stop: Event | None = None, *, dry_run: bool = False, waits: tuple[float, ...] = ()
+    ) -> Summary:
+        summary = new_summary(dry_run=dry_run)
+        stop = stop or Event()
+        store: ObjectStore = RetryingStore(self.store, waits, stop.wait)
         self.outcomes = []
         migrate(
             plan,
             PREFIX,
             self.media,
-            self.store,
+            DryRunStore(store) if dry_run else store,
             self.database,
+            NoRemoval() if dry_run else Remover(self.media, store, Aside(self.media.path / ".aside")),
             summary,
-            stop=stop or Event(),
+            stop=stop,
             report=self.outcomes.append,
         )
         return summary
@@ -134,7 +153,7 @@ def homeserver(tmp_path: Path) -> Homeserver:
 
 def files(summary: Summary) -> dict[str, int]:
     """The counts that are not 0."""
-    return {step.value: count.files for step, count in summary.counts.items() if count.files}
+    return {step.key: count.files for step, count in summary.counts.items() if count.files}
 
 
 def reasons(homeserver: Homeserver) -> dict[str, str]:
@@ -193,7 +212,7 @@ def test_dry_run_changes_nothing(homeserver: Homeserver) -> None:
     homeserver.add(THUMBNAIL, b"thumb")
     homeserver.put(THUMBNAIL, b"thumb")
 
-    assert files(homeserver.migrate(replace(PLAN, dry_run=True))) == {"uploaded": 1, "already_stored": 1, "deleted": 2}
+    assert files(homeserver.migrate(dry_run=True)) == {"uploaded": 1, "already_stored": 1, "deleted": 2}
     assert homeserver.local() == {ORIGINAL: b"original", THUMBNAIL: b"thumb"}
     assert homeserver.stored(ORIGINAL) is None
 
@@ -256,33 +275,85 @@ def conflicts(homeserver: Homeserver, reason: str) -> None:
 
     assert files(summary) == {"conflicts": 1}
     assert summary.exit_status == 1
-    assert reasons(homeserver) == {ORIGINAL: f"Conflict, nothing was changed: {reason}."}
+    assert reasons(homeserver) == {ORIGINAL: f"Conflict, nothing was changed: {reason}"}
     assert (homeserver.local(), homeserver.stored(ORIGINAL)) == (local, stored)
 
 
-@pytest.mark.parametrize("content", [b"", b"other", b"ORIGINAL", b"longer than the original"])
-def test_object_of_other_content_under_the_key(homeserver: Homeserver, content: bytes) -> None:
+OTHER = "the bucket holds other content under this key."
+DAMAGED = "the local file's length or sha256 is not the database's."
+
+
+@pytest.mark.parametrize(
+    ("content", "sizes"),
+    [
+        (b"", " The local file has 8 bytes, the object 0."),
+        (b"other", " The local file has 8 bytes, the object 5."),
+        (b"ORIGINAL", ""),
+        (b"longer than the original", " The local file has 8 bytes, the object 24."),
+    ],
+)
+def test_object_of_other_content_under_the_key(homeserver: Homeserver, content: bytes, sizes: str) -> None:
     homeserver.add(ORIGINAL, b"original")
     homeserver.put(ORIGINAL, content)
 
-    conflicts(homeserver, "the bucket holds other content under this key")
+    conflicts(homeserver, f"{OTHER} The local file is what the database gives, the object is not.{sizes}")
 
 
-@pytest.mark.parametrize("stored", [True, False])
-def test_truncated_local_file(homeserver: Homeserver, stored: bool) -> None:
+def test_object_of_other_content_in_a_schema_without_hashes(homeserver: Homeserver) -> None:
+    homeserver.save(ORIGINAL, b"original")
+    homeserver.know(ORIGINAL, b"original", sha256=False)
+    homeserver.put(ORIGINAL, b"ORIGINAL")
+
+    conflicts(
+        homeserver,
+        f"{OTHER} Both have the length that the database gives, and it has no sha256 to tell which is right.",
+    )
+
+
+def test_object_of_other_content_that_the_database_does_not_know(homeserver: Homeserver) -> None:
+    homeserver.save(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"ORIGINAL")
+
+    conflicts(homeserver, f"{OTHER} The database does not tell which is right.")
+
+
+@pytest.mark.parametrize(
+    ("stored", "side"),
+    [
+        (None, "The bucket holds nothing under its key."),
+        (b"orig", "The bucket holds the same content."),
+        (
+            b"original",
+            "The object under its key is what the database gives. The local file has 4 bytes, the object 8.",
+        ),
+        (
+            b"or",
+            "The object under its key is not what the database gives either. The local file has 4 bytes, the object 2.",
+        ),
+    ],
+)
+def test_truncated_local_file(homeserver: Homeserver, stored: bytes | None, side: str) -> None:
     homeserver.save(ORIGINAL, b"orig")
     homeserver.know(ORIGINAL, b"original", sha256=False)
-    if stored:
-        homeserver.put(ORIGINAL, b"original")
+    if stored is not None:
+        homeserver.put(ORIGINAL, stored)
 
-    conflicts(homeserver, "the local file's length or sha256 is not the database's")
+    conflicts(homeserver, f"{DAMAGED} {side}")
 
 
 def test_local_file_of_other_bytes(homeserver: Homeserver) -> None:
     homeserver.save(ORIGINAL, b"0riginal")
     homeserver.know(ORIGINAL, b"original")
 
-    conflicts(homeserver, "the local file's length or sha256 is not the database's")
+    conflicts(homeserver, f"{DAMAGED} The bucket holds nothing under its key.")
+
+
+def test_object_of_the_right_bytes(homeserver: Homeserver) -> None:
+    homeserver.save(ORIGINAL, b"0riginal")
+    homeserver.know(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"original")
+
+    conflicts(homeserver, f"{DAMAGED} The object under its key is what the database gives.")
 
 
 class ChangedStore(MemoryStore):
@@ -311,7 +382,8 @@ class ChangedStore(MemoryStore):
         if self.open_error is not None:
             raise self.open_error
         if self.kept_sha256 is not None:
-            yield Body(b"", self.kept_sha256)
+            # One byte is read to see that it is there.
+            yield Body(self.objects[key][:1], self.kept_sha256)
             return
         self.was_read = True
         with super().open(key) as body:
@@ -353,7 +425,7 @@ def test_a_checksum_of_other_content_is_a_conflict(homeserver: Homeserver, chang
     changed.change_head = lambda found: found and replace(found, etag="encrypted")
     changed.kept_sha256 = hashlib.sha256(b"ORIGINAL").hexdigest()
 
-    conflicts(homeserver, "the bucket holds other content under this key")
+    conflicts(homeserver, f"{OTHER} The local file is what the database gives, the object is not.")
 
 
 def test_a_file_is_tried_again_before_it_has_failed(homeserver: Homeserver) -> None:
@@ -361,7 +433,7 @@ def test_a_file_is_tried_again_before_it_has_failed(homeserver: Homeserver) -> N
     homeserver.add(ORIGINAL, b"original")
     homeserver.store = FailingStore(MemoryStore(), "ok 503 cut")  # type: ignore[assignment]
 
-    assert files(homeserver.migrate(replace(PLAN, retries=(0.01, 0.01)))) == {"uploaded": 1, "deleted": 1}
+    assert files(homeserver.migrate(waits=(0.01, 0.01))) == {"uploaded": 1, "deleted": 1}
 
 
 def test_the_bucket_is_listed_where_that_is_cheaper(homeserver: Homeserver) -> None:
@@ -372,7 +444,8 @@ def test_the_bucket_is_listed_where_that_is_cheaper(homeserver: Homeserver) -> N
     summary = homeserver.migrate()
 
     assert files(summary) == {"already_stored": 500, "deleted": 500}
-    assert (summary.listed, summary.asked, summary.requests) == (500, 0, 1)
+    # Each is looked at once more with the configured key, and the first removal by four requests.
+    assert (summary.listed, summary.asked, summary.requests) == (500, 0, 1 + 500 + 4)
 
 
 def test_each_file_is_asked_for_where_the_bucket_holds_much_more(homeserver: Homeserver) -> None:
@@ -385,7 +458,7 @@ def test_each_file_is_asked_for_where_the_bucket_holds_much_more(homeserver: Hom
 
     assert files(summary) == {"already_stored": 300, "deleted": 300}
     assert summary.listed <= 1100
-    assert summary.asked + summary.listed // 1000 + 2 >= summary.requests
+    assert 300 + summary.listed // 1000 + 2 + 4 >= summary.requests
     assert summary.asked >= 280
 
 
@@ -452,12 +525,30 @@ def test_bucket_goes_away(homeserver: Homeserver, changed: ChangedStore) -> None
         homeserver.add(path, content)
     changed.put_error = StoreUnavailable("The bucket does not answer.")
 
-    summary = homeserver.migrate(replace(PLAN, pauses=(0.01, 0.01)))
+    summary = homeserver.migrate(replace(PLAN, endurance=Endurance(pauses=(0.01, 0.01))))
 
-    assert summary.errors == [
-        "Gave up after 75 files for which the bucket could not be used: The bucket does not answer."
-    ]
-    assert 75 <= summary.counts[Step.FAILED].files < 100
+    assert summary.errors == ["Gave up, since no file could be worked on any more. The bucket does not answer."]
+    failed = summary.counts[Step.FAILED].files
+    assert 75 <= failed < 100
+    assert summary.not_reached == 200 - failed
+    # One message for all of them.
+    assert homeserver.outcomes == []
+    assert summary.exit_status == 1
+    assert homeserver.local() == contents
+
+
+def test_credentials_that_are_refused_midway(homeserver: Homeserver, changed: ChangedStore) -> None:
+    """A session token that has expired: once said, not once for each of a million files."""
+    contents = {f"local_content/aa/bb/{number:03}": b"original" for number in range(300)}
+    for path, content in contents.items():
+        homeserver.add(path, content)
+    changed.put_error = AccessError("The session token has expired.")
+
+    summary = homeserver.migrate(replace(PLAN, endurance=Endurance(pauses=(0.01,))))
+
+    assert summary.errors == ["Gave up, since no file could be worked on any more. The session token has expired."]
+    assert homeserver.outcomes == []
+    assert summary.counts[Step.FAILED].files + summary.not_reached == 300
     assert summary.exit_status == 1
     assert homeserver.local() == contents
 
@@ -569,20 +660,12 @@ def test_name_that_is_not_utf8_stays(homeserver: Homeserver) -> None:
     assert (homeserver.media.path / path).read_bytes() == b"content"
 
 
-@pytest.mark.parametrize(
-    ("number", "reason"),
-    [
-        (13, "Could not use the local file: Permission denied. Give it and its directory to Synapse's user."),
-        (5, "Could not use the local file: Input/output error. Check its disk."),
-    ],
-)
-def test_local_file_that_cannot_be_read(
-    homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
-) -> None:
+def test_local_file_that_cannot_be_read(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
     homeserver.add(ORIGINAL, b"content")
+    reason = "Could not read the local file: Input/output error. Check its disk."
 
     def failing(*_arguments: object) -> object:
-        raise OSError(number, os.strerror(number))
+        raise LocalFileError(reason)
 
     monkeypatch.setattr(homeserver.media, "read", failing)
 
@@ -591,3 +674,153 @@ def test_local_file_that_cannot_be_read(
     assert summary.problems == [{"path": ORIGINAL, "reason": reason}]
     assert summary.exit_status == 1
     assert homeserver.local() == {ORIGINAL: b"content"}
+
+
+def test_disk_that_has_become_read_only(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said once, not once for each of a million files."""
+    for number in range(300):
+        homeserver.add(f"local_content/aa/bb/{number:03}", b"x")
+
+    def failing(*_arguments: object) -> object:
+        raise LocalFileError("Could not remove the local file: Read-only file system.", concerns_all=True)
+
+    monkeypatch.setattr(homeserver.media, "remove", failing)
+
+    summary = homeserver.migrate(replace(PLAN, endurance=Endurance(pauses=())))
+
+    assert summary.errors == [
+        "Gave up, since no file could be worked on any more. Could not remove the local file: Read-only file system."
+    ]
+    assert homeserver.outcomes == []
+    assert summary.counts[Step.FAILED].files + summary.not_reached == 300
+
+
+def test_file_dated_in_the_future_is_named(homeserver: Homeserver) -> None:
+    """It would stay for ever, and nobody would know."""
+    homeserver.save(ORIGINAL, b"original", modified_ns=NOW_NS + HOUR_NS)
+    homeserver.know(ORIGINAL, b"original")
+
+    summary = homeserver.migrate()
+
+    reason = (
+        "its modification time is in the future, so it never gets old enough. Set the clock right, and touch the file"
+    )
+    assert files(summary) == {"kept": 1}
+    assert summary.as_json()["kept_by_reason"] == {"in_the_future": {"files": 1, "bytes": 8}}
+    assert summary.notices == [{"path": ORIGINAL, "reason": reason}]
+    assert [outcome.is_told for outcome in homeserver.outcomes] == [True]
+    assert summary.exit_status == 0
+
+
+def test_object_in_an_archive_is_a_conflict(homeserver: Homeserver, changed: ChangedStore) -> None:
+    """The ETag proves the content, yet Synapse would get InvalidObjectState."""
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"original")
+    changed.change_head = lambda found: found and replace(found, storage_class="GLACIER", archive_status="GLACIER")
+    changed.open_error = ObjectUnreadable("It is in an archive.")
+
+    conflicts(
+        homeserver,
+        "the bucket holds an object under this key that Synapse can't read at once. It is in an archive.",
+    )
+
+
+def test_object_of_an_archive_class_that_can_be_read(homeserver: Homeserver, changed: ChangedStore) -> None:
+    """Some servers give objects of the class at once."""
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"original")
+    changed.change_head = lambda found: found and replace(found, storage_class="GLACIER", archive_status="GLACIER")
+
+    assert files(homeserver.migrate()) == {"already_stored": 1, "deleted": 1}
+
+
+def test_object_that_was_brought_back_from_an_archive_for_a_while(
+    homeserver: Homeserver, changed: ChangedStore
+) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"original")
+    changed.change_head = lambda found: found and replace(found, storage_class="GLACIER")
+
+    conflicts(
+        homeserver,
+        "the bucket holds an object under this key that Synapse can't read at once."
+        " It was brought back from GLACIER for a while only.",
+    )
+
+
+def test_listed_object_of_another_encryption_is_a_conflict(homeserver: Homeserver, changed: ChangedStore) -> None:
+    """A listing tells the ETag of what Synapse can't read."""
+    for number in range(150):
+        homeserver.add(f"local_content/aa/bb/{number:03}", b"x")
+        homeserver.put(f"local_content/aa/bb/{number:03}", b"x")
+
+    def refuse(_found: RemoteObject | None) -> RemoteObject | None:
+        raise ObjectUnreadable("It was stored with another sse_customer_key.")
+
+    changed.objects.update(homeserver.store.objects)
+    changed.change_head = refuse
+
+    summary = homeserver.migrate()
+
+    assert files(summary) == {"conflicts": 150}
+    assert len(homeserver.local()) == 150
+
+
+def test_key_that_is_taken_by_nothing(homeserver: Homeserver, changed: ChangedStore) -> None:
+    """A delete marker in a bucket of versitygw: PUT says 412, HEAD says 404, every night."""
+    homeserver.add(ORIGINAL, b"original")
+    changed.put_error = ObjectExists("It is there already.")
+
+    summary = homeserver.migrate()
+
+    assert files(summary) == {"failed": 1}
+    assert reasons(homeserver) == {
+        ORIGINAL: "The server says that its key is taken, and shows no object there. In a bucket with versions a delete"
+        " marker can do that: remove the marker, or all versions of the key."
+    }
+
+
+def test_empty_directories_from_before_are_removed(homeserver: Homeserver) -> None:
+    """Upstream's script leaves hundreds of thousands of them."""
+    homeserver.save(ORIGINAL, b"original", modified_ns=NOW_NS)
+    for path in ("local_content/zz/yy", "local_content/zz/xx"):
+        (homeserver.media.path / path).mkdir(parents=True)
+        old = NOW_NS - 2 * HOUR_NS
+        os.utime(homeserver.media.path / path, ns=(old, old))
+    (homeserver.media.path / "local_content/aa/cc").mkdir()
+    os.utime(homeserver.media.path / "local_content/aa/cc", ns=(NOW_NS, NOW_NS))
+
+    dry = homeserver.migrate(dry_run=True)
+    summary = homeserver.migrate()
+
+    assert (dry.empty_directories, summary.empty_directories) == (0, 2)
+    # One that is young stays: Synapse may be about to write into it.
+    assert sorted(path.name for path in (homeserver.media.path / "local_content").rglob("*")) == [
+        "aa",
+        "bb",
+        "cc",
+        "cc",
+    ]
+
+
+def test_link_below_the_roots_is_named_and_no_success(homeserver: Homeserver) -> None:
+    (homeserver.media.path / "remote_content").mkdir()
+    (homeserver.media.path / "remote_content/matrix.org").symlink_to("/disk2/x")
+
+    summary = homeserver.migrate()
+
+    assert summary.passed_over == 1
+    assert reasons(homeserver) == {
+        "remote_content/matrix.org": "Passed over: a symbolic link, which is never followed."
+    }
+    assert summary.exit_status == 1
+
+
+def test_lost_and_found_is_passed_over_and_counted(homeserver: Homeserver) -> None:
+    """On a disk that is mounted there, which our own message recommends, it made every night fail."""
+    (homeserver.media.path / "remote_content/lost+found").mkdir(parents=True, mode=0)
+
+    summary = homeserver.migrate()
+
+    assert (summary.passed_over, summary.exit_status) == (1, 0)
+    assert [notice["path"] for notice in summary.notices] == ["remote_content/lost+found"]

@@ -14,14 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import Plan, migrate
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Step, Summary
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import (
+    MigrateStep,
+    Plan,
+    migrate,
+    new_summary,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.removal import NoRemoval, Remover
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.decision import Policy
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import (
     MediaPath,
     parse_media_path,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import MediaRow
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.dry_run import DryRunStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
 from hypothesis import given, settings
@@ -48,6 +56,9 @@ class Media:
 CONTENTS = st.sampled_from([None, GOOD, BAD, SHORT, b""])
 MEDIA = st.builds(Media, CONTENTS, CONTENTS, CONTENTS, st.booleans(), st.sampled_from([None, 1, 10**15]), st.booleans())
 WORDS = st.lists(st.sampled_from(["ok", "ok", "ok", "503", "403", "cut", "lost"]), max_size=30).map(" ".join)
+
+
+BEFORE_THE_END = (MigrateStep.UPLOADED, MigrateStep.ALREADY_STORED)
 
 
 class Table:
@@ -100,21 +111,23 @@ def test_nothing_is_lost_and_no_failure_looks_like_success(
         }
         plan = Plan(
             Policy(delete_local),
+            NOW_NS,
             recent_after_ns=NOW_NS - 3600 * 10**9,
             in_use_after_ms=in_use_after_ms,
             workers=2,
-            dry_run=dry_run,
-            retries=(),
-            pauses=(),
+            endurance=Endurance(pauses=()),
         )
-        summary = Summary(dry_run=dry_run)
+        summary = new_summary(dry_run=dry_run)
+        store = FailingStore(memory, script)
+        disk = MediaStore(root)
 
         migrate(
             plan,
             "",
-            MediaStore(root),
-            FailingStore(memory, script),
+            disk,
+            DryRunStore(store) if dry_run else store,
             Table(rows),
+            NoRemoval() if dry_run else Remover(disk, store, Aside(root / ".aside"), lambda _seconds: None),
             summary,
             stop=Event(),
             report=lambda _outcome: None,
@@ -141,7 +154,7 @@ def test_nothing_is_lost_and_no_failure_looks_like_success(
             if each.local is not None and each.known is not None and not each.young and not dry_run:
                 assert memory.objects[path] == each.local
     # Every local file is told: as deleted, kept, in conflict or failed.
-    told = sum(summary.counts[step].files for step in (Step.DELETED, Step.KEPT, Step.CONFLICT, Step.FAILED))
+    told = sum(summary.counts[step].files for step in MigrateStep if step not in BEFORE_THE_END)
     assert told == sum(each.local is not None for each in media)
 
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a run may begin: the disk, the bucket and the database are there, and are Synapse's."""
+
+from __future__ import annotations
+
+from ..rules.errors import UnavailableError
+from ..stores.database import MediaDatabase
+from ..stores.media_store import MediaStore
+from ..stores.object_store import ObjectStore
+
+
+def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str) -> None:
+    """Refuse to begin unless all three sides are there; raises a `MediaError`, nothing is touched."""
+    links = media.linked_roots()
+    if links:
+        raise UnavailableError(
+            f"Could not use the media store {str(media.path)!r}: {', '.join(links)} is a symbolic link, which is"
+            " never followed. Mount the other disk there instead (a bind mount will do)."
+        )
+    if not media.has_roots() and database.has_media():
+        raise UnavailableError(
+            f"Could not use the media store {str(media.path)!r}: the database knows media, but the directory has"
+            " none of Synapse's directories (local_content, remote_content, ...). Is the disk mounted, and is this"
+            " Synapse's media_store_path?"
+        )
+    # A listing fails when the bucket is missing; asking for a single key does not tell that from a missing key.
+    next(iter(store.list(prefix, page_size=1)), None)
