@@ -1,103 +1,363 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The subcommand ``status``: what is on the local disk, what is in the bucket, and what is in one place only."""
+"""The subcommand ``status``: what is where, what is at risk, and what Synapse can't serve."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from ..rules.errors import MediaError
+from ..rules.errors import ALL_DONE, SOME_FAILED, ConfigurationError, MediaError
 from ..rules.media_path import parse_media_path
-from ..stores.media_store import LocalFile, MediaStore
-from ..stores.object_store import ObjectStore, RemoteObject
-from ..stores.systemd import unit_properties
+from ..stores.database import KnownFile
+from ..stores.media_store import LocalFile, PassedOver
+from ..stores.object_store import ObjectFailure, ObjectStore, RemoteObject
+from ..stores.s3_description import archived_as
+from .merge import Bucket, Joined, join
+from .proof import why_unreadable
 from .summary import Count, format_bytes
+
+Value = TypeVar("Value")
+
+# So many objects of an archive class, and so many others, are looked at with the configured key: a listing does not
+# tell whether Synapse can read them.
+_SAMPLE = 25
+_NAMED_IN_JSON = 1000
+# So many files that were met in neither place are looked for once more.
+_LOOKED_AGAIN = 200
+
+
+class Place(NamedTuple):
+    """A bucket as one of the providers in Synapse's configuration names it."""
+
+    name: str
+    store: ObjectStore
+    prefix: str
+
+
+class Sides(NamedTuple):
+    """Where to look. A side that can't be had raises its `MediaError` when it is asked for.
+
+    ``places``: the bucket, then the other providers' from which Synapse reads too.
+    """
+
+    files: Callable[[Callable[[MediaError], None], Callable[[PassedOver], None]], Iterable[LocalFile]]
+    known: Callable[[Callable[[str], None]], Iterable[KnownFile]]
+    places: Sequence[Place]
 
 
 @dataclass
 class Status:
-    """``at_risk``: what the bucket does not hold under its key, so that the local disk has the only copy."""
+    """Counts of files; what could not be looked at makes those that depend on it unknown.
+
+    ``at_risk``: the local disk has the only good copy. ``unserved``: originals that the database knows, and that are
+    in neither place; ``unserved_thumbnails`` likewise.
+    """
 
     local: Count = field(default_factory=Count)
     stored: Count = field(default_factory=Count)
+    both: Count = field(default_factory=Count)
     at_risk: Count = field(default_factory=Count)
-    last_run: str | None = None
-    last_result: str | None = None
-    last_exit_code: int | None = None
-    next_run: str | None = None
+    at_risk_by_reason: dict[str, Count] = field(default_factory=dict)
+    stored_only: Count = field(default_factory=Count)
+    stored_elsewhere: Count = field(default_factory=Count)
+    unserved: Count = field(default_factory=Count)
+    unserved_thumbnails: Count = field(default_factory=Count)
+    wrong_length: Count = field(default_factory=Count)
+    unfinished: int = 0
+    unknown_objects: Count = field(default_factory=Count)
+    unknown_files: Count = field(default_factory=Count)
+    archived: Count = field(default_factory=Count)
+    foreign_objects: Count = field(default_factory=Count)
+    passed_over: int = 0
+    rows_skipped: int = 0
+    sampled: int = 0
+    problems: list[Mapping[str, str]] = field(default_factory=list)
+    notices: list[Mapping[str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    runs: Mapping[str, Any] = field(default_factory=dict)
+    run_lines: list[str] = field(default_factory=list)
+    not_told: set[str] = field(default_factory=set)
+    candidates: list[tuple[str, int, bool]] = field(default_factory=list)
+    is_misconfigured: bool = False
+
+    def leave_out(self, error: MediaError) -> None:
+        """Note that another provider's bucket could not be looked at."""
+        _fail(self, error, _OF_OTHERS)
+
+    def name_problem(self, path: str, reason: str) -> None:
+        """Name what an operator has to look at."""
+        if len(self.problems) < _NAMED_IN_JSON:
+            self.problems.append({"path": path, "reason": reason})
+
+    def skip_row(self, path: str) -> None:
+        """Count a row of the database that Synapse can have no file for."""
+        self.rows_skipped += 1
+        if len(self.notices) < _NAMED_IN_JSON:
+            self.notices.append({"path": path, "reason": "a row of the database that stands for no file of Synapse's"})
+
+    @property
+    def exit_status(self) -> int:
+        """0 when all could be looked at and Synapse can read it; else 1, or 78 for a configuration that can't work."""
+        if self.is_misconfigured:
+            return ConfigurationError.exit_status
+        return SOME_FAILED if self.errors or self.problems else ALL_DONE
 
     def as_json(self) -> Mapping[str, Any]:
-        """The object that ``--json`` prints."""
+        """The object that ``--json`` prints; null where it can't be told."""
+        counts = {
+            name: None if name in self.not_told else getattr(self, name).as_json()
+            for name in (*_LABELS, "both", "foreign_objects")
+        }
+        by_reason = {reason: count.as_json() for reason, count in sorted(self.at_risk_by_reason.items())}
         return {
-            "local": self.local.as_json(),
-            "stored": self.stored.as_json(),
-            "at_risk": self.at_risk.as_json(),
-            "last_run": self.last_run,
-            "last_result": self.last_result,
-            "last_exit_code": self.last_exit_code,
-            "next_run": self.next_run,
-            "exit_code": 0,
+            "command": "status",
+            **counts,
+            "at_risk_by_reason": None if "at_risk" in self.not_told else by_reason,
+            "unfinished": self.unfinished,
+            "passed_over": self.passed_over,
+            "rows_skipped": self.rows_skipped,
+            "sampled": self.sampled,
+            **self.runs,
+            "other_providers": self.others,
+            "facts": self.facts,
+            "problems": self.problems,
+            "notices": self.notices,
+            "errors": self.errors,
+            "exit_code": self.exit_status,
         }
 
     def as_text(self) -> str:
         """The same for a person."""
-        rows = [
-            f"  {label:<24}{count.files:>12,} files {format_bytes(count.bytes):>12}"
-            for label, count in (
-                ("On the local disk", self.local),
-                ("In the bucket", self.stored),
-                ("Only on the local disk", self.at_risk),
-            )
-        ]
-        last = f"{self.last_run} ({self.last_result}, exit status {self.last_exit_code})" if self.last_run else "never"
-        return "\n".join([*rows, f"  Last run: {last}", f"  Next run: {self.next_run or 'not scheduled'}"])
+        rows = []
+        for name, label in _LABELS.items():
+            count = getattr(self, name)
+            if name in self.not_told:
+                rows.append(f"  {label:<46} can't be told")
+            elif name in _ALWAYS or count.files:
+                rows.append(f"  {label:<46}{count.files:>12,} files {format_bytes(count.bytes):>12}")
+            if name == "at_risk" and name not in self.not_told:
+                rows += [
+                    f"    {_AT_RISK[reason]:<44}{count.files:>12,} files {format_bytes(count.bytes):>12}"
+                    for reason, count in sorted(self.at_risk_by_reason.items())
+                ]
+        if self.passed_over:
+            rows.append(f"  {'Passed over, as the JSON tells by name':<46}{self.passed_over:>12,}")
+        if self.rows_skipped:
+            rows.append(f"  {'Rows of the database that stand for no file':<46}{self.rows_skipped:>12,}")
+        rows += [f"  Also read by Synapse: {other}" for other in self.others]
+        rows += [f"  {fact}" for fact in self.facts]
+        rows += self.run_lines
+        return "\n".join(rows)
 
 
-def status(media: MediaStore, store: ObjectStore, prefix: str, unit: str) -> Status:
-    """Compare the two sides by one listing of each; ``unit`` is the systemd unit's name without its type."""
+_LABELS = {
+    "local": "On the local disk",
+    "stored": "In the bucket",
+    "at_risk": "Only on the local disk",
+    "stored_only": "Only in the bucket",
+    "stored_elsewhere": "Only in another bucket that Synapse reads",
+    "unserved": "Known to the database, but in neither place",
+    "unserved_thumbnails": "Thumbnails of these, and other lost ones",
+    "wrong_length": "In the bucket, not of the database's length",
+    "unknown_objects": "In the bucket, unknown to the database",
+    "unknown_files": "On the local disk, unknown to the database",
+    "archived": "In the bucket, in an archive class",
+}
+_ALWAYS = frozenset({"local", "stored", "at_risk", "unserved"})
+_AT_RISK = {
+    "not_stored": "not in the bucket",
+    "other_size": "the bucket holds another length",
+    "archived": "in the bucket in an archive class",
+}
+_OF_THE_BUCKET = frozenset(
+    {
+        "stored",
+        "both",
+        "at_risk",
+        "stored_only",
+        "unserved",
+        "unserved_thumbnails",
+        "wrong_length",
+        "unknown_objects",
+        "archived",
+        "stored_elsewhere",
+        "foreign_objects",
+    }
+)
+_OF_THE_DATABASE = frozenset(
+    {"stored_only", "unserved", "unserved_thumbnails", "unknown_objects", "unknown_files", "stored_elsewhere"}
+)
+_OF_THE_DISK = frozenset(
+    {"local", "both", "at_risk", "stored_only", "unserved", "unserved_thumbnails", "unknown_files", "stored_elsewhere"}
+)
+_OF_OTHERS = frozenset({"unserved", "unserved_thumbnails", "stored_elsewhere"})
+_OF_ABSENCE = _OF_OTHERS | {"stored_only"}
+
+
+def status(sides: Sides, numbers: random.Random) -> Status:
+    """Compare the sides by one listing of each and one pass over the database. Raises nothing for a side's failure."""
     result = Status()
-    for file, remote in join(media.scan(_fail), _media_objects(store, prefix), prefix):
-        if file is not None:
-            result.local.add(file.size)
-        if remote is not None:
-            result.stored.add(remote.size)
-        elif file is not None:
-            result.at_risk.add(file.size)
-    service = unit_properties(f"{unit}.service", ["ExecMainExitTimestamp", "ExecMainStatus", "Result"])
-    timer = unit_properties(f"{unit}.timer", ["NextElapseUSecRealtime"])
-    result.last_run = service.get("ExecMainExitTimestamp")
-    if result.last_run:
-        result.last_result = service.get("Result")
-        result.last_exit_code = int(service.get("ExecMainStatus", "0"))
-    result.next_run = timer.get("NextElapseUSecRealtime")
+    sample = _Sample(numbers)
+    files = _side(result, _OF_THE_DISK, lambda: sides.files(*_disk_callbacks(result)))
+    known = _side(result, _OF_THE_DATABASE, lambda: sides.known(result.skip_row))
+    buckets = [
+        Bucket(place.prefix, _objects(result, place, _OF_OTHERS if number else _OF_THE_BUCKET, is_first=number == 0))
+        for number, place in enumerate(sides.places)
+    ]
+    legacy = ""
+    for joined in join(files, known, buckets):
+        if joined.known is not None and joined.known.legacy and (joined.file or any(joined.objects)):
+            legacy = joined.path
+        _count(result, joined, legacy)
+        if joined.objects and joined.objects[0] is not None:
+            sample.offer(joined.objects[0])
+    if sides.places:
+        _look_again(result, sides.places[0])
+        _look_at_sample(result, sides.places[0].store, sample)
+    result.others = [place.name for place in sides.places[1:]]
     return result
 
 
-def join(
-    files: Iterable[LocalFile], objects: Iterable[RemoteObject], prefix: str
-) -> Iterator[tuple[LocalFile | None, RemoteObject | None]]:
-    """Pair local files with objects of the same path. Both come ascending by path; neither is held in memory."""
-    local, remote = iter(files), iter(objects)
-    file, found = next(local, None), next(remote, None)
-    while file is not None or found is not None:
-        path = None if file is None else file.path.encode(errors="surrogateescape")
-        stored = None if found is None else found.key[len(prefix) :].encode()
-        if path is not None and (stored is None or path <= stored):
-            yield file, (found if path == stored else None)
-            file = next(local, None)
-            if path == stored:
-                found = next(remote, None)
-        else:
-            yield None, found
-            found = next(remote, None)
+def _count(result: Status, joined: Joined, legacy: str) -> None:
+    file, row = joined.file, joined.known
+    remote, *elsewhere = joined.objects or (None,)
+    if file is not None:
+        result.local.add(file.size)
+        if row is None:
+            result.unknown_files.add(file.size)
+    if remote is not None:
+        result.stored.add(remote.size)
+        if row is None:
+            result.unknown_objects.add(remote.size)
+        if archived_as(remote.storage_class):
+            result.archived.add(remote.size)
+    if file is not None and remote is not None:
+        result.both.add(file.size)
+    if row is not None and remote is not None and row.row.lengths and remote.size not in row.row.lengths:
+        result.wrong_length.add(remote.size)
+        reason = f"the object has {remote.size:,} bytes, which is not the length that the database gives"
+        result.name_problem(remote.key, reason)
+    if file is not None and (reason := _at_risk(file, remote, elsewhere)):
+        result.at_risk.add(file.size)
+        result.at_risk_by_reason.setdefault(reason, Count()).add(file.size)
+    if row is None or file is not None:
+        return
+    if remote is not None:
+        result.stored_only.add(remote.size)
+    elif found := next((each for each in elsewhere if each is not None), None):
+        result.stored_elsewhere.add(found.size)
+    elif not row.row.lengths:
+        result.unfinished += 1
+    elif not row.legacy and not _is_legacy_of(legacy, joined.path):
+        media = parse_media_path(joined.path)
+        is_thumbnail = media is not None and media.thumbnail is not None
+        size = min(row.row.lengths)
+        (result.unserved_thumbnails if is_thumbnail else result.unserved).add(size)
+        if len(result.candidates) <= _LOOKED_AGAIN:
+            result.candidates.append((joined.path, size, is_thumbnail))
 
 
-def _fail(error: MediaError) -> None:
-    """What can't be read can't be counted."""
-    raise error
+def _at_risk(file: LocalFile, remote: RemoteObject | None, elsewhere: Sequence[RemoteObject | None]) -> str:
+    if any(found is not None and found.size == file.size for found in elsewhere):
+        return ""
+    if remote is None:
+        return "not_stored"
+    if remote.size != file.size:
+        return "other_size"
+    return "archived" if archived_as(remote.storage_class) else ""
 
 
-def _media_objects(store: ObjectStore, prefix: str) -> Iterator[RemoteObject]:
+def _is_legacy_of(legacy: str, path: str) -> bool:
+    """Whether the thumbnail is there under its old name, without the method: that one comes before it."""
+    return bool(legacy) and path.rpartition("-")[0] == legacy
+
+
+def _disk_callbacks(result: Status) -> tuple[Callable[[MediaError], None], Callable[[PassedOver], None]]:
+    def failed(error: MediaError) -> None:
+        # All else is counted.
+        _fail(result, error, _OF_ABSENCE)
+
+    def passed_over(what: PassedOver) -> None:
+        result.passed_over += 1
+        named = result.problems if what.is_problem else result.notices
+        if len(named) < _NAMED_IN_JSON:
+            named.append({"path": what.path, "reason": what.reason})
+
+    return failed, passed_over
+
+
+def _side(result: Status, counts: frozenset[str], begin: Callable[[], Iterable[Value]]) -> Iterator[Value]:
+    """What a side gives until it fails."""
+    try:
+        yield from begin()
+    except MediaError as error:
+        _fail(result, error, counts)
+
+
+def _objects(result: Status, place: Place, counts: frozenset[str], *, is_first: bool) -> Iterator[RemoteObject]:
     """The objects that are media: others may share the bucket."""
-    return (found for found in store.list(prefix) if parse_media_path(found.key[len(prefix) :]))
+    for found in _side(result, counts, lambda: place.store.list(place.prefix)):
+        if parse_media_path(found.key[len(place.prefix) :]):
+            yield found
+        elif is_first:
+            result.foreign_objects.add(found.size)
+
+
+def _fail(result: Status, error: MediaError, counts: frozenset[str]) -> None:
+    result.not_told |= counts
+    result.errors.append(str(error))
+    result.is_misconfigured |= isinstance(error, ConfigurationError)
+
+
+class _Sample:
+    """Some objects, each as likely as any other of its kind."""
+
+    def __init__(self, numbers: random.Random) -> None:
+        self._numbers = numbers
+        self._kinds: dict[bool, tuple[list[int], list[RemoteObject]]] = {True: ([0], []), False: ([0], [])}
+
+    def offer(self, found: RemoteObject) -> None:
+        seen, chosen = self._kinds[bool(archived_as(found.storage_class))]
+        seen[0] += 1
+        if len(chosen) < _SAMPLE:
+            chosen.append(found)
+        elif (place := self._numbers.randrange(seen[0])) < _SAMPLE:
+            chosen[place] = found
+
+    @property
+    def chosen(self) -> list[RemoteObject]:
+        return [found for _, chosen in self._kinds.values() for found in chosen]
+
+
+def _look_again(result: Status, place: Place) -> None:
+    """Media that moved from one side to the other while they were listed was met in neither."""
+    if len(result.candidates) > _LOOKED_AGAIN:
+        return
+    for path, size, is_thumbnail in result.candidates:
+        try:
+            found = place.store.head(place.prefix + path)
+        except ObjectFailure:
+            continue
+        except MediaError as error:
+            _fail(result, error, _OF_OTHERS)
+            return
+        if found is not None:
+            (result.unserved_thumbnails if is_thumbnail else result.unserved).take(size)
+            result.stored_only.add(found.size)
+            result.stored.add(found.size)
+
+
+def _look_at_sample(result: Status, store: ObjectStore, sample: _Sample) -> None:
+    for found in sample.chosen:
+        try:
+            why = why_unreadable(store, found.key)
+        except MediaError as error:
+            _fail(result, error, frozenset())
+            return
+        result.sampled += 1
+        if why:
+            result.name_problem(found.key, why)

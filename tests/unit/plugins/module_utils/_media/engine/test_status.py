@@ -1,85 +1,250 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.status import Status, join, status
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Count
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
-    LocalFile,
-    MediaStore,
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.status import (
+    Place,
+    Sides,
+    Status,
+    status,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import RemoteObject
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Count
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    ConfigurationError,
+    MediaError,
+    UnavailableError,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import KnownFile, MediaRow
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    ObjectStore,
+    ObjectUnreadable,
+    RemoteObject,
+)
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
-from hypothesis import given
-from hypothesis import strategies as st
 
-PATHS = st.sets(st.text("ab/-ß", max_size=4))
-
-
-@given(PATHS, PATHS)
-def test_join_pairs_equal_paths_in_order(local: set[str], remote: set[str]) -> None:
-    files = [LocalFile(path, 1, 2, 3, 4, 5) for path in sorted(local, key=str.encode)]
-    objects = [RemoteObject(f"hs/{path}", 5, "etag") for path in sorted(remote, key=str.encode)]
-
-    pairs = [
-        (file.path if file else None, found.key.removeprefix("hs/") if found else None)
-        for file, found in join(files, objects, "hs/")
-    ]
-
-    assert pairs == [
-        (path if path in local else None, path if path in remote else None)
-        for path in sorted(local | remote, key=str.encode)
-    ]
+LOCAL, STORED, BOTH, NEITHER = (f"local_content/aa/bb/{name}" for name in ("local", "stored", "xboth", "neither"))
+THUMBNAIL = "remote_thumbnail/example.org/aa/bb/cc/32-32-image-png"
 
 
-def test_status(tmp_path: Path) -> None:
-    for path, content in {"aa/bb/both": b"1", "aa/bb/local": b"22"}.items():
-        target = tmp_path / "local_content" / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
-    store = MemoryStore()
-    for key, content in {
-        "hs/local_content/aa/bb/both": b"1",
-        "hs/local_content/aa/bb/remote": b"333",
-        "hs/local_content/no media": b"4444",
-        "hs/backup.tar": b"55555",
-        "other/local_content/aa/bb/both": b"666666",
-    }.items():
-        store.objects[key] = content
+class Homeserver:
+    """The three sides, and how ``status`` sees them."""
 
-    result = status(MediaStore(tmp_path), store, "hs/", "no-such-unit-of-this-name")
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.stores = [MemoryStore()]
+        self.rows: dict[str, KnownFile] = {}
+        self.failure: MediaError | None = None
 
-    assert result == Status(local=Count(2, 3), stored=Count(2, 4), at_risk=Count(1, 2))
+    def save(self, path: str, content: bytes = b"1234") -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_bytes(content)
+
+    def store(self, path: str, content: bytes = b"1234", number: int = 0) -> None:
+        self.stores[number].objects[f"hs/{path}"] = content
+
+    def know(self, path: str, size: int | None = 4, *, legacy: bool = False) -> None:
+        lengths = frozenset() if size is None else frozenset({size})
+        self.rows[path] = KnownFile(path, MediaRow(lengths, None, None), legacy)
+
+    def known(self, skipped: Callable[[str], None]) -> Iterable[KnownFile]:
+        skipped("local_content/NULL")
+        if self.failure is not None:
+            raise self.failure
+        return [self.rows[path] for path in sorted(self.rows, key=str.encode)]
+
+    def status(self, first: ObjectStore | None = None) -> Status:
+        stores: list[ObjectStore] = [first or self.stores[0], *self.stores[1:]]
+        places = [Place(f"bucket {number}", store, "hs/") for number, store in enumerate(stores)]
+        return status(Sides(MediaStore(self.root).scan, self.known, places), random.Random(0))  # noqa: S311 (a sample)
 
 
-def test_text_and_json() -> None:
-    result = Status(
-        local=Count(1, 1000),
-        stored=Count(2, 2000),
-        at_risk=Count(3, 3000),
-        last_run="Sun 2026-11-22 05:03:11 UTC",
-        last_result="exit-code",
-        last_exit_code=1,
-        next_run="Mon 2026-11-23 05:01:37 UTC",
-    )
+@pytest.fixture
+def homeserver(tmp_path: Path) -> Homeserver:
+    return Homeserver(tmp_path)
 
-    assert result.as_text() == "\n".join(
-        [
-            "  On the local disk                  1 files       1.0 kB",
-            "  In the bucket                      2 files       2.0 kB",
-            "  Only on the local disk             3 files       3.0 kB",
-            "  Last run: Sun 2026-11-22 05:03:11 UTC (exit-code, exit status 1)",
-            "  Next run: Mon 2026-11-23 05:01:37 UTC",
-        ]
-    )
-    assert result.as_json() == {
-        "local": {"files": 1, "bytes": 1000},
-        "stored": {"files": 2, "bytes": 2000},
-        "at_risk": {"files": 3, "bytes": 3000},
-        "last_run": "Sun 2026-11-22 05:03:11 UTC",
-        "last_result": "exit-code",
-        "last_exit_code": 1,
-        "next_run": "Mon 2026-11-23 05:01:37 UTC",
-        "exit_code": 0,
+
+def told(result: Status) -> dict[str, Any]:
+    """What is not 0."""
+    counts = {name: value for name, value in vars(result).items() if isinstance(value, Count) and value.files}
+    return {name: (count.files, count.bytes) for name, count in counts.items()}
+
+
+def test_what_is_where(homeserver: Homeserver) -> None:
+    homeserver.save(LOCAL)
+    homeserver.save(BOTH)
+    homeserver.store(BOTH)
+    homeserver.store(STORED)
+    homeserver.stores[0].objects |= {"hs/backup.tar": b"55555", f"other/{BOTH}": b"666666"}
+    for path in (LOCAL, STORED, BOTH, NEITHER):
+        homeserver.know(path)
+
+    result = homeserver.status()
+
+    assert told(result) == {
+        "local": (2, 8),
+        "stored": (2, 8),
+        "both": (1, 4),
+        "at_risk": (1, 4),
+        "stored_only": (1, 4),
+        "unserved": (1, 4),
+        "foreign_objects": (1, 5),
     }
+    assert result.at_risk_by_reason == {"not_stored": Count(1, 4)}
+    assert (result.rows_skipped, [notice["path"] for notice in result.notices]) == (1, ["local_content/NULL"])
+    assert result.exit_status == 0
+
+
+def test_object_of_another_size_keeps_the_file_at_risk(homeserver: Homeserver) -> None:
+    """``status`` counted it as safe, and ``migrate`` called it a conflict."""
+    homeserver.save(BOTH)
+    homeserver.store(BOTH, b"")
+    homeserver.know(BOTH)
+
+    assert homeserver.status().at_risk_by_reason == {"other_size": Count(1, 4)}
+
+
+def test_what_the_database_does_not_know(homeserver: Homeserver) -> None:
+    """Media that Synapse's admin API has deleted stays in the bucket."""
+    homeserver.store(STORED)
+    homeserver.save(LOCAL)
+
+    result = homeserver.status()
+
+    assert (result.unknown_objects, result.unknown_files) == (Count(1, 4), Count(1, 4))
+    assert result.exit_status == 0
+
+
+def test_what_synapse_never_finished_is_not_unserved(homeserver: Homeserver) -> None:
+    homeserver.know(NEITHER, None)
+
+    result = homeserver.status()
+
+    assert (result.unserved, result.unfinished) == (Count(), 1)
+
+
+def test_thumbnail_under_its_old_name(homeserver: Homeserver) -> None:
+    for name in (THUMBNAIL, f"{THUMBNAIL}-crop", f"{THUMBNAIL}-scale"):
+        homeserver.know(name, legacy=name == THUMBNAIL)
+    homeserver.know("remote_thumbnail/example.org/aa/bb/dd/32-32-image-png-crop")
+    homeserver.store(THUMBNAIL)
+
+    result = homeserver.status()
+
+    assert (result.unserved, result.unserved_thumbnails, result.stored_only) == (Count(), Count(1, 4), Count(1, 4))
+    assert result.unknown_objects == Count()
+
+
+def test_what_another_provider_holds_is_served(homeserver: Homeserver) -> None:
+    homeserver.stores.append(MemoryStore())
+    homeserver.know(NEITHER)
+    homeserver.store(NEITHER, number=1)
+
+    result = homeserver.status()
+
+    assert (result.unserved, result.stored_elsewhere) == (Count(), Count(1, 4))
+    assert result.others == ["bucket 1"]
+
+
+class Listed(MemoryStore):
+    """Objects of an archive class, which Synapse can't read."""
+
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        return (replace(found, storage_class="GLACIER") for found in super().list(prefix, after, page_size))
+
+    def head(self, key: str) -> RemoteObject | None:
+        raise ObjectUnreadable(f"Could not look up object {key!r}: it is in an archive.")
+
+
+def test_archived_objects_are_told_apart(homeserver: Homeserver) -> None:
+    homeserver.save(BOTH)
+    homeserver.know(BOTH)
+
+    result = homeserver.status(Listed({f"hs/{BOTH}": b"1234"}))
+
+    assert (result.archived, result.at_risk_by_reason) == (Count(1, 4), {"archived": Count(1, 4)})
+    assert result.problems == [
+        {"path": f"hs/{BOTH}", "reason": f"Could not look up object 'hs/{BOTH}': it is in an archive."}
+    ]
+    assert result.exit_status == 1
+
+
+class Broken(MemoryStore):
+    """Ends in the middle of a listing."""
+
+    def __init__(self, objects: dict[str, bytes], error: MediaError) -> None:
+        super().__init__(objects)
+        self.error = error
+
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        yield from super().list(prefix, after, page_size)
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_status"),
+    [(UnavailableError("The bucket is gone."), 1), (ConfigurationError("It is no list of S3's."), 78)],
+)
+def test_bucket_that_can_not_be_listed_to_its_end(homeserver: Homeserver, error: MediaError, exit_status: int) -> None:
+    """What it has told is no answer; the local disk is counted all the same."""
+    homeserver.save(LOCAL)
+    homeserver.know(LOCAL)
+
+    result = homeserver.status(Broken({f"hs/{STORED}": b"1234"}, error))
+
+    assert result.local == Count(1, 4)
+    as_json = result.as_json()
+    assert [as_json[name] for name in ("stored", "at_risk", "unserved", "at_risk_by_reason")] == [None] * 4
+    assert (result.errors, result.exit_status) == ([str(error)], exit_status)
+    assert result.as_text().splitlines()[:3] == [
+        "  On the local disk                                        1 files          4 B",
+        "  In the bucket                                  can't be told",
+        "  Only on the local disk                         can't be told",
+    ]
+
+
+def test_database_that_does_not_answer(homeserver: Homeserver) -> None:
+    homeserver.save(LOCAL)
+    homeserver.failure = UnavailableError("The database is gone.")
+
+    result = homeserver.status()
+
+    assert (result.local, result.at_risk) == (Count(1, 4), Count(1, 4))
+    assert result.as_json()["unserved"] is None
+    assert (result.errors, result.exit_status) == (["The database is gone."], 1)
+
+
+def test_one_unreadable_directory(homeserver: Homeserver) -> None:
+    """It ended with nothing; now all else is told."""
+    homeserver.save(LOCAL)
+    homeserver.know(LOCAL)
+    scan = MediaStore(homeserver.root).scan
+
+    def failing(failed: Callable[[MediaError], None], passed_over: Callable[[Any], None]) -> Iterator[Any]:
+        failed(UnavailableError("Could not read a directory."))
+        yield from scan(failed, passed_over)
+
+    place = Place("", homeserver.stores[0], "hs/")
+
+    result = status(Sides(failing, homeserver.known, [place]), random.Random(0))  # noqa: S311 (a sample)
+
+    assert result.stored == Count()
+    assert (result.local, result.at_risk) == (Count(1, 4), Count(1, 4))
+    assert (result.as_json()["unserved"], result.exit_status) == (None, 1)
+    assert result.errors == ["Could not read a directory."]
+
+
+def test_link_below_a_media_directory_is_named(homeserver: Homeserver) -> None:
+    (homeserver.root / "remote_content").mkdir()
+    (homeserver.root / "remote_content/example.org").symlink_to("/elsewhere")
+
+    result = homeserver.status()
+
+    assert [problem["path"] for problem in result.problems] == ["remote_content/example.org"]
+    assert (result.passed_over, result.exit_status) == (1, 1)
