@@ -18,11 +18,9 @@ SOURCE = Path(__file__).parent.parent / "module_utils" / "_media"
 # Python runs this file of the archive.
 MAIN = """\
 # SPDX-License-Identifier: GPL-3.0-or-later
-import sys
+from _media.cli import run_process
 
-from _media.cli import main
-
-sys.exit(main(sys.argv[1:], sys.stdout, sys.stderr))
+run_process()
 """
 # The oldest time that the format knows: an archive must not change because a checkout gave its source another time.
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -139,6 +139,10 @@ class Homeserver:
         with self._cursor() as cursor:
             cursor.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608 (names of our own)
 
+    def forget(self, media_id: str) -> None:
+        """Delete media from the database, as Synapse's admin API does; what is in the bucket stays."""
+        self.execute(f"DELETE FROM local_media_repository WHERE media_id = '{media_id}'")  # noqa: S608 (an ID of our own)
+
     def execute(self, statement: str) -> None:
         with self._cursor() as cursor:
             cursor.execute(statement)

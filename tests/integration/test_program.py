@@ -71,17 +71,105 @@ def test_preflight_and_status(homeserver: Homeserver) -> None:
         "",
     )
     status, stdout, _ = homeserver.run("status", "--json", "--unit", "no-such-unit-of-this-name")
-    assert status == 0
-    assert json.loads(stdout) == {
-        "local": {"files": 3, "bytes": 6},
+    result = json.loads(stdout)
+    assert status == result["exit_code"] == 0
+    three = {"files": 3, "bytes": 6}
+    assert {name: result[name] for name in ("local", "stored", "at_risk", "unserved", "unknown_objects")} == {
+        "local": three,
         "stored": NONE,
-        "at_risk": {"files": 3, "bytes": 6},
-        "last_run": None,
-        "last_result": None,
-        "last_exit_code": None,
-        "next_run": None,
-        "exit_code": 0,
+        "at_risk": three,
+        "unserved": NONE,
+        "unknown_objects": NONE,
     }
+    assert result["at_risk_by_reason"] == {"not_stored": three}
+    assert [result[name] for name in ("runs", "last_run", "last_result", "next_run")] == [[], None, None, None]
+
+
+def test_status_of_all_that_can_be(homeserver: Homeserver) -> None:
+    """Another bucket or prefix takes all older media offline; what Synapse has deleted stays in the bucket."""
+    only_local, both, stored_only, neither, deleted = (homeserver.upload([size]) for size in (1, 2, 3, 4, 5))
+    homeserver.store({**both, **stored_only, **deleted})
+    for path in (*stored_only, *neither, *deleted):
+        (homeserver.media / path).unlink()
+    (path,) = deleted
+    homeserver.forget(path.partition("/")[2].replace("/", ""))
+
+    status, stdout, stderr = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+
+    result = json.loads(stdout)
+    assert (status, result["errors"]) == (0, []), stderr
+    expected = {
+        "local": {**only_local, **both},
+        "stored": {**both, **stored_only, **deleted},
+        "both": both,
+        "at_risk": only_local,
+        "stored_only": stored_only,
+        "unserved": neither,
+        "unknown_objects": deleted,
+    }
+    assert {name: result[name] for name in expected} == {name: count(content) for name, content in expected.items()}
+    assert result["sampled"] == 3
+
+
+def test_runs_are_written_down(homeserver: Homeserver) -> None:
+    """It was told as never, after each reboot."""
+    homeserver.upload([10])
+    homeserver.migrate("--state-directory", str(homeserver.state))
+    homeserver.migrate("--state-directory", str(homeserver.state), "--dry-run")
+
+    _, stdout, _ = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+
+    (run,) = json.loads(stdout)["runs"]
+    assert (run["command"], run["outcome"], run["exit_code"]) == ("migrate", "success", 0)
+    assert run["counts"]["uploaded"] == {"files": 1, "bytes": 10}
+
+
+def test_two_providers(homeserver: Homeserver) -> None:
+    """A server that is moving to another bucket: the first that stores is the bucket, the other is read only."""
+    content, old = homeserver.upload([10, 20]), homeserver.upload([30])
+    other = homeserver.server.new_bucket()
+    client = homeserver.server.client()
+    for path, data in old.items():
+        client.put_object(Bucket=other.bucket, Key=PREFIX + path, Body=data)
+        (homeserver.media / path).unlink()
+    module = "s3_storage_provider.S3StorageProviderBackend"
+    settings = {
+        "prefix": PREFIX,
+        "region_name": other.region_name,
+        "endpoint_url": other.endpoint_url,
+        "access_key_id": other.access_key_id,
+        "secret_access_key": other.secret_access_key,
+    }
+    homeserver.configure(
+        media_storage_providers=[
+            {"module": module, "config": {**settings, "bucket": other.bucket}},
+            {"module": module, "store_local": True, "config": {**settings, "bucket": homeserver.bucket.bucket}},
+        ]
+    )
+
+    assert homeserver.migrate()["uploaded"] == count(content)
+    _, stdout, _ = homeserver.run("status", "--json")
+
+    result = json.loads(stdout)
+    assert homeserver.stored() == content
+    assert (result["stored_elsewhere"], result["unserved"]) == (count(old), NONE)
+    assert result["other_providers"] == [f"bucket {other.bucket!r} at {other.endpoint_url}, prefix {PREFIX!r}"]
+
+
+def test_configuration_of_a_process_that_serves_no_media(homeserver: Homeserver) -> None:
+    """A media worker serves it: with the main process's file alone, what is deleted could not be served."""
+    content = homeserver.upload([10])
+    homeserver.configure(enable_media_repo=False)
+
+    result = homeserver.migrate()
+
+    assert (result["exit_code"], result["deleted"]) == (78, NONE)
+    assert result["errors"] == [
+        "Could not use this configuration: enable_media_repo is false in it, so that the process that has it serves no"
+        " media, and nothing that is only in the bucket. Name the file of the worker that serves media with --config"
+        " too, after the others."
+    ]
+    assert homeserver.local() == content
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

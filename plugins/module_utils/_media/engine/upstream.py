@@ -39,6 +39,13 @@ def shell_environment(
         "PREFIX": bucket.prefix,
         "UPDATE_DB_DAYS": str(unused_days),
         "UPDATE_DB_DURATION": f"{unused_days}d",
+    }
+    return {**variables, **credentials(bucket)}
+
+
+def credentials(bucket: BucketSettings) -> Mapping[str, str]:
+    """The variables that boto3 needs in the script, secrets among them."""
+    variables = {
         "AWS_ACCESS_KEY_ID": bucket.access_key_id,
         "AWS_SECRET_ACCESS_KEY": bucket.secret_access_key,
         "AWS_SESSION_TOKEN": bucket.session_token,

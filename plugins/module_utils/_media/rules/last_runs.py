@@ -42,8 +42,8 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 @dataclass(frozen=True)
 class RunRecord:
     """One run. Times in seconds since 1970; ``ended`` and ``exit_status`` are None for one that did not end, or has not
-    yet: ``is_running`` tells which. ``counts``: name -> files and bytes. ``result``: what systemd calls its end, if it
-    tells more.
+    yet: ``is_running`` tells which. ``counts``: name -> files and bytes. ``facts``: what it has found out of the
+    bucket. ``result``: what systemd calls its end, if it tells more.
     """
 
     command: str
@@ -51,6 +51,7 @@ class RunRecord:
     ended: float | None = None
     exit_status: int | None = None
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    facts: Sequence[str] = ()
     is_running: bool = False
     result: str = ""
 

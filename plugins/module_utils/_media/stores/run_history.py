@@ -27,10 +27,13 @@ _SIZE = 4096
 class RunHistory:
     """The last runs, in ``directory``/runs.
 
-    ``warn`` is called with what could not be written, in words.
+    ``warn`` is called with what could not be written, in words. ``is_kept``: False where nothing is to be written.
     """
 
-    def __init__(self, directory: Path, warn: Callable[[str], None] = lambda _text: None) -> None:
+    def __init__(
+        self, directory: Path, warn: Callable[[str], None] = lambda _text: None, *, is_kept: bool = True
+    ) -> None:
+        self._is_kept = is_kept
         self._directory = directory / "runs"
         self._warn = warn
         self._path: Path | None = None
@@ -39,6 +42,8 @@ class RunHistory:
 
     def begin(self, began: float, command: str) -> None:
         """Write down that a run has begun, at ``began`` in seconds since 1970."""
+        if not self._is_kept:
+            return
         self._content = {"command": command, "began": began}
         self._path = self._directory / f"{int(began * 1000):015}-{os.getpid()}.json"
         with self._warned():
@@ -51,7 +56,8 @@ class RunHistory:
         if self._path is None:
             return
         counts = {name: value for name, value in record.items() if isinstance(value, dict) and "files" in value}
-        self._content.update(ended=ended, exit_status=record["exit_code"], counts=counts)
+        facts = record.get("facts", [])
+        self._content.update(ended=ended, exit_status=record["exit_code"], counts=counts, facts=facts)
         with self._warned():
             try:
                 self._write(self._path).close()
@@ -119,7 +125,7 @@ def _read(path: Path) -> RunRecord | None:
         with path.open("rb") as file:
             content = json.loads(file.read())
             is_running = "ended" not in content and _is_locked(file)
-        return RunRecord(**content, is_running=is_running)
+        return RunRecord(**{**content, "facts": tuple(content.get("facts", ()))}, is_running=is_running)
     except (FileNotFoundError, ValueError, TypeError):
         return None
 

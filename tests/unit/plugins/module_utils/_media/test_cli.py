@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import migrate as migrate_module
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -201,4 +202,72 @@ def test_failure_is_json_too(tmp_path: Path, command: str) -> None:
         " Give the path that Synapse is started with."
     )
     assert (status, stderr) == (78, f"{message}\n")
-    assert json.loads(stdout) == {"errors": [message], "exit_code": 78}
+    assert json.loads(stdout) == {"command": command, "errors": [message], "exit_code": 78}
+
+
+def test_version_is_the_collection_s() -> None:
+    galaxy = yaml.safe_load((Path(__file__).parents[5] / "galaxy.yml").read_text())
+
+    assert run("--version") == (0, f"matrix-synapse-s3-storage-provider {galaxy['version']}\n", "")
+
+
+class ClosedPipe(io.StringIO):
+    """What nobody reads any more."""
+
+    def write(self, _text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_stderr_that_nobody_reads_ends_no_run(tmp_path: Path) -> None:
+    """The metrics tell the end, and that not all was told."""
+    metrics = tmp_path / "migrate.prom"
+    configuration = write_configuration(tmp_path, media_store_path=str(tmp_path / "unmounted"))
+    stdout = io.StringIO()
+
+    status = main(
+        ["--config", configuration, "migrate", "--json", "--metrics-file", str(metrics)], stdout, ClosedPipe()
+    )
+
+    result = json.loads(stdout.getvalue())
+    assert (status, result["exit_code"]) == (69, 69)
+    assert result["errors"][-1] == (
+        "Could not tell all that happened: Broken pipe. See that what stderr is connected to stays open and has space."
+    )
+    assert "synapse_s3_migrate_exit_status 69\n" in metrics.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "exit_status"),
+    [
+        (
+            OSError(116, "Stale file handle", "/media"),
+            "Could not go on: Stale file handle (/media). Check the disk that it names, and this host's memory.",
+            69,
+        ),
+        (
+            ZeroDivisionError("x"),
+            "Could not go on: ZeroDivisionError where none was expected. This is a fault of the program: report it with"
+            " the lines above.",
+            1,
+        ),
+    ],
+)
+def test_whatever_ends_a_run_is_told_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, message: str, exit_status: int
+) -> None:
+    """A traceback, no JSON, and last night's metrics stayed."""
+    metrics = tmp_path / "migrate.prom"
+    metrics.write_text("synapse_s3_migrate_exit_status 0\n")
+
+    def fail(*_arguments: object, **_options: object) -> object:
+        raise error
+
+    monkeypatch.setattr(migrate_module, "run_lock", fail)
+
+    status, stdout, _ = run(
+        "--config", write_configuration(tmp_path), "migrate", "--json", "--metrics-file", str(metrics)
+    )
+
+    result = json.loads(stdout)
+    assert (status, result["exit_code"], result["errors"]) == (exit_status, exit_status, [message])
+    assert f"synapse_s3_migrate_exit_status {exit_status}\n" in metrics.read_text()

@@ -8,14 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from .rules.bandwidth import parse_bandwidth
-from .rules.duration import parse_duration
-from .rules.errors import UsageError
-from .rules.shard import ALL, parse_shard
+from ..rules.bandwidth import parse_bandwidth
+from ..rules.duration import parse_duration
+from ..rules.errors import UsageError
+from ..rules.shard import ALL, parse_shard
+from ..version import VERSION
 
 Value = TypeVar("Value")
 
 PROGRAM = "matrix-synapse-s3-storage-provider"
+STATE_DIRECTORY = Path("/var/lib") / PROGRAM
 _EXIT_STATUSES = """exit status:
   0 all done   1 ran, but some files failed or conflict, each named   2 usage
   69 bucket, database or media store not available   75 another run holds the lock
@@ -41,6 +43,16 @@ class _Parser(argparse.ArgumentParser):
         raise EarlyExit(UsageError.exit_status, f"{self.format_usage()}{self.prog}: {message}\n")
 
 
+class _Version(argparse.Action):
+    """Ends with the version."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:  # noqa: A002 (argparse's name)
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, *_arguments: object) -> NoReturn:
+        raise EarlyExit(0, f"{PROGRAM} {VERSION}\n")
+
+
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line, without the program's name. EarlyExit when there is nothing to do, or it is wrong."""
     return _parser().parse_args(argv)
@@ -61,6 +73,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="a configuration file of Synapse's, or a directory of them; repeat it in Synapse's order",
     )
+    parser.add_argument(
+        "--synapse-service",
+        action="append",
+        default=[],
+        metavar="UNIT",
+        help="a systemd unit of Synapse's, whose environment is used in place of the caller's; may be repeated",
+    )
+    parser.add_argument(
+        "--synapse-environment",
+        action="store_true",
+        help="the environment is Synapse's own already, as in a container of its image",
+    )
+    parser.add_argument("--version", action=_Version, help="print the version, and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -88,6 +113,14 @@ def _parser() -> argparse.ArgumentParser:
 
     for each in (preflight, migrating, looking):
         each.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
+    for each in (migrating, looking, shell):
+        each.add_argument(
+            "--state-directory",
+            type=Path,
+            default=STATE_DIRECTORY,
+            metavar="PATH",
+            help="where the last runs are written down, and s3_media_upload keeps its cache.db (default: %(default)s)",
+        )
     for each in (migrating, shell):
         each.add_argument(
             "--unused-days",
@@ -95,13 +128,6 @@ def _parser() -> argparse.ArgumentParser:
             default=0,
             metavar="N",
             help="leave media on the local disk that was accessed within N days (default: 0, none)",
-        )
-        each.add_argument(
-            "--state-directory",
-            type=Path,
-            default=Path("/var/lib") / PROGRAM,
-            metavar="PATH",
-            help="where s3_media_upload keeps its cache.db (default: %(default)s)",
         )
     migrating.add_argument("--keep-local", action="store_true", help="delete nothing from the local disk")
     migrating.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
@@ -147,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     looking.add_argument(
         "--unit", default=f"{PROGRAM}-migrate", help="the systemd unit of the nightly run (default: %(default)s)"
     )
-    script.set_defaults(json=False, wait=False)
+    script.set_defaults(json=False, wait=False, state_directory=STATE_DIRECTORY)
     for each in (shell, script):
         each.add_argument("argv", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="passed on as it is")
     return parser

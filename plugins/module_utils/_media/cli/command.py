@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every command gets, and what Synapse's configuration leads to."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..engine import upstream
+from ..rules.errors import ConfigurationError, UsageError
+from ..rules.settings import BucketSettings
+from ..stores import synapse_config
+from ..stores.aside import Aside
+from ..stores.environment import Adopted
+from ..stores.media_store import MediaStore
+from ..stores.run_history import RunHistory
+from ..stores.s3 import Limits, S3ObjectStore
+from .arguments import PROGRAM, STATE_DIRECTORY
+from .output import print_result
+from .signals import Stop
+
+# Services, and whether the environment is Synapse's own already -> what came of it
+Adopt = Callable[[Sequence[str], bool], Adopted]
+
+
+def leave_environment(_services: Sequence[str], _is_synapses: bool) -> Adopted:
+    """Leave the environment of a process that is not the program's alone."""
+    return Adopted()
+
+
+@dataclass
+class Command:
+    """One call of the program: its options, where to print, and how it learns that it is to stop.
+
+    ``adopt`` makes the environment of the process Synapse's.
+    """
+
+    options: argparse.Namespace
+    stdout: TextIO
+    stderr: TextIO
+    stop: Stop = field(default_factory=Stop)
+    adopt: Adopt = leave_environment
+
+    @cached_property
+    def history(self) -> RunHistory:
+        """Where the last runs are written down. Nowhere, where nobody has made or named a place."""
+        directory = self._state_directory
+        if directory is None:
+            return RunHistory(self.options.state_directory, is_kept=False)
+        return RunHistory(directory, lambda text: print(text, file=self.stderr))
+
+    def aside(self, media: MediaStore) -> Aside:
+        """Where a copy is kept of a file whose removal has yet to be seen to its end: the next run looks there."""
+        directory = self._state_directory
+        if directory is not None:
+            return Aside(directory / "aside")
+        # Not in the media store: not every mount can be read where it is written. By its name the next run finds it.
+        name = hashlib.sha256(os.fsencode(media.path.resolve())).hexdigest()[:16]
+        return Aside(Path(tempfile.gettempdir(), f"{PROGRAM}-{os.geteuid()}-{name}"))
+
+    @property
+    def _state_directory(self) -> Path | None:
+        directory: Path = self.options.state_directory
+        return None if directory == STATE_DIRECTORY and not directory.is_dir() else directory
+
+    def print_result(self, text: str, as_json: Mapping[str, Any]) -> None:
+        """Print the result for a person, or with --json as the last line of stdout. Raises a MediaError."""
+        if self.options.json:
+            print(text, file=self.stderr)
+        print_result(self.stdout, text, as_json if self.options.json else None)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What Synapse's configuration leads to. ``others``: the buckets from which Synapse reads too."""
+
+    config: Mapping[str, Any]
+    bucket: BucketSettings
+    others: Sequence[BucketSettings] = ()
+
+    def check_serves_media(self) -> None:
+        """Refuse the configuration of a process without a media repository: it would serve nothing of the bucket."""
+        if not synapse_config.serves_media(self.config):
+            raise ConfigurationError(
+                "Could not use this configuration: enable_media_repo is false in it, so that the process that has it"
+                " serves no media, and nothing that is only in the bucket. Name the file of the worker that serves"
+                " media with --config too, after the others."
+            )
+
+    def media(self, *, writable: bool = True) -> MediaStore:
+        return MediaStore(synapse_config.media_store_path(self.config), writable=writable)
+
+    def store(
+        self,
+        connections: int = 1,
+        limits: Limits | None = None,
+        pass_on: Callable[[int], None] | None = None,
+        conditional: bool | None = True,
+    ) -> S3ObjectStore:
+        return S3ObjectStore(self.bucket, connections, limits, pass_on, conditional)
+
+
+def read_sides(command: Command) -> Sides:
+    """Read Synapse's configuration. From here on the environment is Synapse's."""
+    if not command.options.config:
+        raise UsageError("Could not start: no configuration was named. Give Synapse's with --config.")
+    environment = command.adopt(command.options.synapse_service, command.options.synapse_environment)
+    config = synapse_config.read_config(command.options.config)
+    ca_bundle = os.environ.get("AWS_CA_BUNDLE")
+    bucket = synapse_config.s3_provider(config)
+    providers = [provider.settings for provider in synapse_config.s3_providers(config)]
+    environment.check(providers, _database_settings(config))
+    return Sides(
+        config,
+        replace(bucket, ca_bundle_path=ca_bundle),
+        [replace(other, ca_bundle_path=ca_bundle) for other in providers if other != bucket],
+    )
+
+
+def _database_settings(config: Mapping[str, Any]) -> synapse_config.DatabaseSettings | None:
+    try:
+        return synapse_config.database_settings(config)
+    except ConfigurationError:
+        # Told by what needs it.
+        return None
+
+
+@contextmanager
+def script_surroundings(command: Command, sides: Sides, endpoint_url: str) -> Iterator[tuple[Mapping[str, str], Path]]:
+    """The environment and the directory of upstream's script."""
+    database = synapse_config.database_settings(sides.config)
+    media_store = synapse_config.media_store_path(sides.config)
+    environment = upstream.shell_environment(sides.bucket, endpoint_url, media_store, command.options.unused_days)
+    with upstream.work_directory(command.options.state_directory, database) as directory:
+        yield environment, directory

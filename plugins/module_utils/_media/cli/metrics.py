@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file for node_exporter's textfile collector."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ..rules.errors import MediaError
+
+
+def write_metrics(path: Path, text: str) -> None:
+    """Replace the file at once, so that a collector never reads half of it; world-readable for that collector."""
+    if path.exists() and not path.is_file():
+        # Root would replace /dev/null.
+        raise MediaError(
+            f"Could not write the metrics file {str(path)!r}: it is not a regular file. Give the path of a file with"
+            " --metrics-file."
+        )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise MediaError(
+            f"Could not write the metrics file {str(path)!r}: {error.strerror}. Check its directory."
+        ) from error

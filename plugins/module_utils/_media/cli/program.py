@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program: which command is meant, and the one place where an error becomes an exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import NoReturn, TextIO, cast
+
+from ..engine.migrate import new_summary
+from ..rules.errors import SOME_FAILED, MediaError
+from ..stores import environment
+from .arguments import EarlyExit, parse_arguments
+from .command import Adopt, Command, leave_environment
+from .metrics import write_metrics
+from .migrate import migrate, unexpected
+from .output import ClosedStream, SteadyStream
+from .preflight import preflight
+from .shell import s3_media_upload, shell
+from .signals import StoppedHard
+from .status import status
+
+_COMMANDS: Mapping[str, Callable[[Command], int]] = {
+    "preflight": preflight,
+    "migrate": migrate,
+    "status": status,
+    "shell": shell,
+    "s3_media_upload": s3_media_upload,
+}
+
+
+def run_process() -> NoReturn:
+    """Run the program as this process, whose environment becomes Synapse's, and end it."""
+    # Where one of these is closed, a file or a connection would get its number, and what is printed.
+    while os.open(os.devnull, os.O_RDWR) <= 2:
+        pass
+    stdout, stderr = (cast("TextIO", stream or ClosedStream()) for stream in (sys.stdout, sys.stderr))
+    status = main(sys.argv[1:], stdout, stderr, adopt_environment)
+    if threading.active_count() > 1:
+        # What still waits for an answer, after a stop, must not hold up the end.
+        for stream in (stdout, stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def adopt_environment(services: Sequence[str], is_synapses: bool) -> environment.Adopted:
+    """Make this process's environment Synapse's."""
+    return environment.adopt(services, is_synapses=is_synapses)
+
+
+def main(
+    argv: Sequence[str],
+    stdout: TextIO,
+    stderr: TextIO,
+    adopt: Adopt = leave_environment,
+) -> int:
+    """Run the program and return its exit status; ``argv`` is without the program's name."""
+    try:
+        options = parse_arguments(argv)
+    except EarlyExit as exit_:
+        print(exit_.text, end="", file=SteadyStream(stderr if exit_.status else stdout))
+        if exit_.status:
+            _tell_usage_error(argv, exit_.text.splitlines()[-1], exit_.status, stdout)
+        return exit_.status
+    command = Command(options, stdout, cast("TextIO", SteadyStream(stderr)), adopt=adopt)
+    try:
+        return _COMMANDS[options.command](command)
+    except MediaError as error:
+        _print_failure(command, str(error), error.exit_status)
+        return error.exit_status
+    except Exception as error:  # noqa: BLE001 (whatever ends a command is told in words and in the JSON)
+        command.stderr.write(traceback.format_exc())
+        _print_failure(command, unexpected(error), SOME_FAILED)
+        return SOME_FAILED
+    except (StoppedHard, KeyboardInterrupt):
+        status = 128 + (command.stop.number or signal.SIGINT)
+        _print_failure(command, "Interrupted: nothing more is known.", status)
+        return status
+
+
+def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdout: TextIO) -> None:
+    """What was asked for is not known for sure, but whoever watches is to hear of it."""
+    if "--json" in argv:
+        print(json.dumps({"errors": [message], "exit_code": exit_status}), file=SteadyStream(stdout), flush=True)
+    for option, value in pairwise(argv):
+        if option == "--metrics-file":
+            summary = new_summary()
+            summary.errors, summary.refused_with = [message], exit_status
+            with suppress(MediaError):
+                write_metrics(Path(value), summary.as_metrics(time.time()))
+
+
+def _print_failure(command: Command, message: str, exit_status: int) -> None:
+    print(message, file=command.stderr)
+    if getattr(command.options, "json", False):
+        failure = {"command": command.options.command, "errors": [message], "exit_code": exit_status}
+        print(json.dumps(failure), file=SteadyStream(command.stdout), flush=True)
