@@ -23,10 +23,8 @@ _LIBRARIES = re.compile(
 )
 # Whom to trust, and by which way to reach a server that proves with TLS who it is: these lead nowhere else.
 # With http there is no proof, so that http_proxy is not among them.
-HARMLESS = frozenset(
-    {"AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}
-    | {"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"}
-)
+WAYS = frozenset({"HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"})
+HARMLESS = frozenset({"AWS_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"}) | WAYS
 ENDPOINTS = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 # Variables that name a file, and where that is left out, its place below the home directory.
 FILES = {"AWS_CONFIG_FILE": ".aws/config", "AWS_SHARED_CREDENTIALS_FILE": ".aws/credentials", "BOTO_CONFIG": ".boto"}
@@ -104,7 +102,7 @@ def _deciding_proxies(caller: Mapping[str, str], bucket: BucketSettings) -> Iter
     endpoint = urlsplit(bucket.endpoint_url or "https://")
     if endpoint.scheme == "http":
         names: tuple[str, ...] = ("http_proxy", "HTTP_PROXY")
-    elif "AWS_CA_BUNDLE" in caller:
+    elif {"AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"} & caller.keys():
         # Who chooses the way and whom to trust chooses the server.
         names = ("https_proxy", "HTTPS_PROXY")
     else:

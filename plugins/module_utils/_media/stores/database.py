@@ -76,7 +76,7 @@ _NAME = "matrix-synapse-s3-storage-provider"
 # How to connect to PostgreSQL, as far as Synapse's configuration does not say. A connection stays unused while files
 # are on their way: a firewall shall not forget it, and one that is dead shall show. The server is told none of these.
 _CONNECTION: Mapping[str, Any] = {
-    "connect_timeout": _WAIT,
+    "connect_timeout": 10,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,

@@ -11,13 +11,13 @@ import os
 import pwd
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..rules.environment import ENDPOINTS, FILES, HARMLESS, is_of_libraries, lacks_something, refuse_callers
+from ..rules.environment import ENDPOINTS, FILES, HARMLESS, WAYS, is_of_libraries, lacks_something, refuse_callers
 from ..rules.errors import ConfigurationError, UnavailableError
 from ..rules.settings import BucketSettings
 
@@ -77,17 +77,20 @@ def adopt(services: Sequence[str], *, is_synapses: bool = False) -> Adopted:
     caller = {name: value for name, value in os.environ.items() if is_of_libraries(name)}
     if not services:
         caller.update((path, "there") for path in _files_of_caller(os.environ))
-    _replace(os.environ, caller, own if services else dict.fromkeys(FILES, os.devnull))
+    # Synapse's services tell by which way it goes.
+    kept = HARMLESS - WAYS if services else HARMLESS
+    _replace(
+        os.environ, [name for name in caller if name not in kept], own if services else dict.fromkeys(FILES, os.devnull)
+    )
     if services:
         # Only of an endpoint is it plain that it was meant to have an effect.
         caller = {name: caller[name] for name in ENDPOINTS if name in caller and caller[name] != own.get(name)}
     return Adopted(caller, tuple(services), tuple(filter(None, processes.values())))
 
 
-def _replace(environment: MutableMapping[str, str], old: Mapping[str, str], new: Mapping[str, str]) -> None:
+def _replace(environment: MutableMapping[str, str], old: Iterable[str], new: Mapping[str, str]) -> None:
     for name in old:
-        if name not in HARMLESS:
-            environment.pop(name, None)
+        environment.pop(name, None)
     environment.update(new)
 
 

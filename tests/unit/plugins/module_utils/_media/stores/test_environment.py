@@ -134,7 +134,6 @@ def test_what_a_running_service_has_replaces_the_caller_s(machine: Machine) -> N
         "AWS_PROFILE": "synapses",
         "HOME": "/nonexistent",
         "AWS_CA_BUNDLE": "/etc/ca.pem",
-        "https_proxy": "http://proxy",
         "LANG": "C.UTF-8",
     }
     # Whoever sets an endpoint means it to count.
