@@ -38,10 +38,13 @@ def read_count(answer: Answer, name: str) -> Count:
     :raises NotCounted: the program did not run, could not look at all of it, or does not tell this count.
     """
     told = _last_object(str(answer.get("stdout") or ""))
-    if answer.get("rc") != 0:
-        raise NotCounted(_sentence(_errors(told) or _last_line(answer) or f"it ended with status {answer.get('rc')}"))
     count = told.get(name)
-    if not isinstance(count, Mapping) or not {"files", "bytes"} <= count.keys():
+    is_told = isinstance(count, Mapping) and {"files", "bytes"} <= count.keys()
+    # 1 without errors: all was looked at, and something else is the matter with some media.
+    is_whole = answer.get("rc") == 0 or (answer.get("rc") == 1 and is_told and not told.get("errors"))
+    if not is_whole:
+        raise NotCounted(_sentence(_errors(told) or _last_line(answer) or f"it ended with status {answer.get('rc')}"))
+    if not isinstance(count, Mapping) or not is_told:
         raise NotCounted("the program does not tell it.")
     return Count(int(count["files"]), int(count["bytes"]))
 
