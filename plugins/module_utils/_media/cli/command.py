@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from ..engine import upstream
 from ..rules.errors import ConfigurationError, UsageError
 from ..rules.settings import BucketSettings
+from ..rules.shard import Shard
 from ..stores import synapse_config
 from ..stores.aside import Aside
 from ..stores.environment import Adopted
@@ -57,14 +58,15 @@ class Command:
             return RunHistory(self.options.state_directory, is_kept=False)
         return RunHistory(directory, lambda text: print(text, file=self.stderr))
 
-    def aside(self, media: MediaStore) -> Aside:
-        """Where a copy is kept of a file whose removal has yet to be seen to its end: the next run looks there."""
+    def aside(self, media: MediaStore, shard: Shard) -> Aside:
+        """Where a copy is kept of a file whose removal is not seen to its end yet: the shard's next run looks there."""
+        name = f"aside-{shard.number}-of-{shard.count}"
         directory = self._state_directory
         if directory is not None:
-            return Aside(directory / "aside")
+            return Aside(directory / name)
         # Not in the media store: not every mount can be read where it is written. By its name the next run finds it.
-        name = hashlib.sha256(os.fsencode(media.path.resolve())).hexdigest()[:16]
-        return Aside(Path(tempfile.gettempdir(), f"{PROGRAM}-{os.geteuid()}-{name}"))
+        of_media = hashlib.sha256(os.fsencode(media.path.resolve())).hexdigest()[:16]
+        return Aside(Path(tempfile.gettempdir(), f"{PROGRAM}-{os.geteuid()}-{of_media}-{name}"))
 
     @property
     def _state_directory(self) -> Path | None:

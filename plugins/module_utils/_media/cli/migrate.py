@@ -38,6 +38,7 @@ _DAY_SECONDS = 24 * 3600
 _WAITS = (0.5, 2)
 # Before the first file a server that never answers is given up within a minute and a half.
 _FIRST_WAITS = (5,)
+_WAITED_FOR = "another run, the database, or the bucket's first answer"
 _UNCONDITIONAL = (
     "The server does no conditional writes: each key is looked up right before it is written, and what another program"
     " stores there just then would be overwritten."
@@ -83,27 +84,27 @@ def carry_out(
             leaves_disk = summary.dry_run or not plan.policy.delete_local
             media = sides.media(writable=not leaves_disk)
             stop = command.stop.event
-            told = waiting(command.stderr, "another run, the database, or the bucket's first answer")
-            waiting_so_far = held.enter_context(ExitStack())
-            waiting_so_far.enter_context(told)
+            beginning = held.enter_context(ExitStack())
+            beginning.enter_context(waiting(command.stderr, _WAITED_FOR))
             lock = run_lock(media, wait=command.options.wait, stop=stop, shard=plan.shard, only_looks=summary.dry_run)
             held.enter_context(lock)
-            if not leaves_disk:
-                for path in command.aside(media).put_back(media):
-                    print(f"Put back {path!r}: an earlier run was killed while it removed it.", file=command.stderr)
             database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
             prefix = sides.bucket.prefix
             with closing(sides.store(1, FIRST_CONTACT)) as first:
                 check_sides(media, RetryingStore(first, _FIRST_WAITS, stop.wait), database, prefix)
                 endpoint_url = first.endpoint_url
-            waiting_so_far.close()
+            beginning.close()
+            aside = command.aside(media, plan.shard)
+            if not leaves_disk:
+                for path in aside.put_back(media):
+                    print(f"Put back {path!r}: an earlier run was killed while it removed it.", file=command.stderr)
             if before is not None:
                 summary.errors += before(sides, endpoint_url)
             # A stop is not held up by what was to be sent slowly.
             throttle = Throttle(bandwidth, sleep=stop.wait) if bandwidth else None
             s3 = held.enter_context(closing(sides.store(plan.workers or pace.MOST, pass_on=throttle, conditional=None)))
             store: ObjectStore = RetryingStore(s3, _WAITS, stop.wait)
-            removal = NoRemoval() if leaves_disk else Remover(media, store, command.aside(media), stop.wait)
+            removal = NoRemoval() if leaves_disk else Remover(media, store, aside, stop.wait)
             if summary.dry_run:
                 store = DryRunStore(store)
             report = held.enter_context(progress(command.stderr, partial(_files, media, plan)))

@@ -3,42 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from ..rules.content import Content
-from .object_store import ObjectStore, Readable, RemoteObject
+from .in_front import StoreInFront
+from .object_store import RemoteObject
 
 
-class DryRunStore:
-    """An ObjectStore in front of another, which passes on all that changes nothing: see that protocol."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-
-    @property
-    def requests(self) -> int:
-        return self._store.requests
-
-    @property
-    def slow_downs(self) -> int:
-        return self._store.slow_downs
-
-    def head(self, key: str) -> RemoteObject | None:
-        return self._store.head(key)
+class DryRunStore(StoreInFront):
+    """Passes on all that changes nothing."""
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:  # noqa: ARG002 (the protocol's)
         return RemoteObject(key, content.size, content.md5.hex())
 
     def abort_unfinished(self, key: str) -> None:
         """Leave it."""
-
-    def open(self, key: str) -> AbstractContextManager[Readable]:
-        return self._store.open(key)
-
-    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
-        return self._store.list(prefix, after, page_size)
 
     def delete(self, key: str) -> None:
         """Leave it."""

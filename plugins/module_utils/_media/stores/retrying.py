@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, TypeVar
 
 from ..rules.content import Content
+from .in_front import StoreInFront
 from .object_store import ObjectStore, Readable, RemoteObject, StoreUnavailable
 
 Result = TypeVar("Result")
@@ -15,25 +16,17 @@ Result = TypeVar("Result")
 _CHUNK_SIZE = 256 * 1024
 
 
-class RetryingStore:
-    """An ObjectStore in front of another, which makes a call again after StoreUnavailable: see that protocol.
+class RetryingStore(StoreInFront):
+    """Makes a call again after StoreUnavailable.
 
     :param waits: how long to wait before each further try, in seconds.
     :param wait: waits so many seconds, and tells whether the run is to stop: then there is no further try.
     """
 
     def __init__(self, store: ObjectStore, waits: Sequence[float], wait: Callable[[float], bool]) -> None:
-        self._store = store
+        super().__init__(store)
         self._waits = tuple(waits)
         self._wait = wait
-
-    @property
-    def requests(self) -> int:
-        return self._store.requests
-
-    @property
-    def slow_downs(self) -> int:
-        return self._store.slow_downs
 
     def head(self, key: str) -> RemoteObject | None:
         return self._patiently(lambda: self._store.head(key))
@@ -44,9 +37,6 @@ class RetryingStore:
             return self._store.put(key, source, content)
 
         return self._patiently(put)
-
-    def abort_unfinished(self, key: str) -> None:
-        self._store.abort_unfinished(key)
 
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
