@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import sqlite3
 import string
 import subprocess
@@ -230,6 +231,7 @@ class Homeserver:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_ignore_no_signal,  # noqa: PLW1509 (nothing here has locks to share)
         )
 
     def run(self, *arguments: str, path: Path | None = None) -> tuple[int, str, str]:
@@ -270,6 +272,12 @@ def assert_nothing_lost(content: Mapping[str, bytes], result: Mapping[str, Any],
 @pytest.fixture
 def homeserver(tmp_path: Path, minio_http: MinioServer) -> Homeserver:
     return Homeserver(tmp_path, minio_http)
+
+
+def _ignore_no_signal() -> None:
+    """Whoever runs the tests, as with nohup, may have some ignored, and a new process ignores them too."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _split(file_id: str) -> str:
