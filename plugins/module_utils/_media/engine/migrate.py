@@ -282,8 +282,7 @@ class _Migration:
         if row is not None:
             case = case._replace(known=known_as(row.lengths, row.sha256, content.size, content.sha256))
         if found is not None:
-            compare = proof.compare_found if self._answered else proof.compare_listed
-            self._proof = compare(self._store, found, content)
+            self._proof = proof.compare(self._store, found, content, listed=not self._answered)
         return self._with_proof(case)
 
     def _find(self) -> RemoteObject | None:

@@ -30,23 +30,18 @@ def look(store: ObjectStore, key: str, content: Content) -> Proof:
     """Look at the object with the configured key, as Synapse would, and compare it. Raises as `ObjectStore` does."""
     try:
         remote = store.head(key)
-        return NOTHING if remote is None else _compare(store, remote, content, listed=False)
     except ObjectUnreadable as error:
         return Proof(Stored.UNREADABLE, said=str(error))
+    return NOTHING if remote is None else compare(store, remote, content, listed=False)
 
 
-def compare_listed(store: ObjectStore, listed: RemoteObject, content: Content) -> Proof:
-    """Compare an object that a listing told: at most LISTED where its ETag proves it, since a listing opens nothing."""
+def compare(store: ObjectStore, remote: RemoteObject, content: Content, *, listed: bool) -> Proof:
+    """Compare an object that a HEAD with the configured key has told.
+
+    ``listed``: a listing did, which opens nothing: then at most LISTED where the ETag proves it.
+    """
     try:
-        return _compare(store, listed, content, listed=True)
-    except ObjectUnreadable as error:
-        return Proof(Stored.UNREADABLE, said=str(error))
-
-
-def compare_found(store: ObjectStore, found: RemoteObject, content: Content) -> Proof:
-    """Compare an object that a HEAD with the configured key has told."""
-    try:
-        return _compare(store, found, content, listed=False)
+        return _compare(store, remote, content, listed=listed)
     except ObjectUnreadable as error:
         return Proof(Stored.UNREADABLE, said=str(error))
 
