@@ -79,15 +79,16 @@ class Aside:
         found = []
         for place in sorted(self._directory.iterdir()) if self._is_own() else ():
             try:
-                about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
-                file = LocalFile(about["path"], about["size"], about["modified_ns"], 0, 0, 0)
-                removed = Removed(file, about["mode"], about["uid"], about["gid"])
-                with (place / _CONTENT).open("rb") as content:
-                    if os.fstat(content.fileno()).st_size == file.size and media.put_back(removed, content):
-                        found.append(file.path)
-            except (OSError, ValueError, KeyError):
-                # It was being written when the run was killed: the file itself was still there.
-                pass
+                removed = _read_about(place)
+                if removed is not None:
+                    with (place / _CONTENT).open("rb") as content:
+                        if media.put_back(removed, content):
+                            found.append(removed.file.path)
+            except OSError as error:
+                raise LocalFileError(
+                    f"Could not read {str(place)!r}, the copy of a file that an earlier run was killed while it"
+                    f" removed: {error.strerror}. Make it readable to Synapse's user, and run this again."
+                ) from error
             _remove(place)
         return found
 
@@ -99,11 +100,29 @@ def _make(directory: Path) -> None:
         raise PermissionError(errno.EACCES, f"{str(directory)!r} is not a directory of this user's")
 
 
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _remove(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     with suppress(OSError):
         # Another copy may be in it.
         place.parent.rmdir()
+
+
+def _read_about(place: Path) -> Removed | None:
+    """What the copy is of; None when it was being written when the run was killed: the file itself was still there."""
+    try:
+        about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
+        file = LocalFile(about["path"], about["size"], about["modified_ns"], 0, 0, 0)
+        return Removed(file, about["mode"], about["uid"], about["gid"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
 
 
 def _write(place: Path, media: MediaStore, file: LocalFile, source: BinaryIO) -> BinaryIO:
@@ -125,8 +144,13 @@ def _write(place: Path, media: MediaStore, file: LocalFile, source: BinaryIO) ->
             "uid": status.st_uid,
             "gid": status.st_gid,
         }
-        # Last: without it the copy is not complete, and the file not removed.
-        (place / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        # Last: without it the copy is not complete, and the file not removed. All of it outlasts a power failure.
+        with (place / _ABOUT).open("w", encoding="utf-8") as description:
+            json.dump(about, description)
+            description.flush()
+            os.fsync(description.fileno())
+        for directory in (place, place.parent, place.parent.parent):
+            _sync_directory(directory)
     except BaseException:
         content.close()
         raise

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import io
 import os
 import re
-import secrets
 import shutil
 import stat
 import time
@@ -205,16 +205,12 @@ class MediaStore:
     def put_back(self, removed: Removed, content: bytes | BinaryIO) -> bool:
         """Write a file that was removed again, with all its ``content``; False if there is one by now, which stays.
 
-        It appears complete under its name, except where a file system has no hard links (s3fs, rclone mount), and has
-        owner, mode and time of before where the file system has such. LocalFileError when it can't be written.
+        It appears complete under its name, and has owner, mode and time of before where the file system has such.
+        LocalFileError when it can't be written.
         """
         target = self.path / removed.file.path
         try:
             self._make_directories(target.parent)
-            with suppress(OSError):
-                # What a file system without hard links says is its own: ENOTSUP, EPERM, and EIO from rclone.
-                _link_new(target, removed, content)
-                return True
             _write_new(target, removed, content)
         except FileExistsError:
             return False
@@ -448,34 +444,41 @@ class _Source(io.FileIO):
             raise
 
 
-def _link_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
-    """As `_write_new`, and it appears complete."""
-    temporary = path.with_name(f".put-back-{secrets.token_hex(8)}")
-    _write_new(temporary, removed, content)
+def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
+    """Write a file that is not there yet, FileExistsError if it is. It appears complete, also when this is killed.
+
+    Then a part stays beside it, under a name that the next try replaces.
+    """
+    temporary = path.with_name(f".put-back-{hashlib.sha256(path.name.encode()).hexdigest()[:16]}")
+    temporary.unlink(missing_ok=True)
+    try:
+        with temporary.open("xb") as target:
+            _fill(target, content, removed.file.size)
+        # Not each file system has these, and the content is what counts.
+        with suppress(OSError):
+            os.utime(temporary, ns=(removed.file.modified_ns, removed.file.modified_ns))
+        with suppress(OSError):
+            os.chown(temporary, removed.uid, removed.gid)
+        with suppress(OSError):
+            temporary.chmod(removed.mode)
+        _give_name(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _give_name(temporary: Path, path: Path) -> None:
+    """Give a file its name, FileExistsError if there is one of that name."""
     try:
         # Unlike a rename, a link replaces nothing.
         os.link(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
-    """Write a file that is not there yet, FileExistsError if it is; nothing stays of one that can't be written."""
-    target = path.open("xb")
-    try:
-        with target:
-            _fill(target, content, removed.file.size)
-    except BaseException:
-        path.unlink()
+    except FileExistsError:
         raise
-    # Not each file system has these, and the content is what counts. The mode comes last: it may take the right away.
-    with suppress(OSError):
-        os.utime(path, ns=(removed.file.modified_ns, removed.file.modified_ns))
-    with suppress(OSError):
-        os.chown(path, removed.uid, removed.gid)
-    with suppress(OSError):
-        path.chmod(removed.mode)
+    except OSError:
+        # A file system without hard links has its own word for that: ENOTSUP, EPERM, and EIO from rclone.
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.rename(path)
 
 
 def _fill(target: BinaryIO, content: bytes | BinaryIO, size: int) -> None:

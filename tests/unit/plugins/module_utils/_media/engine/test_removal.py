@@ -195,6 +195,24 @@ def test_run_that_is_killed_before_it_has_looked(media: MediaStore, tmp_path_fac
     assert Aside(state).put_back(media) == []
 
 
+def test_copy_that_cannot_be_read_is_kept(media: MediaStore, tmp_path: Path) -> None:
+    """It may be the last there is: only one that was never complete is thrown away."""
+    place = tmp_path / "copies" / "one"
+    place.mkdir(parents=True)
+    (place / "about.json").write_text(
+        f'{{"path": "{FIRST}", "size": 1, "modified_ns": 1, "mode": 420, "uid": 0, "gid": 0}}'
+    )
+
+    with pytest.raises(LocalFileError) as caught:
+        Aside(tmp_path / "copies").put_back(media)
+
+    assert str(caught.value) == (
+        f"Could not read {str(place)!r}, the copy of a file that an earlier run was killed while it removed:"
+        " No such file or directory. Make it readable to Synapse's user, and run this again."
+    )
+    assert place.is_dir()
+
+
 def test_what_can_not_be_put_back_is_kept(media: MediaStore, aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: object) -> bool:
         raise LocalFileError("Could not put back the local file: the disk is gone.")

@@ -901,6 +901,27 @@ def test_file_is_put_back_as_it_was(
 
 
 @pytest.mark.parametrize("links", [True, False])
+def test_file_that_was_put_back_when_the_run_was_killed(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """What is under its name is all of it, and the part beside it goes with the next try."""
+    file = write(media, "local_content/aa/bb/cc")
+    removed = media.remove(file)
+    with monkeypatch.context() as killed:
+        killed.setattr(Path, "unlink", lambda *_arguments, **_options: None)
+        fail(killed, "fsync", errno.EIO)
+        with pytest.raises(LocalFileError):
+            media.put_back(removed, b"content")
+    assert [path for path in below(media) if "put-back" in path] != []
+    assert file.path not in below(media)
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+
+    assert media.put_back(removed, b"content")
+    assert below(media) == ["local_content", "local_content/aa", "local_content/aa/bb", file.path]
+
+
+@pytest.mark.parametrize("links", [True, False])
 def test_file_that_synapse_has_written_meanwhile_is_not_replaced(
     media: MediaStore, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
