@@ -12,9 +12,10 @@ from hypothesis import settings
 # Its asserts tell what they compared, as those of a test file do.
 pytest.register_assert_rewrite("ansible_collections.matrixops.synapse_s3.tests.integration.homeserver")
 
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("test", deadline=None)
 settings.register_profile("soak", max_examples=20_000, deadline=None)
-if os.environ.get("SYNAPSE_S3_SOAK"):
-    settings.load_profile("soak")
+settings.load_profile("soak" if os.environ.get("SYNAPSE_S3_SOAK") else "test")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from .._media.rules.bandwidth import parse_bandwidth
-from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems
+from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems, bucket_name_warnings
 from .._media.rules.duration import duration_problems
 from .._media.rules.endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_aws_endpoint
 from .._media.rules.prefix import prefix_problems, prefix_warnings
@@ -167,7 +167,11 @@ def _profile_problems(value: str, _values: Values) -> Texts:
 
 def _bucket_problems(value: str, values: Values) -> Texts:
     dots = bucket_dots_problems(value, values["config_region_name"], values["config_endpoint_url"])
-    return [*bucket_name_problems(value), *dots]
+    return [*bucket_name_problems(value, values["config_endpoint_url"]), *dots]
+
+
+def _bucket_warnings(value: str, values: Values) -> Texts:
+    return bucket_name_warnings(value, values["config_endpoint_url"])
 
 
 def _region_problems(value: str, values: Values) -> Texts:
@@ -361,7 +365,7 @@ VARIABLES: Mapping[str, Variable] = {
     "version": Variable(Kind.TEXT, PROVIDER_VERSIONS[-1], _one_of(PROVIDER_VERSIONS)),
     "layout": Variable(Kind.TEXT, "native", _one_of(LAYOUTS), when_disabled=True),
     "config_provider": Variable(Kind.TEXT, "", _profile_problems),
-    "config_bucket": Variable(Kind.TEXT, "", _bucket_problems),
+    "config_bucket": Variable(Kind.TEXT, "", _bucket_problems, _bucket_warnings),
     "config_prefix": Variable(Kind.TEXT, "", _alone(prefix_problems), _alone(prefix_warnings)),
     "config_region_name": Variable(Kind.TEXT, "", _region_problems),
     "config_endpoint_url": Variable(Kind.TEXT, "", _endpoint_problems, _endpoint_warnings),

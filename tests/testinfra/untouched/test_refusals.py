@@ -33,18 +33,20 @@ def test_all_wrong_variables_at_once(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
     wrong = {
-        "config_bucket": "Media_Of_Example",
+        "config_bucket": "media of example",
         "config_endpoint_url": "minio:9000",
         "config_storage_class": "GLACIER",
+        # By its kind: Ansible's own check would tell this one alone.
+        "synapse_start_timeout": "2m",
     }
     message = check_refused(run_role(wrong), host_name, state_before[host_name], secrets)
     assert message.splitlines() == [
         "These variables are wrong:",
-        f"- {PREFIX}config_bucket: 'Media_Of_Example' has characters that S3 does not allow ('M', '_', 'O', 'E'). "
-        "Use only lower-case letters, digits, dots and hyphens.",
+        f"- {PREFIX}config_bucket: 'media of example' can't be the name of a bucket. Write the name of the bucket.",
         f"- {PREFIX}config_endpoint_url: 'minio:9000' has no scheme. Write 'https://minio:9000'.",
         f"- {PREFIX}config_storage_class: 'GLACIER' is an archive: Synapse could not read media back at once. "
         "Use STANDARD, REDUCED_REDUNDANCY, STANDARD_IA or INTELLIGENT_TIERING.",
+        f"- {PREFIX}synapse_start_timeout: is the text '2m', not a whole number. Write a whole number.",
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.kinds import Kind
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.variables import (
     LAYOUTS,
     NAME_PREFIX,
@@ -44,11 +45,22 @@ def test_defaults() -> None:
     }
 
 
+# Ansible itself stops at the first value of another kind, and shows the whole file: it is left to the rules.
+IN_WORDS = {
+    Kind.BOOLEAN: "V(true) or V(false).",
+    Kind.INTEGER: "A whole number.",
+    Kind.LIST: "A list of texts.",
+}
+
+
 def test_types() -> None:
-    rules = {f"{NAME_PREFIX}{name}": variable.kind.value for name, variable in VARIABLES.items()}
-    assert {name: option["type"] for name, option in OPTIONS.items()} == rules
-    assert {name for name, option in OPTIONS.items() if option.get("elements") == "str"} == {
-        name for name, kind in rules.items() if kind == "list"
+    kinds = {f"{NAME_PREFIX}{name}": variable.kind for name, variable in VARIABLES.items()}
+    assert {name: option["type"] for name, option in OPTIONS.items()} == {
+        name: "str" if kind is Kind.TEXT else "raw" for name, kind in kinds.items()
+    }
+    last = {name: option["description"][-1] for name, option in OPTIONS.items()}
+    assert {name: text for name, text in last.items() if text in IN_WORDS.values()} == {
+        name: IN_WORDS[kind] for name, kind in kinds.items() if kind in IN_WORDS
     }
 
 

@@ -70,12 +70,22 @@ def endpoint_problems(url: str, bucket: str) -> list[str]:
 
 
 def endpoint_warnings(url: str, bucket: str) -> list[str]:
-    """What works, but is probably not meant: every key would begin with the bucket's name."""
+    """What may work, but is probably not meant: the bucket's own address, and a path where the server has none."""
     parsed = _parse(url)
-    if parsed is None or not bucket or _aws_host(parsed.host) or not parsed.host.startswith(f"{bucket}."):
+    if parsed is None or _aws_host(parsed.host):
         return []
-    server = _replace_host(parsed, parsed.host[len(bucket) + 1 :])
-    return [f"{parsed.origin!r} begins with the bucket's name. If it is the bucket's own address, write {server!r}."]
+    found = []
+    if bucket and parsed.host.startswith(f"{bucket}."):
+        server = _replace_host(parsed, parsed.host[len(bucket) + 1 :])
+        found.append(
+            f"{parsed.origin!r} begins with the bucket's name. If it is the bucket's own address, write {server!r}."
+        )
+    if parsed.path.strip("/"):
+        found.append(
+            f"{parsed.shown} has a path. That is right where the service says so, as Supabase does;"
+            " a path in the bucket belongs into prefix."
+        )
+    return found
 
 
 def endpoint_obstacles(url: str | None) -> list[str]:
@@ -165,7 +175,7 @@ def _rest_problems(url: _Url, bucket: str) -> list[str]:
     problems = []
     if bucket and url.path.strip("/") == bucket:
         problems.append(f"{url.shown} ends with the name of the bucket. Write {url.origin!r}.")
-    elif url.path not in ("", "/"):
+    elif url.path not in ("", "/") and _aws_host(url.host):
         problems.append(f"{url.shown} has a path. Write {url.origin!r}; a path in the bucket belongs into prefix.")
     if url.rest:
         problems.append(f"{url.shown} is followed by a '?' or '#'. Write {url.origin!r}.")

@@ -148,7 +148,11 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
         ["config_region_name: is empty. Write the region of the bucket, such as 'eu-central-1'."],
     ),
     (
-        {"config_endpoint_url": "https://s3.example.org/media"},
+        {"config_endpoint_url": "s3.example.org"},
+        ["config_endpoint_url: 's3.example.org' has no scheme. Write 'https://s3.example.org'."],
+    ),
+    (
+        {"config_bucket": "media", "config_endpoint_url": "https://s3.example.org/media"},
         [
             "config_endpoint_url: 'https://s3.example.org/media' ends with the name of the bucket. "
             "Write 'https://s3.example.org'."
@@ -357,6 +361,20 @@ TEST_WARNINGS: list[tuple[dict[str, Any], list[str]]] = [
         [
             "config_prefix: 'synapse' does not end with '/', so that keys begin with 'synapselocal_content/'. "
             "Write 'synapse/', unless the bucket already holds media under such keys."
+        ],
+    ),
+    (
+        {"config_bucket": "My_Media", "config_endpoint_url": "https://s3.example.org"},
+        [
+            "config_bucket: 'My_Media' is no name of a bucket by Amazon's rules. "
+            "Whether the server takes it, the trial of it tells."
+        ],
+    ),
+    (
+        {"config_endpoint_url": "https://ref.storage.example.org/storage/v1/s3"},
+        [
+            "config_endpoint_url: 'https://ref.storage.example.org/storage/v1/s3' has a path. That is right where the"
+            " service says so, as Supabase does; a path in the bucket belongs into prefix."
         ],
     ),
     (
@@ -602,6 +620,7 @@ def test_every_wrong_variable_is_named(wrong: list[tuple[str, Any]]) -> None:
 
 # Judged together with others: other wrong variables can make these right.
 CONTEXT = {
+    f"{NAME_PREFIX}config_bucket",
     f"{NAME_PREFIX}compose_path",
     f"{NAME_PREFIX}config_access_key_id",
     f"{NAME_PREFIX}config_ec2_instance_profile",
@@ -637,7 +656,7 @@ def test_no_secret_is_shown(secret: Any, token: Any, key: Any, others: dict[str,
 @given(
     st.fixed_dictionaries(
         {
-            "config_bucket": st.from_regex(r"[a-z0-9.-]{3,8}", fullmatch=True),
+            "config_bucket": st.from_regex(r"[a-zA-Z0-9._-]{1,8}", fullmatch=True),
             "config_region_name": st.sampled_from(["", "eu-central-1", "garage", "some-region-name"]),
             "config_endpoint_url": st.sampled_from(["", "https://s3.example.org", "http://minio:9000", "https://h/x"]),
             "config_prefix": st.from_regex(r"[a-z/.]{0,4}", fullmatch=True),

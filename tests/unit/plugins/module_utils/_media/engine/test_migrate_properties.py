@@ -81,7 +81,7 @@ def row_of(media: Media) -> MediaRow | None:
     return MediaRow(frozenset({len(media.known)}), sha256, media.accessed_ms)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     media=st.lists(MEDIA, max_size=8),
     script=WORDS,

@@ -10,6 +10,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     bucket_dots_problems,
     bucket_name_obstacles,
     bucket_name_problems,
+    bucket_name_warnings,
 )
 from botocore.handlers import validate_bucket_name
 from hypothesis import given
@@ -165,17 +166,46 @@ TEST_OBSTACLES = [
     ),
 ]
 
+ELSEWHERE = "https://s3.example.org"
+TEST_ELSEWHERE = [
+    ("my-bucket", [], False),
+    ("My_Bucket", [], True),
+    ("ab", [], True),
+    ("sthree-media", [], True),
+    ("", ["is empty. Write the name of the bucket."], False),
+    ("my bucket", ["'my bucket' can't be the name of a bucket. Write the name of the bucket."], False),
+    (
+        "media/x",
+        ["'media/x' is more than a name. Write the bucket's name only; a path in it belongs into prefix."],
+        False,
+    ),
+]
+
 NAMES = st.one_of(st.text(max_size=70), st.from_regex(re.compile(r"[a-z0-9.-]{1,66}"), fullmatch=True))
 
 
 @pytest.mark.parametrize("name", TEST_GOOD_NAMES)
 def test_good_names(name: str) -> None:
-    assert bucket_name_problems(name) == []
+    assert bucket_name_problems(name, "") == []
 
 
 @pytest.mark.parametrize(("name", "problems"), TEST_BAD_NAMES)
 def test_bad_names(name: str, problems: list[str]) -> None:
-    assert bucket_name_problems(name) == problems
+    assert bucket_name_problems(name, "https://s3.eu-central-1.amazonaws.com") == problems
+
+
+@pytest.mark.parametrize(("name", "problems", "warned"), TEST_ELSEWHERE)
+def test_names_that_another_service_may_take(name: str, problems: list[str], warned: bool) -> None:
+    warning = f"{name!r} is no name of a bucket by Amazon's rules. Whether the server takes it, the trial of it tells."
+    assert bucket_name_problems(name, ELSEWHERE) == problems
+    assert bucket_name_warnings(name, ELSEWHERE) == ([warning] if warned else [])
+    assert bucket_name_warnings(name, "") == []
+
+
+@given(NAMES)
+def test_names_accepted_elsewhere_pass_botocore(name: str) -> None:
+    if not bucket_name_problems(name, ELSEWHERE):
+        validate_bucket_name({"Bucket": name})
 
 
 @pytest.mark.parametrize(("name", "region", "endpoint_url", "problems"), TEST_DOTS)
@@ -190,14 +220,14 @@ def test_obstacles(name: str, obstacles: list[str]) -> None:
 
 @given(NAMES)
 def test_accepted_names_pass_botocore(name: str) -> None:
-    if not bucket_name_problems(name):
+    if not bucket_name_problems(name, ""):
         assert 3 <= len(name) <= 63
         validate_bucket_name({"Bucket": name})
 
 
 @given(NAMES)
 def test_rules_are_stricter_than_obstacles(name: str) -> None:
-    assert bucket_name_problems(name) or not bucket_name_obstacles(name)
+    assert bucket_name_problems(name, "") or not bucket_name_obstacles(name)
 
 
 @given(NAMES)

@@ -112,10 +112,10 @@ TEST_BAD = [
     ("http://minio:", [f"'http://minio:' has a wrong port. {PORTS}"]),
     ("http://minio:port", [f"'http://minio:port' has a wrong port. {PORTS}"]),
     (
-        "https://s3.example.org/minio",
+        "https://s3.eu-central-1.amazonaws.com/minio",
         [
-            "'https://s3.example.org/minio' has a path. "
-            "Write 'https://s3.example.org'; a path in the bucket belongs into prefix."
+            "'https://s3.eu-central-1.amazonaws.com/minio' has a path. "
+            "Write 'https://s3.eu-central-1.amazonaws.com'; a path in the bucket belongs into prefix."
         ],
     ),
     (
@@ -164,7 +164,6 @@ TEST_BAD = [
             "'ftp://my_minio:0/x' has the scheme 'ftp'. Use https, or http for a server without TLS.",
             "'ftp://my_minio:0/x' has a malformed host, 'my_minio'. Use only letters, digits, hyphens and dots.",
             f"'ftp://my_minio:0/x' has a wrong port. {PORTS}",
-            "'ftp://my_minio:0/x' has a path. Write 'ftp://my_minio:0'; a path in the bucket belongs into prefix.",
             "'ftp://my_minio:0/x' is followed by a '?' or '#'. Write 'ftp://my_minio:0'.",
         ],
     ),
@@ -180,6 +179,13 @@ TEST_WARNINGS = [
         [
             "'https://media.fra1.example.org:8443' begins with the bucket's name. "
             "If it is the bucket's own address, write 'https://fra1.example.org:8443'."
+        ],
+    ),
+    (
+        "https://ref.storage.example.org/storage/v1/s3",
+        [
+            "'https://ref.storage.example.org/storage/v1/s3' has a path. That is right where the service says so,"
+            " as Supabase does; a path in the bucket belongs into prefix."
         ],
     ),
 ]

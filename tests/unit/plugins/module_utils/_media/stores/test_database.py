@@ -249,7 +249,7 @@ METHODS = st.sampled_from(["crop", "scale"])
 
 
 # Each example is a database of its own on the disk.
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.sets(IDS, max_size=15),
     st.sets(st.tuples(IDS, SIZES, SIZES, TYPES, METHODS), max_size=15),

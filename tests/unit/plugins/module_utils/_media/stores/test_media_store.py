@@ -194,7 +194,7 @@ def test_directory_that_synapse_does_not_make_is_never_entered(
 NAMES = st.text("a-.0Z", min_size=1, max_size=3).filter(lambda name: not name.startswith("."))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.sets(st.tuples(NAMES, NAMES), min_size=1))
 def test_scan_goes_in_the_order_of_keys(tmp_path_factory: pytest.TempPathFactory, names: set[tuple[str, str]]) -> None:
     """The origins "a" and "a-b", as "a/" and "a-b/", must come in the order of S3; and so must files."""
@@ -218,7 +218,7 @@ COMPONENTS = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.sampled_from(Root), st.lists(COMPONENTS, min_size=1, max_size=6))
 def test_scan_sees_what_is_a_media_path_and_tells_the_rest(
     tmp_path_factory: pytest.TempPathFactory, root: Root, components: list[str]
