@@ -47,3 +47,11 @@ def test_the_three_commands_work_as_printed(host: Host, layout: Layout) -> None:
     ):
         found = host.run(f"{layout.command}-shell sh -c %s", line)
         assert found.rc == 0, f"{line}\n{found.stdout}\n{found.stderr}"
+
+
+def test_the_shell_says_what_is_set_in_it(host: Host, endpoints: Endpoints, layout: Layout) -> None:
+    found = host.run("echo exit | script --quiet --return --command %s /dev/null", f"{layout.command}-shell")
+    assert found.rc == 0, found.stdout
+    lines = [line.strip() for line in found.stdout.splitlines()]
+    assert {f"BUCKET={endpoints.bucket}", "s3_media_upload check-deleted $MEDIA_PATH"} <= set(lines), found.stdout
+    assert endpoints.secret_access_key not in found.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import closing
 
@@ -23,6 +24,8 @@ def shell(command: Command) -> int:
     with closing(sides.store()) as store:
         endpoint_url = store.endpoint_url
     with script_surroundings(command, sides, endpoint_url) as (environment, directory):
+        if not command.options.argv and sys.stdin.isatty():
+            print(upstream.greeting(environment), file=command.stderr)
         return upstream.open_shell(command.options.argv, environment, directory)
 
 

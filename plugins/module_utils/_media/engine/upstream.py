@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,11 +18,20 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
+from ..rules.endpoint import without_user
 from ..rules.errors import ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
 from ..stores.synapse_config import DatabaseSettings, write_private_yaml
 
 _POLL_SECONDS = 0.2
+# The commands as upstream documents them, as they work in the shell.
+# https://github.com/matrix-org/synapse-s3-storage-provider#regular-cleanup-job
+_COMMANDS = (
+    "s3_media_upload update-db $UPDATE_DB_DURATION",
+    "s3_media_upload check-deleted $MEDIA_PATH",
+    "s3_media_upload upload $MEDIA_PATH $BUCKET --delete --storage-class $STORAGE_CLASS --endpoint-url $ENDPOINT",
+)
+_GREETED = ("MEDIA_PATH", "BUCKET", "PREFIX", "ENDPOINT", "STORAGE_CLASS", "UPDATE_DB_DURATION")
 
 
 def shell_environment(
@@ -41,6 +51,18 @@ def shell_environment(
         "UPDATE_DB_DURATION": f"{unused_days}d",
     }
     return {**variables, **credentials(bucket)}
+
+
+def greeting(environment: Mapping[str, str]) -> str:
+    """What is set in the shell, without a secret, and what to do with it."""
+    shown = {**environment, "ENDPOINT": without_user(environment["ENDPOINT"])}
+    lines = [
+        "This shell is Synapse's user's. Set from Synapse's configuration, beside the credentials:",
+        *(f"  {name}={shlex.quote(shown[name])}" for name in _GREETED),
+        "The three commands, with Synapse's prefix and encryption key; --delete removes only what is proven stored:",
+        *(f"  {command}" for command in _COMMANDS),
+    ]
+    return "\n".join(lines)
 
 
 def credentials(bucket: BucketSettings) -> Mapping[str, str]:

@@ -94,13 +94,18 @@ def endpoint_obstacles(url: str | None) -> list[str]:
         return []
     if not url:
         return ["is empty. Write the URL of the server, or remove the line for Amazon S3."]
-    parsed = _parse(_USER.sub(r"\1", url))
+    parsed = _parse(without_user(url))
     if parsed is None:
         return [_not_a_url(url)]
     problems = _server_problems(parsed)
     if parsed.rest.startswith("?"):
         problems.append(f"{parsed.shown} has a query. Remove the '?' and what follows it.")
     return problems
+
+
+def without_user(url: str) -> str:
+    """The URL without what may be credentials before an ``@``."""
+    return _USER.sub(r"\1", url)
 
 
 def is_aws_endpoint(url: str) -> bool:

@@ -8,6 +8,7 @@ from typing import TextIO
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.upstream import (
+    greeting,
     script_arguments,
     shell_environment,
     work_directory,
@@ -26,6 +27,27 @@ BUCKET = BucketSettings(
 )
 ENCRYPTED = BucketSettings(bucket="media", sse_customer_key="0123456789abcdef0123456789abcdef")
 POSTGRESQL = DatabaseSettings("psycopg2", {"user": "synapse", "password": "hunter2"})
+
+
+def test_greeting() -> None:
+    """What is set and what to do with it, and no secret."""
+    environment = shell_environment(BUCKET, "https://key:hidden@s3.example", Path("/srv/my media"), 30)
+    text = greeting(environment)
+    assert text.splitlines() == [
+        "This shell is Synapse's user's. Set from Synapse's configuration, beside the credentials:",
+        "  MEDIA_PATH='/srv/my media'",
+        f"  BUCKET={BUCKET.bucket}",
+        f"  PREFIX={BUCKET.prefix}",
+        "  ENDPOINT=https://s3.example",
+        f"  STORAGE_CLASS={BUCKET.storage_class}",
+        "  UPDATE_DB_DURATION=30d",
+        "The three commands, with Synapse's prefix and encryption key; --delete removes only what is proven stored:",
+        "  s3_media_upload update-db $UPDATE_DB_DURATION",
+        "  s3_media_upload check-deleted $MEDIA_PATH",
+        "  s3_media_upload upload $MEDIA_PATH $BUCKET --delete --storage-class $STORAGE_CLASS --endpoint-url $ENDPOINT",
+    ]
+    assert "hunter2" not in text
+    assert "hidden" not in text
 
 
 def test_shell_environment() -> None:
