@@ -78,11 +78,8 @@ def serve_media_by_a_worker(host: Host) -> None:
     """What an administrator does who gives the media to a worker; not yet all that it takes."""
     if host.file(FILE).exists:
         return
-    install = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends redis-server"
     # The package's own unit asks for more confinement than a host in a container can give.
-    start = "systemd-run --unit=for-workers --property=User=redis redis-server --save ''"
-    host.check_output(f"apt-get update && {install} && {{ systemctl stop redis-server.service; {start}; }}")
-    host.check_output(f"{PYTHON} -m pip install --quiet 'txredisapi<1.6' hiredis")
+    host.check_output("systemd-run --unit=for-workers --property=User=redis redis-server --save ''")
     write(host, f"{CONF_D}/workers.yaml", SHARED)
     write(host, FILE, WORKER)
     host.check_output(f"systemctl restart {MAIN}")
