@@ -61,6 +61,11 @@ options:
         type: list
         elements: str
         required: true
+  temporary:
+    description:
+      - What the absolute paths of the caller's temporary directories begin with. Those that this user owns are told.
+    type: str
+    default: ""
   state:
     description:
       - With V(absent), what the caller has made below O(directories) is removed, and the directories that this leaves
@@ -104,6 +109,11 @@ foreign:
   returned: success
   type: list
   elements: str
+temporary:
+  description: The caller's temporary directories that are there now, as after a run that was interrupted.
+  returned: success
+  type: list
+  elements: str
 paths:
   description: What was removed, or in check mode would be.
   returned: success
@@ -116,6 +126,7 @@ left:
   elements: str
 """
 
+import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -266,6 +277,15 @@ def remove(own: Mapping[Path, bool]) -> None:
             path.rmdir()
 
 
+def temporary_directories(beginning: str) -> list[Path]:
+    """The directories of this user's whose paths begin so."""
+    place = Path(beginning)
+    if not beginning or not place.parent.is_dir():
+        return []
+    found = sorted(path for path in place.parent.iterdir() if path.name.startswith(place.name))
+    return [path for path in found if not path.is_symlink() and path.is_dir() and path.stat().st_uid == os.geteuid()]
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -283,10 +303,15 @@ def main() -> None:
                     "names": {"type": "list", "elements": "str", "required": True},
                 },
             },
+            "temporary": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["told", "absent"], "default": "told"},
         },
         supports_check_mode=True,
     )
+    if os.geteuid() != 0:
+        module.fail_json(
+            msg="Could not look at what is this role's on the host: only root may. Give the play `become: true`."
+        )
     files, mark = module.params["files"], module.params["mark"]
     foreign = [path for path in files if is_foreign(Path(path), mark)]
     problems = [file_problem(path, files[path]) for path in foreign]
@@ -306,7 +331,13 @@ def main() -> None:
         except OSError as error:
             problem = f"Could not remove {error.filename!r}: {error.strerror}"
             module.fail_json(msg=f"{problem}. See what is there, and run this again.")
-    result: dict[str, Any] = {"problems": problems, "foreign": foreign, "left": [str(path) for path in left]}
+    temporary = [str(path) for path in temporary_directories(module.params["temporary"])]
+    result: dict[str, Any] = {
+        "problems": problems,
+        "foreign": foreign,
+        "temporary": temporary,
+        "left": [str(path) for path in left],
+    }
     module.exit_json(changed=bool(gone), paths=[str(path) for path in gone], **result)
 
 

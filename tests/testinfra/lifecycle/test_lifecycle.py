@@ -201,6 +201,55 @@ def test_job_by_hand_shows_progress_on_a_terminal(
     assert local_files(host, layout) == []
 
 
+def timer(host: Host) -> dict[str, str]:
+    names = ("SubState", "TimersCalendar", "NextElapseUSecRealtime", "LastTriggerUSec")
+    shown = host.check_output("systemctl show --property=%s %s", ",".join(names), TIMER)
+    return dict(line.split("=", 1) for line in shown.splitlines())
+
+
+def last_run(host: Host) -> str:
+    return str(host.check_output("systemctl show --property=InvocationID %s", TIMER.replace(".timer", ".service")))
+
+
+@pytest.mark.layouts("native")
+def test_a_schedule_that_was_corrected_comes_at_its_time_only(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    """A timer of which systemd knows no next run stayed dead; one that was off for a day ran at once."""
+    come_back(run_role)
+    before = last_run(host)
+    path = f"/etc/systemd/system/{TIMER}"
+    host.check_output(f"sed --in-place 's/^OnCalendar=.*/OnCalendar=2020-01-01/' {path} && systemctl daemon-reload")
+    host.check_output(f"systemctl restart {TIMER}")
+    assert timer(host)["SubState"] == "elapsed"
+    corrected = run_role({}, label="schedule corrected")
+    assert corrected.failed(host_name) == 0, corrected.output
+    found = timer(host)
+    assert (found["SubState"], bool(found["NextElapseUSecRealtime"])) == ("waiting", True)
+    assert "05:00:00" in found["TimersCalendar"]
+
+    run_role({"migration_enabled": False})
+    assert timer(host)["SubState"] == "dead"
+    stamp = f"/var/lib/systemd/timers/stamp-{TIMER}"
+    assert not host.file(stamp).exists
+    again = run_role({}, label="switched on again")
+    assert again.failed(host_name) == 0, again.output
+    assert timer(host)["SubState"] == "waiting"
+    assert last_run(host) == before
+
+    unchanged = run_role({}, label="with a timer that waits")
+    assert (unchanged.failed(host_name), unchanged.changed(host_name)) == (0, 0), unchanged.output
+
+
+@pytest.mark.layouts("native")
+def test_a_temporary_directory_of_an_interrupted_run_goes(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    """With the secret in it. The run that finds it may have nothing else to do."""
+    come_back(run_role)
+    left = "/var/lib/synapse-s3-storage-provider.abcdefgh"
+    host.check_output(f"install -d -m 0711 {left} && install -m 0400 /dev/null {left}/provider.yaml")
+    result = run_role({}, label="after an interrupted run")
+    assert result.failed(host_name) == 0, result.output
+    assert not host.file(left).exists
+
+
 # With one of the containers' layouts, for its time: it runs in the same container as the program does.
 @pytest.mark.layouts("native", "mdad")
 def test_upstream_s_script_as_the_engine(

@@ -50,6 +50,40 @@ def test_all_wrong_variables_at_once(
     ]
 
 
+SCHEDULES = [
+    ("every night", "Failed to parse calendar specification 'every night': Invalid argument."),
+    ("2020-01-01", "it never comes again."),
+]
+
+
+@NATIVE_ONLY
+@pytest.mark.parametrize(("schedule", "cause"), SCHEDULES)
+def test_a_schedule_that_never_comes(
+    state_before: dict[str, HostState],
+    run_role: RoleRunner,
+    host_name: str,
+    secrets: list[str],
+    schedule: str,
+    cause: str,
+) -> None:
+    result = run_role({"periodic_migration_schedule": schedule})
+    assert check_refused(result, host_name, state_before[host_name], secrets) == (
+        "Nothing was changed, because:\n"
+        f"- Could not schedule the migration as {PREFIX}periodic_migration_schedule says: {cause}"
+        " Write a calendar event of systemd such as '*-*-* 05:00:00'."
+    )
+
+
+@NATIVE_ONLY
+def test_a_play_without_become(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    result = run_role({}, "--extra-vars={ansible_user: nobody, ansible_become: false}")
+    assert check_refused(result, host_name, state_before[host_name], secrets) == (
+        "Could not look at what is this role's on the host: only root may. Give the play `become: true`."
+    )
+
+
 @NATIVE_ONLY
 def test_paths_that_lead_to_somebody_else_s_files(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import 
     parse_name,
     removal,
     remove,
+    temporary_directories,
 )
 
 NAME = "matrix-synapse-s3-storage-provider"
@@ -198,3 +200,15 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
         "Could not write '/data/homeserver.yaml': what is there was not written by this role."
         " Move it away, or give another place in synapse_dropin_path."
     )
+
+
+def test_temporary_directories_of_a_run_that_was_interrupted(tmp_path: Path) -> None:
+    """They may hold a secret. What only looks like one, or is another user's, is not the role's."""
+    for name in ("ours.1", "ours.2", "ours.other", "theirs.1"):
+        (tmp_path / name).mkdir()
+    os.chown(tmp_path / "ours.other", 1234, 1234)
+    (tmp_path / "ours.link").symlink_to(tmp_path / "theirs.1")
+    (tmp_path / "ours.file").touch()
+    assert temporary_directories(f"{tmp_path}/ours.") == [tmp_path / "ours.1", tmp_path / "ours.2"]
+    assert temporary_directories(f"{tmp_path}/nowhere/ours.") == []
+    assert temporary_directories("") == []
