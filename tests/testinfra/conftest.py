@@ -15,7 +15,7 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import E
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout, read_layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, read_record, record_path
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, RoleRunner
-from testinfra.host import Host
+from testinfra.host import Host, get_host
 
 LEFT_OUT = pytest.StashKey[int]()
 UNITS = (
@@ -63,9 +63,15 @@ def layout(inventory_path: Path, host_name: str) -> Layout:
 
 
 @pytest.fixture(scope="module")
-def host_name(host: Host) -> str:
+def host_name(_testinfra_host: Host) -> str:
     """The host's name in the inventory."""
-    return str(host.backend.host)
+    return str(_testinfra_host.backend.host)
+
+
+@pytest.fixture(scope="module")
+def host(host_name: str, state_directory: Path) -> Host:
+    """By way of Docker: by way of Ansible each command is a run of Ansible's."""
+    return get_host(f"docker://{state_directory.name}-{host_name}")
 
 
 @pytest.fixture(scope="module")
@@ -153,5 +159,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and host is not None:
         units = " ".join(f"--unit={unit}" for unit in UNITS)
         journal = host.run(f"journalctl --no-pager --output=cat --lines=30 {units}").stdout
-        report.sections.append((f"journal of {host.backend.host}", journal))
+        report.sections.append((f"journal of {host.backend.name}", journal))
     return report
