@@ -72,7 +72,8 @@ def warnings(variables: Mapping[str, object]) -> list[str]:
     for name, variable in VARIABLES.items():
         if not _is_another_s(name, values):
             found += _messages(name, variable.warnings(values[name], values))
-    for name in sorted(given.keys() - VARIABLES.keys() - _misspelt(given).keys()):
+    unknown = given.keys() - VARIABLES.keys() - _misspelt(given).keys()
+    for name in sorted(name for name in unknown if not _is_another_s(name, values)):
         text = _IGNORED_BY_PROVIDER.get(name, "is not a variable of this role and has no effect. Remove it.")
         found += _messages(name, [text])
     return found

@@ -579,7 +579,14 @@ def test_layouts_pass_the_rules(layout: str) -> None:
 
 
 # Judged by the other playbook: the provider, the bucket, how it is used.
-ANOTHERS = {"enabled": True, "layout": "mdad", "version": "9", "config_bucket": "My_Bucket", "store_local": False}
+ANOTHERS = {
+    "enabled": True,
+    "layout": "mdad",
+    "version": "9",
+    "config_bucket": "my bucket",
+    "config_threadpool_size": 40,
+    "store_local": False,
+}
 
 
 def test_what_another_playbook_owns_is_not_judged() -> None:
