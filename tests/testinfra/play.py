@@ -70,15 +70,17 @@ class RoleRunner:
     state_directory: Path
     results: dict[str, PlayResult] = field(default_factory=dict)
 
-    def __call__(self, variables: dict[str, Any], *arguments: str, label: str = "") -> PlayResult:
+    def __call__(
+        self, variables: dict[str, Any], *arguments: str, label: str = "", playbook: str = str(CONVERGE)
+    ) -> PlayResult:
         """Variables are given without the long prefix. A label tells apart runs that are meant to happen again."""
-        key = json.dumps([variables, arguments, label])
+        key = json.dumps([variables, arguments, label, playbook])
         if key not in self.results:
             prefix = "matrix_synapse_ext_synapse_s3_storage_provider_"
             extra = json.dumps({f"{prefix}{name}": value for name, value in variables.items()})
             command = ["ansible-playbook", f"--inventory={self.inventory}", f"--extra-vars={extra}", *arguments]
             run = subprocess.run(
-                [*command, str(CONVERGE)],
+                [*command, playbook],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
