@@ -5,18 +5,14 @@ from __future__ import annotations
 
 from ..rules.errors import UnavailableError
 from ..stores.database import MediaDatabase
-from ..stores.media_store import MediaStore
+from ..stores.media_store import MediaStore, links_problems
 from ..stores.object_store import ObjectStore
 
 
 def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str) -> None:
     """Refuse to begin unless all three sides are there; raises a `MediaError`, nothing is touched."""
-    links = media.linked_roots()
-    if links:
-        raise UnavailableError(
-            f"Could not use the media store {str(media.path)!r}: {', '.join(links)} is a symbolic link, which is"
-            " never followed. Mount the other disk there instead (a bind mount will do)."
-        )
+    for problem in links_problems(media.path):
+        raise UnavailableError(problem)
     if not media.has_roots() and database.has_media():
         raise UnavailableError(
             f"Could not use the media store {str(media.path)!r}: the database knows media, but the directory has"

@@ -118,10 +118,6 @@ class MediaStore:
         """Whether at least one of Synapse's four media directories is there."""
         return any(stat.S_ISDIR(mode) or stat.S_ISLNK(mode) for mode in (_mode(self._root(root)) for root in Root))
 
-    def linked_roots(self) -> list[str]:
-        """The media directories that are symbolic links: nothing below them is looked at."""
-        return [root.value for root in Root if stat.S_ISLNK(_mode(self._root(root)))]
-
     def scan(
         self,
         failed: Callable[[MediaError], None],
@@ -428,6 +424,16 @@ class MediaStore:
             _status(self.path / directory.partition("/")[0])
         place = f"Could not read the directory {str(self.path / directory)!r}"
         failed(_in_words(place, error, "Give it to Synapse's user."))
+
+
+def links_problems(path: Path) -> list[str]:
+    """Why no run on the media store in ``path`` can begin: one of the four directories is a link.
+
+    Raises a MediaError when that can't be told.
+    """
+    links = ", ".join(root.value for root in Root if stat.S_ISLNK(_mode(path / root.value)))
+    problem = f"Could not use the media store {str(path)!r}: {links} is a symbolic link, which is never followed."
+    return [f"{problem} Mount the other disk there instead (a bind mount will do)."] if links else []
 
 
 class _Source(io.FileIO):

@@ -48,6 +48,15 @@ def test_nothing_wrong(etc: Path) -> None:
     assert look(etc) == expected
 
 
+def test_media_directory_that_is_a_link(etc: Path) -> None:
+    """With it every night would fail."""
+    (etc / "media/local_content").symlink_to(etc)
+    assert look(etc)["problems"] == [
+        f"Could not use the media store '{etc}/media': local_content is a symbolic link, which is never followed."
+        " Mount the other disk there instead (a bind mount will do)."
+    ]
+
+
 TEST_PROBLEMS = [
     (
         "homeserver.yaml",

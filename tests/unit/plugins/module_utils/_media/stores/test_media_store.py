@@ -24,6 +24,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     LocalFileError,
     MediaStore,
     PassedOver,
+    links_problems,
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -81,7 +82,10 @@ def test_scan_follows_no_link(media: MediaStore, tmp_path_factory: pytest.TempPa
     (media.path / "remote_content").symlink_to(outside)
 
     assert list(scan(media)) == []
-    assert media.linked_roots() == ["remote_content"]
+    assert links_problems(media.path) == [
+        f"Could not use the media store {str(media.path)!r}: remote_content is a symbolic link, which is never"
+        " followed. Mount the other disk there instead (a bind mount will do)."
+    ]
 
 
 LINK = "a symbolic link, which is never followed"
@@ -744,7 +748,7 @@ def test_root_that_cannot_be_looked_at(media: MediaStore, monkeypatch: pytest.Mo
     assert found == ([] if root == "local_content" else [file])
     assert errors == [message]
     with pytest.raises(UnavailableError) as caught:
-        media.linked_roots()
+        links_problems(media.path)
     assert str(caught.value) == message
     with pytest.raises(UnavailableError) as caught:
         MediaStore(media.path)
