@@ -61,6 +61,11 @@ options:
         type: list
         elements: str
         required: true
+  required_directories:
+    description:
+      - Directories of others, which must be there, each with the name of the variable that leads to it.
+    type: dict
+    default: {}
   temporary:
     description:
       - What the absolute paths of the caller's temporary directories begin with. Those that this user owns are told.
@@ -100,7 +105,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is somebody else's at the places where the caller writes. Each says what to change.
+  description:
+    - What is somebody else's at the places where the caller writes, and which directory is missing.
+      Each says what to change.
   returned: success
   type: list
   elements: str
@@ -252,6 +259,16 @@ def file_problem(path: str, variable: str) -> str:
     return f"{problem}. Move it away, or give another place in {variable}."
 
 
+def missing_problems(required: Mapping[str, str]) -> list[str]:
+    """Which of the directories (path -> variable) are not there."""
+    return [
+        f"Could not find the directory {path!r}: this host has none. Make it, so that Synapse's user can write into it,"
+        f" or give another place in {variable}."
+        for path, variable in required.items()
+        if not Path(path).is_dir()
+    ]
+
+
 def removal(top: Path, names: Sequence[Name], proof: str, named: str = "") -> Content:
     """What goes, and what stays; the proof goes last, so that a removal that is interrupted can go on."""
     try:
@@ -303,6 +320,7 @@ def main() -> None:
                     "names": {"type": "list", "elements": "str", "required": True},
                 },
             },
+            "required_directories": {"type": "dict", "default": {}},
             "temporary": {"type": "str", "default": ""},
             "state": {"type": "str", "choices": ["told", "absent"], "default": "told"},
         },
@@ -315,6 +333,7 @@ def main() -> None:
     files, mark = module.params["files"], module.params["mark"]
     foreign = [path for path in files if is_foreign(Path(path), mark)]
     problems = [file_problem(path, files[path]) for path in foreign]
+    problems += missing_problems(module.params["required_directories"])
     gone: dict[Path, bool] = {}
     left: list[Path] = []
     for option in module.params["directories"]:

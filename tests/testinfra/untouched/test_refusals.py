@@ -89,13 +89,17 @@ def test_paths_that_lead_to_somebody_else_s_files(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
     homeserver = "/etc/matrix-synapse/homeserver.yaml"
-    wrong = {"base_path": "/etc/ssl", "synapse_dropin_path": homeserver}
+    wrong = {"base_path": "/etc/ssl", "synapse_dropin_path": homeserver, "metrics_path": "/srv/nowhere/migrate.prom"}
     message = check_refused(run_role(wrong), host_name, state_before[host_name], secrets)
-    refused, written, used = message.splitlines()
+    refused, written, missing, used = message.splitlines()
     assert refused == "Nothing was changed, because:"
     assert written == (
         f"- Could not write '{homeserver}': what is there was not written by this role. Move it away, or give another"
         f" place in {PREFIX}synapse_dropin_path."
+    )
+    assert missing == (
+        "- Could not find the directory '/srv/nowhere': this host has none. Make it, so that Synapse's user can write"
+        f" into it, or give another place in {PREFIX}metrics_path."
     )
     assert used.startswith(
         f"- Could not use '/etc/ssl' as {PREFIX}base_path: it holds 'certs', 'openssl.cnf', 'private'"
@@ -136,7 +140,7 @@ def test_a_storage_class_that_the_server_does_not_have(
     assert "does not support the storage class 'STANDARD_IA'" in message
 
 
-@pytest.mark.layouts("docker", "podman")
+@pytest.mark.layouts("docker")
 def test_an_image_of_the_user_s_without_the_provider(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
@@ -156,7 +160,7 @@ NOT_THERE = [
 ]
 
 
-@pytest.mark.layouts("docker", "podman", "mdad")
+@pytest.mark.layouts("docker")
 @pytest.mark.parametrize(("variables", "expected"), NOT_THERE)
 def test_what_is_not_there(
     state_before: dict[str, HostState],

@@ -12,6 +12,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import 
     directory_problems,
     file_problem,
     is_foreign,
+    missing_problems,
     parse_name,
     removal,
     remove,
@@ -212,3 +213,12 @@ def test_temporary_directories_of_a_run_that_was_interrupted(tmp_path: Path) -> 
     assert temporary_directories(f"{tmp_path}/ours.") == [tmp_path / "ours.1", tmp_path / "ours.2"]
     assert temporary_directories(f"{tmp_path}/nowhere/ours.") == []
     assert temporary_directories("") == []
+
+
+def test_directory_of_the_metrics_that_is_missing(tmp_path: Path) -> None:
+    """Each night would fail for it."""
+    assert missing_problems({str(tmp_path): "metrics_path"}) == []
+    assert missing_problems({f"{tmp_path}/textfile": "metrics_path"}) == [
+        f"Could not find the directory '{tmp_path}/textfile': this host has none. Make it, so that Synapse's user can"
+        " write into it, or give another place in metrics_path."
+    ]
