@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -115,28 +116,38 @@ def migration(host_name: str, state_directory: Path, layout: Layout) -> Migratio
 
 
 @pytest.fixture(scope="session")
-def run_role(inventory_path: Path, state_directory: Path) -> RoleRunner:
+def run_role_on_all(inventory_path: Path, state_directory: Path) -> RoleRunner:
     return RoleRunner(inventory_path, state_directory)
 
 
+@pytest.fixture
+def run_role(request: pytest.FixtureRequest, run_role_on_all: RoleRunner, host_name: str) -> RoleRunner:
+    """On all hosts, or where the test is for one of them, on that one."""
+    return replace(run_role_on_all, limit=host_name) if request.node.get_closest_marker("one_host") else run_role_on_all
+
+
 @pytest.fixture(scope="session")
-def state_before(run_role: RoleRunner) -> dict[str, HostState]:
+def state_before(run_role_on_all: RoleRunner) -> dict[str, HostState]:
     """Each host before this test run did anything."""
-    return run_role.look()
+    return run_role_on_all.look()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "layouts(*names): the test is for hosts of these layouts only")
     config.addinivalue_line("markers", "hosts(*names): the test is for these hosts of the inventory only")
+    config.addinivalue_line("markers", "one_host: the test is for the first host of the inventory only")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is for other layouts than the inventory's, or for other hosts, and say how many."""
-    name = yaml.safe_load(Path(config.getoption("--ansible-inventory")).read_text())["all"]["vars"]["layout"]
+    inventory = yaml.safe_load(Path(config.getoption("--ansible-inventory")).read_text())["all"]
+    name, first = inventory["vars"]["layout"], next(iter(inventory["children"]["synapse"]["hosts"]))
 
     def is_for_others(item: pytest.Item) -> bool:
         layouts, hosts = item.get_closest_marker("layouts"), item.get_closest_marker("hosts")
-        named = hosts is None or any(f"ansible://{host}]" in item.name for host in hosts.args)
+        names = (first,) if item.get_closest_marker("one_host") else () if hosts is None else hosts.args
+        # With parameters of the test's own the name goes on.
+        named = not names or any(re.search(rf"ansible://{host}[]-]", item.name) for host in names)
         return not named or (layouts is not None and name not in layouts.args)
 
     left_out = [item for item in items if is_for_others(item)]

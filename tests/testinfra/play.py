@@ -64,23 +64,27 @@ class PlayResult:
 
 @dataclass
 class RoleRunner:
-    """Runs the role on all hosts at once. Each host's tests ask for the same run: its result is kept."""
+    """Runs the role on all hosts at once, or on those of ``limit``.
+
+    Each host's tests ask for the same run: its result is kept.
+    """
 
     inventory: Path
     state_directory: Path
+    limit: str = "all"
     results: dict[str, PlayResult] = field(default_factory=dict)
 
     def __call__(
         self, variables: dict[str, Any], *arguments: str, label: str = "", playbook: str = str(CONVERGE)
     ) -> PlayResult:
         """Variables are given without the long prefix. A label tells apart runs that are meant to happen again."""
-        key = json.dumps([variables, arguments, label, playbook])
+        key = json.dumps([variables, arguments, label, playbook, self.limit])
         if key not in self.results:
             prefix = "matrix_synapse_ext_synapse_s3_storage_provider_"
             extra = json.dumps({f"{prefix}{name}": value for name, value in variables.items()})
-            command = ["ansible-playbook", f"--inventory={self.inventory}", f"--extra-vars={extra}", *arguments]
+            places = [f"--inventory={self.inventory}", f"--limit={self.limit}"]
             run = subprocess.run(
-                [*command, playbook],
+                ["ansible-playbook", *places, f"--extra-vars={extra}", *arguments, playbook],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

@@ -18,6 +18,8 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
 from testinfra.host import Host
 
+pytestmark = pytest.mark.one_host
+
 # Nothing answers there: the role must believe that Synapse does not come up.
 NOBODY = {"synapse_health_url": "http://127.0.0.1:9/health", "synapse_start_timeout": 3}
 CHANGED = {**NOBODY, "store_synchronous": True}

@@ -15,7 +15,9 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Lay
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
 from testinfra.host import Host
 
-# These plays are slow, and with containers only what runs Synapse's Python is another: check mode tries that.
+# On one host, and the most with one layout: these plays are slow, and with containers only what runs Synapse's Python
+# is another, which check mode tries.
+pytestmark = pytest.mark.one_host
 NATIVE_ONLY = pytest.mark.layouts("native")
 PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
 
