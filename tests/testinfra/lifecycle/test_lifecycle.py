@@ -157,6 +157,26 @@ def test_second_removal_changes_nothing(run_role: RoleRunner, host_name: str) ->
 
 
 @OWN_CONFIGURATION
+@pytest.mark.layouts("native")
+def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    """What was copied of it stayed, and the disk full."""
+    remove_again(run_role)
+    base = f"/opt/matrix-synapse-{OURS}"
+    started = host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service")
+    host.check_output(f"mkdir -p {base} && mount -t tmpfs -o size=4m,mode=755 tmpfs {base}")
+    result = run_role({}, label="no room")
+    left = host.check_output(f"find {base} -name 'lib*'")
+    host.check_output(f"umount {base}")
+    message = result.message(host_name)
+    assert message.startswith(f"Could not put the provider's library into {base}: cp: ")
+    assert message.endswith(
+        "No space left on device. What was copied of it is removed again, and Synapse runs as before."
+        " Correct that, and run this again."
+    )
+    assert left == ""
+    assert host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service") == started
+
+
 def test_failed_first_install_leaves_synapse_without_the_provider(run_role: RoleRunner, host_name: str) -> None:
     result = fail_to_install(run_role)
     state = result.states[host_name]
@@ -211,6 +231,22 @@ def timer(host: Host) -> dict[str, str]:
 
 def last_run(host: Host) -> str:
     return str(host.check_output("systemctl show --property=InvocationID %s", TIMER.replace(".timer", ".service")))
+
+
+@pytest.mark.layouts("native")
+def test_configuration_that_cannot_be_written(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    """A healthy Synapse was restarted for it, and its log blamed."""
+    come_back(run_role)
+    conf_d = "/etc/matrix-synapse/conf.d"
+    started = host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service")
+    host.check_output(f"mount --bind {conf_d} {conf_d} && mount -o remount,ro,bind {conf_d}")
+    result = run_role({"store_synchronous": True}, label="read-only")
+    host.check_output(f"umount {conf_d}")
+    assert result.message(host_name) == (
+        f"Could not change the configuration of the provider: Could not write '{conf_d}/synapse-{OURS}.yaml': Read-only"
+        " file system. The previous state was put back, and Synapse not restarted."
+    )
+    assert host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service") == started
 
 
 @pytest.mark.layouts("native")
