@@ -59,7 +59,6 @@ def fail_to_start(run_role: RoleRunner) -> PlayResult:
 
 
 def remove(run_role: RoleRunner) -> PlayResult:
-    fail_to_start(run_role)
     return run_role({"enabled": False})
 
 
@@ -69,12 +68,12 @@ def remove_again(run_role: RoleRunner) -> PlayResult:
 
 
 def fail_to_install(run_role: RoleRunner) -> PlayResult:
-    remove_again(run_role)
+    remove(run_role)
     return run_role(NOBODY)
 
 
 def come_back(run_role: RoleRunner) -> PlayResult:
-    fail_to_install(run_role)
+    remove(run_role)
     return run_role({}, label="come back")
 
 
@@ -88,13 +87,13 @@ def named_like_ours(state: HostState) -> list[str]:
     return sorted(path for path in state.files if OURS in path and path not in OTHERS)
 
 
-@OWN_CONFIGURATION
+@pytest.mark.layouts("native")
 def test_failed_restart_puts_everything_back(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
     result = fail_to_start(run_role)
     message = result.message(host_name)
-    assert message.startswith("Could not restart Synapse with the change: the step 'Wait until Synapse serves' failed.")
+    assert message.startswith('Could not restart Synapse with the change: the step "Wait until Synapse serves" failed.')
     assert "The end of Synapse's log:" in message
     assert "synapse" in message.partition("The end of Synapse's log:")[2]
     assert [secret for secret in secrets if secret in result.output] == []
@@ -113,61 +112,21 @@ def test_removal_leaves_nothing_behind_and_synapse_serving(
     assert state.health == 200
 
 
-def test_files_of_others_survive_removal_and_installation(run_role: RoleRunner, host_name: str) -> None:
-    results = [fail_to_start, remove, remove_again, fail_to_install, come_back]
-    lost = [
-        (play.__name__, path)
-        for play in results
-        for path in OTHERS
-        if path not in play(run_role).states[host_name].files
-    ]
-    assert lost == []
-    assert f"/opt/matrix-synapse-{OURS}/theirs" in remove(run_role).output
-
-
-def test_a_run_with_enabled_left_out_changes_nothing(run_role: RoleRunner, host_name: str) -> None:
-    before = come_back(run_role).states[host_name]
-    result = run_role({"enabled": ""})
-    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
-    assert (
-        f"Nothing is changed: matrix_synapse_ext_synapse_s3_storage_provider_enabled is not set for {host_name}."
-        in result.output
-    )
-    assert result.states[host_name] == before
-
-
-@OWN_CONFIGURATION
-def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
-    before = come_back(run_role).states[host_name]
-    result = run_role({"config_prefix": "synapse/media/another/"})
-    message = result.message(host_name)
-    bucket = f"bucket 'media-of-{host_name}'"
-    assert re.fullmatch(
-        "Nothing was changed, because:\n"
-        rf"- Could not take Synapse from {bucket}( with prefix 'synapse/media/')? at http\S+"
-        rf" to {bucket} with prefix 'synapse/media/another/' at http\S+: [1-9][0-9]* files \([0-9,]+ bytes\)"
-        " that its database knows would not be served, being neither on the local disk nor there. Copy the objects"
-        " first, or set matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true.",
-        message,
-    ), message
-    assert result.states[host_name] == before
-
-
 @OWN_CONFIGURATION
 def test_removal_says_what_happens_to_the_media(run_role: RoleRunner) -> None:
     assert "Every object stays in the bucket." in remove(run_role).output
 
 
+@pytest.mark.layouts("native")
 def test_second_removal_changes_nothing(run_role: RoleRunner, host_name: str) -> None:
     result = remove_again(run_role)
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
 
 
-@OWN_CONFIGURATION
 @pytest.mark.layouts("native")
 def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, host_name: str) -> None:
     """What was copied of it stayed, and the disk full."""
-    remove_again(run_role)
+    remove(run_role)
     base = f"/opt/matrix-synapse-{OURS}"
     started = host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service")
     host.check_output(f"mkdir -p {base} && mount -t tmpfs -o size=4m,mode=755 tmpfs {base}")
@@ -184,6 +143,7 @@ def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, hos
     assert host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service") == started
 
 
+@pytest.mark.layouts("native", "docker")
 def test_failed_first_install_leaves_synapse_without_the_provider(run_role: RoleRunner, host_name: str) -> None:
     result = fail_to_install(run_role)
     state = result.states[host_name]
@@ -202,6 +162,48 @@ def test_nothing_is_left_to_change_then(run_role: RoleRunner, host_name: str) ->
     come_back(run_role)
     result = run_role({}, label="once more")
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+
+
+@pytest.mark.layouts("native")
+def test_files_of_others_survive_removal_and_installation(run_role: RoleRunner, host_name: str) -> None:
+    results = [fail_to_start, remove, remove_again, fail_to_install, come_back]
+    lost = [
+        (play.__name__, path)
+        for play in results
+        for path in OTHERS
+        if path not in play(run_role).states[host_name].files
+    ]
+    assert lost == []
+    assert f"/opt/matrix-synapse-{OURS}/theirs" in remove(run_role).output
+
+
+@pytest.mark.layouts("native")
+def test_a_run_with_enabled_left_out_changes_nothing(run_role: RoleRunner, host_name: str) -> None:
+    before = come_back(run_role).states[host_name]
+    result = run_role({"enabled": ""})
+    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+    assert (
+        f"Nothing is changed: matrix_synapse_ext_synapse_s3_storage_provider_enabled is not set for {host_name}."
+        in result.output
+    )
+    assert result.states[host_name] == before
+
+
+@pytest.mark.layouts("native", "docker")
+def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
+    before = come_back(run_role).states[host_name]
+    result = run_role({"config_prefix": "synapse/media/another/"})
+    message = result.message(host_name)
+    bucket = f"bucket 'media-of-{host_name}'"
+    assert re.fullmatch(
+        "Nothing was changed, because:\n"
+        rf"- Could not take Synapse from {bucket}( with prefix 'synapse/media/')? at http\S+"
+        rf" to {bucket} with prefix 'synapse/media/another/' at http\S+: [1-9][0-9]* files \([0-9,]+ bytes\)"
+        " that its database knows would not be served, being neither on the local disk nor there. Copy the objects"
+        " first, or set matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true.",
+        message,
+    ), message
+    assert result.states[host_name] == before
 
 
 def local_files(host: Host, layout: Layout) -> list[str]:
@@ -413,7 +415,7 @@ def test_failed_restart_by_compose_puts_everything_back(
     before = move_to_compose(host, run_role)
     result = run_role({**COMPOSE, **CHANGED})
     message = result.message(host_name)
-    assert message.startswith("Could not restart Synapse with the change: the step 'Wait until Synapse serves' failed.")
+    assert message.startswith('Could not restart Synapse with the change: the step "Wait until Synapse serves" failed.')
     assert "synapse" in message.partition("The end of Synapse's log:")[2]
     assert [secret for secret in secrets if secret in result.output] == []
     assert restarted_files(result.states[host_name]) == restarted_files(before.states[host_name])
@@ -500,7 +502,7 @@ def test_a_stopped_project_that_would_not_take_up_the_provider(
     result = run_role(COMPOSE, label="stopped")
     host.check_output(f"mv /srv/kept {project} && {compose} up --detach synapse")
     assert result.message(host_name).splitlines()[:3] == [
-        "Could not restart Synapse with the change: the step 'See that Synapse runs with the change' failed."
+        'Could not restart Synapse with the change: the step "See that Synapse runs with the change" failed.'
         " Correct what is said below, and run this again.",
         "It says: Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with"
         " neither that file nor its directory, and would serve nothing of what is in the bucket only."
