@@ -47,4 +47,10 @@ options:
         what must read O(config_path), and must be restarted. Empty where the main process serves media.
     type: str
     default: ""
+  health_url:
+    description:
+      - Where Synapse answers with status 200 while it serves. Where all services run and nothing does so within 15
+        seconds, that is a problem. Empty, it is not asked.
+    type: str
+    default: ""
 """

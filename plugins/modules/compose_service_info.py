@@ -72,6 +72,11 @@ problems:
   returned: success
   type: list
   elements: str
+health_problems:
+  description: Why nothing could be seen at O(health_url) after a restart, since nothing is to be seen there now.
+  returned: success
+  type: list
+  elements: str
 outdated:
   description:
     - The services that are to be restarted. With the provider, those that do not run, or not with the newest of the
@@ -97,6 +102,7 @@ from pathlib import Path, PurePosixPath
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils import _processes as processes
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._health import health_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images import base_problems
 
 # What the caller's own files have in their first lines.
@@ -236,6 +242,7 @@ def main() -> None:
             "base_image": {"type": "str", "default": ""},
             "config_path": {"type": "str", "default": ""},
             "worker_path": {"type": "str", "default": ""},
+            "health_url": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -295,6 +302,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         problems=problems,
+        health_problems=health_problems(module.params["health_url"], all_run=not stopped),
         outdated=outdated,
         foreign=[str(path) for path in foreign if path == override],
     )

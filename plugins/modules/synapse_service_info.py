@@ -63,6 +63,11 @@ problems:
   returned: success
   type: list
   elements: str
+health_problems:
+  description: Why nothing could be seen at O(health_url) after a restart, since nothing is to be seen there now.
+  returned: success
+  type: list
+  elements: str
 outdated:
   description:
     - The services that are to be restarted. With the drop-in, those that do not run, or not with the newest of the
@@ -85,6 +90,7 @@ from pathlib import Path, PurePosixPath
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils import _processes as processes
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._changes import newest_change
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._health import health_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images import base_problems
 
 PROPERTIES = (
@@ -181,6 +187,7 @@ def main() -> None:
             "base_image": {"type": "str", "default": ""},
             "config_path": {"type": "str", "default": ""},
             "worker_path": {"type": "str", "default": ""},
+            "health_url": {"type": "str", "default": ""},
         },
         supports_check_mode=True,
     )
@@ -198,10 +205,10 @@ def main() -> None:
         problems += service_problems(service, properties, setting, has_dropin=has_dropin)
         if is_outdated(properties, newest, setting, has_dropin=has_dropin):
             outdated.append(service)
+    all_run = all(properties.get("ActiveState") in RUNNING for properties in shown.values())
     if module.params["config_path"]:
         running = processes.synapse_processes()
         worker = PurePosixPath(module.params["worker_path"]) if module.params["worker_path"] else None
-        all_run = all(properties.get("ActiveState") in RUNNING for properties in shown.values())
         config_path = PurePosixPath(module.params["config_path"])
         problems += processes.unread_problems(running, config_path, worker, all_run=all_run)
         if worker is not None:
@@ -209,7 +216,13 @@ def main() -> None:
             if any(dropin.exists() for dropin in dropins.values()) and processes.is_outdated(running, worker, newest):
                 outdated.append(f"the worker of {str(worker)!r}")
     directory = working_directory(next(iter(shown.values()), {}))
-    module.exit_json(changed=False, problems=problems, outdated=outdated, working_directory=directory)
+    module.exit_json(
+        changed=False,
+        problems=problems,
+        health_problems=health_problems(module.params["health_url"], all_run=all_run),
+        outdated=outdated,
+        working_directory=directory,
+    )
 
 
 if __name__ == "__main__":

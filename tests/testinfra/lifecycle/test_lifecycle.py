@@ -21,9 +21,22 @@ from testinfra.host import Host
 
 pytestmark = pytest.mark.one_host
 
-# Nothing answers there: the role must believe that Synapse does not come up.
-NOBODY = {"synapse_health_url": "http://127.0.0.1:9/health", "synapse_start_timeout": 3}
-CHANGED = {**NOBODY, "store_synchronous": True}
+# There something else answers, which is unhealthy with this change: to the role, Synapse does not come up.
+CHANGED = {
+    "store_synchronous": True,
+    "synapse_health_url": "http://127.0.0.1:9/health",
+    "synapse_start_timeout": 3,
+}
+UNHEALTHY = """\
+import http.server, pathlib, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        path = pathlib.Path(sys.argv[1])
+        changed = path.exists() and "store_synchronous: true" in path.read_text()
+        self.send_response(503 if changed else 200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", 9), Handler).serve_forever()
+"""
 OURS = "s3-storage-provider"
 TIMER = f"matrix-synapse-{OURS}-migrate.timer"
 BASE = "docker.io/matrixdotorg/synapse:latest"
@@ -54,6 +67,11 @@ def _others_files(state_before: dict[str, HostState], state_directory: Path) -> 
         subprocess.run(["docker", "exec", f"{state_directory.name}-{name}", "sh", "-c", write], check=True)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _unhealthy_with_the_change(host: Host, layout: Layout) -> None:
+    host.check_output("systemd-run --unit=unhealthy python3 -c %s %s", UNHEALTHY, layout.dropin)
+
+
 def fail_to_start(run_role: RoleRunner) -> PlayResult:
     return run_role(CHANGED)
 
@@ -69,7 +87,7 @@ def remove_again(run_role: RoleRunner) -> PlayResult:
 
 def fail_to_install(run_role: RoleRunner) -> PlayResult:
     remove(run_role)
-    return run_role(NOBODY)
+    return run_role(CHANGED, label="first")
 
 
 def come_back(run_role: RoleRunner) -> PlayResult:

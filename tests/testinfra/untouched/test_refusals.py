@@ -134,6 +134,20 @@ def test_a_secret_key_that_the_bucket_s_server_does_not_know(
 
 
 @NATIVE_ONLY
+def test_a_health_url_where_nobody_answers(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    """It was found by two restarts, and blamed on Synapse's log."""
+    result = run_role({"synapse_health_url": "http://127.0.0.1:9/health"})
+    assert check_refused(result, host_name, state_before[host_name], secrets) == (
+        "Nothing was changed, because:\n"
+        "- Could not see that Synapse serves, although its services run: at 'http://127.0.0.1:9/health' there is no"
+        " answer ([Errno 111] Connection refused). Correct synapse_health_url: it is /health of a listener of"
+        " Synapse's, as this host reaches it."
+    )
+
+
+@NATIVE_ONLY
 def test_a_storage_class_that_the_server_does_not_have(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
