@@ -68,22 +68,24 @@ def test_migrate_while_the_nightly_run_is_under_way(
     """It was green at once, whatever became of that run."""
     upload(host, endpoints_path, layout)
     host.check_output(f"systemctl start --no-block {SERVICE} && sleep 0.3 && systemctl kill --signal=STOP {SERVICE}")
-    host.check_output(f"systemd-run --on-active=15 systemctl kill --signal=CONT {SERVICE}")
+    host.check_output(f"systemd-run --on-active=8 systemctl kill --signal=CONT {SERVICE}")
     started = time.monotonic()
     result = run_playbook(run_role, host_name, "migrate", label="meanwhile")
     assert result.failed(host_name) == 0, result.output
-    assert time.monotonic() - started > 10
+    assert time.monotonic() - started > 6
     assert host.service(SERVICE).is_running is False
     assert local_files(host, layout) == ""
 
 
 def test_migrate_that_fails(host: Host, run_role: RoleRunner, host_name: str) -> None:
-    host.check_output(f"systemctl mask --runtime {SERVICE}")
+    unit = f"/etc/systemd/system/{SERVICE}"
+    host.check_output(f"mv {unit} /root/ && systemctl daemon-reload")
     result = run_playbook(run_role, host_name, "migrate", label="fails")
-    host.check_output(f"systemctl unmask --runtime {SERVICE}")
-    message = result.message(host_name)
-    assert message.startswith("Could not finish the migration: Failed to start matrix-synapse-s3-storage-provider")
-    assert message.endswith("run matrixops.synapse_s3.install first.")
+    host.check_output(f"mv /root/{SERVICE} {unit} && systemctl daemon-reload")
+    assert result.message(host_name) == (
+        f"Could not finish the migration: Failed to start {SERVICE}: Unit {SERVICE} not found. Correct what it says"
+        " above; if there is no such service yet, run matrixops.synapse_s3.install first."
+    )
 
 
 def test_uninstall(host: Host, run_role: RoleRunner, host_name: str) -> None:
