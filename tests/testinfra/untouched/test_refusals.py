@@ -52,25 +52,8 @@ def test_all_wrong_variables_at_once(
     ]
 
 
-SCHEDULES = [
-    ("every night", "Failed to parse calendar specification 'every night': Invalid argument."),
-    ("2020-01-01", "it never comes again."),
-]
-
-
-@NATIVE_ONLY
-@pytest.mark.parametrize(("schedule", "cause"), SCHEDULES)
-def test_a_schedule_that_never_comes(
-    state_before: dict[str, HostState],
-    run_role: RoleRunner,
-    host_name: str,
-    secrets: list[str],
-    schedule: str,
-    cause: str,
-) -> None:
-    result = run_role({"periodic_migration_schedule": schedule})
-    assert check_refused(result, host_name, state_before[host_name], secrets) == (
-        "Nothing was changed, because:\n"
+def schedule_problem(cause: str) -> str:
+    return (
         f"- Could not schedule the migration as {PREFIX}periodic_migration_schedule says: {cause}"
         " Write a calendar event of systemd such as '*-*-* 05:00:00'."
     )
@@ -87,13 +70,20 @@ def test_a_play_without_become(
 
 
 @NATIVE_ONLY
-def test_paths_that_lead_to_somebody_else_s_files(
+def test_all_that_is_not_ready_at_once(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
     homeserver = "/etc/matrix-synapse/homeserver.yaml"
-    wrong = {"base_path": "/etc/ssl", "synapse_dropin_path": homeserver, "metrics_path": "/srv/nowhere/migrate.prom"}
+    wrong = {
+        "base_path": "/etc/ssl",
+        "synapse_dropin_path": homeserver,
+        "metrics_path": "/srv/nowhere/migrate.prom",
+        "synapse_health_url": "http://127.0.0.1:9/health",
+        "config_storage_class": "STANDARD_IA",
+        "periodic_migration_schedule": "every night",
+    }
     message = check_refused(run_role(wrong), host_name, state_before[host_name], secrets)
-    refused, written, missing, used = message.splitlines()
+    refused, written, missing, used, unhealthy, bucket, schedule = message.splitlines()
     assert refused == "Nothing was changed, because:"
     assert written == (
         f"- Could not write '{homeserver}': what is there was not written by this role. Move it away, or give another"
@@ -109,6 +99,13 @@ def test_paths_that_lead_to_somebody_else_s_files(
     assert used.endswith(
         "which this role has not put there. Give a directory that is this role's alone; it need not exist."
     )
+    assert unhealthy == (
+        "- Could not see that Synapse serves, although its services run: at 'http://127.0.0.1:9/health' there is no"
+        " answer ([Errno 111] Connection refused). Correct synapse_health_url: it is /health of a listener of"
+        " Synapse's, as this host reaches it."
+    )
+    assert "does not support the storage class 'STANDARD_IA'" in bucket
+    assert schedule == schedule_problem("Failed to parse calendar specification 'every night': Invalid argument.")
 
 
 @NATIVE_ONLY
@@ -125,35 +122,14 @@ def test_removal_by_a_wrong_base_path_leaves_it_alone(
 def test_a_secret_key_that_the_bucket_s_server_does_not_know(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str], endpoints: Endpoints
 ) -> None:
-    result = run_role({"config_secret_access_key": "not-the-right-secret-key"})
-    message = check_refused(result, host_name, state_before[host_name], [*secrets, "not-the-right-secret-key"])
+    """And a schedule that systemd knows, but that is over."""
+    wrong = {"config_secret_access_key": "not-the-right-secret-key", "periodic_migration_schedule": "2020-01-01"}
+    message = check_refused(run_role(wrong), host_name, state_before[host_name], [*secrets, "not-the-right-secret-key"])
     assert message.startswith(
         f"Nothing was changed, because:\n- Could not list bucket {endpoints.bucket!r}: "
         "the secret access key does not belong to the access key ID."
     )
-
-
-@NATIVE_ONLY
-def test_a_health_url_where_nobody_answers(
-    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
-) -> None:
-    """It was found by two restarts, and blamed on Synapse's log."""
-    result = run_role({"synapse_health_url": "http://127.0.0.1:9/health"})
-    assert check_refused(result, host_name, state_before[host_name], secrets) == (
-        "Nothing was changed, because:\n"
-        "- Could not see that Synapse serves, although its services run: at 'http://127.0.0.1:9/health' there is no"
-        " answer ([Errno 111] Connection refused). Correct synapse_health_url: it is /health of a listener of"
-        " Synapse's, as this host reaches it."
-    )
-
-
-@NATIVE_ONLY
-def test_a_storage_class_that_the_server_does_not_have(
-    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
-) -> None:
-    result = run_role({"config_storage_class": "STANDARD_IA"})
-    message = check_refused(result, host_name, state_before[host_name], secrets)
-    assert "does not support the storage class 'STANDARD_IA'" in message
+    assert message.splitlines()[-1] == schedule_problem("it never comes again.")
 
 
 @pytest.mark.layouts("docker")
