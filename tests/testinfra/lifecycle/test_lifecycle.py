@@ -21,19 +21,23 @@ from testinfra.host import Host
 
 pytestmark = pytest.mark.one_host
 
-# There something else answers, which is unhealthy with this change: to the role, Synapse does not come up.
+# There something else answers for Synapse, and says that it is unhealthy with this change.
 CHANGED = {
     "store_synchronous": True,
     "synapse_health_url": "http://127.0.0.1:9/health",
-    "synapse_start_timeout": 3,
+    "synapse_start_timeout": 20,
 }
 UNHEALTHY = """\
-import http.server, pathlib, sys
+import http.server, pathlib, sys, urllib.request
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = pathlib.Path(sys.argv[1])
         changed = path.exists() and "store_synchronous: true" in path.read_text()
-        self.send_response(503 if changed else 200)
+        try:
+            status = 503 if changed else urllib.request.urlopen("http://127.0.0.1:8008/health", timeout=5).status
+        except OSError:
+            status = 502
+        self.send_response(status)
         self.end_headers()
 http.server.HTTPServer(("127.0.0.1", 9), Handler).serve_forever()
 """

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
-from .media_store import LocalFile, LocalFileError, MediaStore, Removed
+from .media_store import LocalFile, LocalFileError, MediaStore, Removed, sync_directory
 
 _ABOUT = "about.json"
 _CONTENT = "content"
@@ -35,6 +36,8 @@ class Aside:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        # Of the directory: one thread removes it, empty, while another puts a copy into it.
+        self._lock = Lock()
 
     def _is_own(self) -> bool:
         """Whether it is there. In a directory that others write to, one of theirs is none."""
@@ -54,9 +57,11 @@ class Aside:
         place = self._directory / hashlib.sha256(file.path.encode()).hexdigest()[:32]
         with media.open(file) as source:
             try:
+                with self._lock:
+                    _make(place)
                 content = _write(place, media, file, source)
             except OSError as error:
-                _remove(place)
+                self._remove(place)
                 raise LocalFileError(
                     f"Could not keep a copy of the file until its object is seen again: {error.strerror}. See that"
                     f" there is space in {str(self._directory.parent)!r}, and that it is Synapse's user's.",
@@ -69,7 +74,7 @@ class Aside:
         finally:
             content.close()
             if not kept.is_needed:
-                _remove(place)
+                self._remove(place)
 
     def put_back(self, media: MediaStore) -> list[str]:
         """Put back what a run that was killed had removed and not seen to its end; return the paths.
@@ -78,41 +83,52 @@ class Aside:
         """
         found = []
         for place in sorted(self._directory.iterdir()) if self._is_own() else ():
-            try:
-                removed = _read_about(place)
-                if removed is not None:
-                    with (place / _CONTENT).open("rb") as content:
-                        if media.put_back(removed, content):
-                            found.append(removed.file.path)
-            except OSError as error:
-                raise LocalFileError(
-                    f"Could not read {str(place)!r}, the copy of a file that an earlier run was killed while it"
-                    f" removed: {error.strerror}. Make it readable to Synapse's user, and run this again."
-                ) from error
-            _remove(place)
+            removed = _read_about(place)
+            if removed is not None and _put_back(place, removed, media):
+                found.append(removed.file.path)
+            self._remove(place)
         return found
 
+    def _remove(self, place: Path) -> None:
+        with self._lock:
+            # First: without it the rest is nothing that is to be put back.
+            with suppress(OSError):
+                (place / _ABOUT).unlink(missing_ok=True)
+            shutil.rmtree(place, ignore_errors=True)
+            with suppress(OSError):
+                # Another copy may be in it.
+                place.parent.rmdir()
 
-def _make(directory: Path) -> None:
+
+def _put_back(place: Path, removed: Removed, media: MediaStore) -> bool:
+    path = place / _CONTENT
+    try:
+        with path.open("rb") as content:
+            return media.put_back(removed, content)
+    except FileNotFoundError:
+        # Thrown away by a run that was killed while it did that.
+        return False
+    except OSError as error:
+        raise LocalFileError(
+            f"Could not read {str(path)!r}, the copy of {removed.file.path!r}, which an earlier run was killed while it"
+            f" removed: {error.strerror}. Make it readable to Synapse's user, and run this again."
+        ) from error
+    except LocalFileError as failure:
+        raise LocalFileError(
+            f"Could not put back {removed.file.path!r}, which an earlier run was killed while it removed: {failure}"
+            f" Its content is in {str(path)!r}: keep that until the file is back."
+        ) from failure
+
+
+def _make(place: Path) -> None:
+    """Make the directory of a copy, empty, and the one that it is in."""
+    directory = place.parent
     directory.mkdir(mode=0o700, exist_ok=True)
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise PermissionError(errno.EACCES, f"{str(directory)!r} is not a directory of this user's")
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(place: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
-    with suppress(OSError):
-        # Another copy may be in it.
-        place.parent.rmdir()
+    place.mkdir(mode=0o700)
 
 
 def _read_about(place: Path) -> Removed | None:
@@ -123,13 +139,15 @@ def _read_about(place: Path) -> Removed | None:
         return Removed(file, about["mode"], about["uid"], about["gid"])
     except (FileNotFoundError, ValueError, KeyError):
         return None
+    except OSError as error:
+        raise LocalFileError(
+            f"Could not read {str(place)!r}, the copy of a file that an earlier run was killed while it removed:"
+            f" {error.strerror}. Make it readable to Synapse's user, and run this again."
+        ) from error
 
 
 def _write(place: Path, media: MediaStore, file: LocalFile, source: BinaryIO) -> BinaryIO:
     status = (media.path / file.path).lstat()
-    shutil.rmtree(place, ignore_errors=True)
-    _make(place.parent)
-    place.mkdir(mode=0o700)
     content = (place / _CONTENT).open("w+b")
     try:
         shutil.copyfileobj(source, content)
@@ -150,7 +168,7 @@ def _write(place: Path, media: MediaStore, file: LocalFile, source: BinaryIO) ->
             description.flush()
             os.fsync(description.fileno())
         for directory in (place, place.parent, place.parent.parent):
-            _sync_directory(directory)
+            sync_directory(directory)
     except BaseException:
         content.close()
         raise

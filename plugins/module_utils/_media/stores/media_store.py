@@ -35,6 +35,8 @@ _WITHOUT_LOCKS = (
     "Its file system gives no lock, and without one no run begins: see its mount options (on NFS local_lock and the"
     " server's lock service), or run this on a host that has the disk itself."
 )
+# What one says that can't sync a directory.
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM})
 # How long to wait before another look, in seconds: much longer than who only looks holds the lock.
 _PROBE_SECONDS = 0.1
 
@@ -205,9 +207,13 @@ class MediaStore:
         LocalFileError when it can't be written.
         """
         target = self.path / removed.file.path
+        if os.path.lexists(target):
+            return False
         try:
             self._make_directories(target.parent)
             _write_new(target, removed, content)
+            for directory in target.relative_to(self.path).parents:
+                sync_directory(self.path / directory)
         except FileExistsError:
             return False
         except OSError as error:
@@ -450,6 +456,18 @@ class _Source(io.FileIO):
             raise
 
 
+def sync_directory(directory: Path) -> None:
+    """See that the names in it outlast a power failure, where the file system can do that."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
     """Write a file that is not there yet, FileExistsError if it is. It appears complete, also when this is killed.
 
@@ -458,23 +476,36 @@ def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
     temporary = path.with_name(f".put-back-{hashlib.sha256(path.name.encode()).hexdigest()[:16]}")
     temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("xb") as target:
-            _fill(target, content, removed.file.size)
-        # Not each file system has these, and the content is what counts.
-        with suppress(OSError):
-            os.utime(temporary, ns=(removed.file.modified_ns, removed.file.modified_ns))
-        with suppress(OSError):
-            os.chown(temporary, removed.uid, removed.gid)
-        with suppress(OSError):
-            temporary.chmod(removed.mode)
-        _give_name(temporary, path)
+        _write(temporary, removed, content)
+        if _take_name(temporary, path):
+            return
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+    # Mountpoint for S3: a file appears there when it is closed.
+    _write(path, removed, content)
 
 
-def _give_name(temporary: Path, path: Path) -> None:
-    """Give a file its name, FileExistsError if there is one of that name."""
+def _write(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
+    """Write a new file; nothing stays of one that can't be written."""
+    target = path.open("xb")
+    try:
+        with target:
+            _fill(target, content, removed.file.size)
+    except BaseException:
+        path.unlink()
+        raise
+    # Not each file system has these, and the content is what counts. The mode comes last: it may take the right away.
+    with suppress(OSError):
+        os.utime(path, ns=(removed.file.modified_ns, removed.file.modified_ns))
+    with suppress(OSError):
+        os.chown(path, removed.uid, removed.gid)
+    with suppress(OSError):
+        path.chmod(removed.mode)
+
+
+def _take_name(temporary: Path, path: Path) -> bool:
+    """Give a file its name, FileExistsError if there is one of that name; False where that can't be done."""
     try:
         # Unlike a rename, a link replaces nothing.
         os.link(temporary, path)
@@ -484,7 +515,11 @@ def _give_name(temporary: Path, path: Path) -> None:
         # A file system without hard links has its own word for that: ENOTSUP, EPERM, and EIO from rclone.
         if path.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            return False
+    return True
 
 
 def _fill(target: BinaryIO, content: bytes | BinaryIO, size: int) -> None:

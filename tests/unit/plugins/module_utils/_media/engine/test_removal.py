@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -195,22 +196,73 @@ def test_run_that_is_killed_before_it_has_looked(media: MediaStore, tmp_path_fac
     assert Aside(state).put_back(media) == []
 
 
+ABOUT = f'{{"path": "{FIRST}", "size": 1, "modified_ns": 1, "mode": 420, "uid": 0, "gid": 0}}'
+
+
 def test_copy_that_cannot_be_read_is_kept(media: MediaStore, tmp_path: Path) -> None:
     """It may be the last there is: only one that was never complete is thrown away."""
     place = tmp_path / "copies" / "one"
-    place.mkdir(parents=True)
-    (place / "about.json").write_text(
-        f'{{"path": "{FIRST}", "size": 1, "modified_ns": 1, "mode": 420, "uid": 0, "gid": 0}}'
-    )
+    (place / "content").mkdir(parents=True)
+    (place / "about.json").write_text(ABOUT)
+    (media.path / FIRST).unlink()
 
     with pytest.raises(LocalFileError) as caught:
         Aside(tmp_path / "copies").put_back(media)
 
     assert str(caught.value) == (
-        f"Could not read {str(place)!r}, the copy of a file that an earlier run was killed while it removed:"
-        " No such file or directory. Make it readable to Synapse's user, and run this again."
+        f"Could not read '{place}/content', the copy of {FIRST!r}, which an earlier run was killed while it removed:"
+        " Is a directory. Make it readable to Synapse's user, and run this again."
     )
     assert place.is_dir()
+
+
+def test_copy_that_cannot_be_put_back_by_the_next_run_is_kept(
+    media: MediaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "copies" / "one"
+    place.mkdir(parents=True)
+    (place / "about.json").write_text(ABOUT)
+    (place / "content").write_bytes(b"1")
+
+    def fail(*_arguments: object) -> bool:
+        raise LocalFileError("Could not put back the local file: No space left on device. Free some.")
+
+    monkeypatch.setattr(media, "put_back", fail)
+    with pytest.raises(LocalFileError) as caught:
+        Aside(tmp_path / "copies").put_back(media)
+
+    assert str(caught.value) == (
+        f"Could not put back {FIRST!r}, which an earlier run was killed while it removed: Could not put back the local"
+        f" file: No space left on device. Free some. Its content is in '{place}/content': keep that until the file is"
+        " back."
+    )
+    assert (place / "content").read_bytes() == b"1"
+
+
+@pytest.mark.parametrize("left", ["about.json", "content"])
+def test_copy_that_was_being_thrown_away_when_the_run_was_killed(media: MediaStore, tmp_path: Path, left: str) -> None:
+    """Nothing needs it, and no later run may stop at it."""
+    place = tmp_path / "copies" / "one"
+    place.mkdir(parents=True)
+    (place / left).write_text(ABOUT)
+
+    assert Aside(tmp_path / "copies").put_back(media) == []
+    assert not (tmp_path / "copies").exists()
+    assert local(media) == DATA
+
+
+def test_copies_of_many_threads(media: MediaStore, tmp_path: Path) -> None:
+    """The directory goes with the last copy, also while another thread makes the next."""
+    aside, files = Aside(tmp_path / "copies"), list(scan(media).values())
+
+    def keep(number: int) -> None:
+        for _ in range(100):
+            with aside.copy(media, files[number]):
+                pass
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        list(pool.map(keep, range(len(files))))
+    assert not (tmp_path / "copies").exists()
 
 
 def test_what_can_not_be_put_back_is_kept(media: MediaStore, aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -941,6 +941,44 @@ def test_file_that_synapse_has_written_meanwhile_is_not_replaced(
     assert below(media)[-1] == file.path
 
 
+def test_file_that_is_there_is_not_put_back_on_a_full_disk(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be written, and what would free the disk must not stop for that."""
+    file = write(media, "local_content/aa/bb/cc")
+    removed = media.remove(file)
+    write(media, file.path)
+    fail(monkeypatch, "fsync", errno.ENOSPC)
+    assert not media.put_back(removed, b"content")
+
+
+def test_file_is_put_back_where_there_is_neither_link_nor_rename(
+    media: MediaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As below Mountpoint for S3."""
+    file = write(media, "local_content/aa/bb/cc")
+    removed = media.remove(file)
+    monkeypatch.setattr(os, "link", no_links)
+    fail(monkeypatch, "rename", errno.ENOSYS)
+    assert media.put_back(removed, b"content")
+    assert below(media) == ["local_content", "local_content/aa", "local_content/aa/bb", file.path]
+
+
+def test_file_that_was_put_back_outlasts_a_power_failure(media: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name too, and those of the directories that were made for it: its copy elsewhere goes right after."""
+    file = write(media, "local_content/aa/bb/cc")
+    removed = media.remove(file)
+    synced: list[str] = []
+    sync = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    assert media.put_back(removed, b"content")
+    directories = [file.path.rpartition("/")[0], "local_content/aa", "local_content"]
+    assert synced[1:] == [*(f"{media.path}/{directory}" for directory in directories), str(media.path)]
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_file_that_cannot_be_put_back_in_full(media: MediaStore, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
     """A part of it under its name would be worse than nothing."""
