@@ -12,6 +12,10 @@ from urllib.request import ProxyHandler, build_opener
 # A server that was just started may take so many tries, a second apart; each takes so many seconds at most.
 TRIES = 15
 TIMEOUT = 5
+_ADVICE = (
+    "Correct synapse_health_url: it is /health of a listener of Synapse's, as this host reaches it. If it is right, and"
+    " Synapse itself is the matter, stop Synapse: one that does not run is not asked."
+)
 
 
 def health_problems(url: str, *, all_run: bool, wait: Callable[[float], None] = time.sleep) -> list[str]:
@@ -30,8 +34,7 @@ def health_problems(url: str, *, all_run: bool, wait: Callable[[float], None] = 
         if not cause:
             return []
     problem = f"Could not see that Synapse serves, although its services run: at {url!r} {cause}."
-    advice = "Correct synapse_health_url: it is /health of a listener of Synapse's, as this host reaches it."
-    return [f"{problem} {advice}"]
+    return [f"{problem} {_ADVICE}"]
 
 
 def _ask(url: str) -> str:
@@ -43,5 +46,5 @@ def _ask(url: str) -> str:
         return f"the answer has the status {error.code}"
     except URLError as error:
         return f"there is no answer ({error.reason})"
-    except (OSError, HTTPException) as error:
+    except (OSError, ValueError, HTTPException) as error:
         return f"there is no answer ({error})"

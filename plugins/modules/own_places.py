@@ -68,7 +68,8 @@ options:
     default: {}
   temporary:
     description:
-      - What the absolute paths of the caller's temporary directories begin with. Those that this user owns are told.
+      - What the absolute paths of the caller's temporary directories begin with, before the eight characters that
+        M(ansible.builtin.tempfile) adds. Those that this user owns are told.
     type: str
     default: ""
   state:
@@ -295,11 +296,12 @@ def remove(own: Mapping[Path, bool]) -> None:
 
 
 def temporary_directories(beginning: str) -> list[Path]:
-    """The directories of this user's whose paths begin so."""
+    """The directories of this user's whose paths begin so, and end as the module ``tempfile`` has it."""
     place = Path(beginning)
     if not beginning or not place.parent.is_dir():
         return []
-    found = sorted(path for path in place.parent.iterdir() if path.name.startswith(place.name))
+    name = re.compile(rf"{re.escape(place.name)}[a-z0-9_]{{8}}")
+    found = sorted(path for path in place.parent.iterdir() if name.fullmatch(path.name))
     return [path for path in found if not path.is_symlink() and path.is_dir() and path.stat().st_uid == os.geteuid()]
 
 

@@ -95,6 +95,7 @@ database:
 
 import pwd
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 try:
-    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
+    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+        AccessError,
+        MediaError,
+    )
     from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores import synapse_config
     from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import links_problems
 except ImportError as error:
@@ -263,7 +267,9 @@ def inspect(config_paths: Sequence[Path], own_path: Path, user: str) -> dict[str
                 f"Could not find the media store {str(media_store)!r}: there is no such directory."
                 " Mount it, or correct media_store_path in Synapse's configuration."
             )
-        problems += links_problems(media_store)
+        # Where root may not look (NFS), the program does, as Synapse's user.
+        with suppress(AccessError):
+            problems += links_problems(media_store)
     except MediaError as error:
         problems.append(str(error))
     try:

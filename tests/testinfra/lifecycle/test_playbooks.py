@@ -77,15 +77,25 @@ def test_migrate_while_the_nightly_run_is_under_way(
     assert local_files(host, layout) == ""
 
 
-def test_migrate_that_fails(host: Host, run_role: RoleRunner, host_name: str) -> None:
-    unit = f"/etc/systemd/system/{SERVICE}"
-    host.check_output(f"mv {unit} /root/ && systemctl daemon-reload")
+def test_migrate_that_fails(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
+    host.check_output(f"mv {layout.media_store} {layout.media_store}.away")
     result = run_playbook(run_role, host_name, "migrate", label="fails")
-    host.check_output(f"mv /root/{SERVICE} {unit} && systemctl daemon-reload")
+    host.check_output(f"mv {layout.media_store}.away {layout.media_store} && systemctl reset-failed {SERVICE}")
+    assert "Could not find the media store" in result.output or "Could not use the media store" in result.output
+    assert result.message(host_name).startswith(f"Could not finish the migration: Job for {SERVICE} failed because")
+
+
+def test_migrate_by_a_command_of_somebody_else_s(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    """That of matrix-docker-ansible-deploy deletes what is not proven to be stored, and knows no --dry-run."""
+    host.check_output(f"mv {INSTALLED}-migrate /root/ && printf '#!/bin/sh\n>/root/was-run\n' > {INSTALLED}-migrate")
+    host.check_output(f"chmod 755 {INSTALLED}-migrate")
+    result = run_playbook(run_role, host_name, "migrate", "--check", label="theirs")
+    host.check_output(f"mv /root/{INSTALLED.rpartition('/')[2]}-migrate {INSTALLED}-migrate")
     assert result.message(host_name) == (
-        f"Could not finish the migration: Failed to start {SERVICE}: Unit {SERVICE} not found. Correct what it says"
-        " above; if there is no such service yet, run matrixops.synapse_s3.install first."
+        f"Could not run the migration: {host_name} has no {SERVICE} of this collection's."
+        " Run matrixops.synapse_s3.install first."
     )
+    assert not host.file("/root/was-run").exists
 
 
 def test_uninstall(host: Host, run_role: RoleRunner, host_name: str) -> None:

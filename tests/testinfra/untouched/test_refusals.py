@@ -102,7 +102,8 @@ def test_all_that_is_not_ready_at_once(
     assert unhealthy == (
         "- Could not see that Synapse serves, although its services run: at 'http://127.0.0.1:9/health' there is no"
         " answer ([Errno 111] Connection refused). Correct synapse_health_url: it is /health of a listener of"
-        " Synapse's, as this host reaches it."
+        " Synapse's, as this host reaches it. If it is right, and Synapse itself is the matter, stop Synapse: one that"
+        " does not run is not asked."
     )
     assert "does not support the storage class 'STANDARD_IA'" in bucket
     assert schedule == schedule_problem("Failed to parse calendar specification 'every night': Invalid argument.")

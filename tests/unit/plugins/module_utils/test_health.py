@@ -13,7 +13,10 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._health import TRIES, health_problems
 
 PROBLEM = "Could not see that Synapse serves, although its services run: at"
-ADVICE = "Correct synapse_health_url: it is /health of a listener of Synapse's, as this host reaches it."
+ADVICE = (
+    "Correct synapse_health_url: it is /health of a listener of Synapse's, as this host reaches it. If it is right, and"
+    " Synapse itself is the matter, stop Synapse: one that does not run is not asked."
+)
 
 
 @contextmanager
@@ -67,6 +70,11 @@ def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/health"
     assert look(url)[0] == [f"{PROBLEM} {url!r} there is no answer ([Errno 111] Connection refused). {ADVICE}"]
+
+
+def test_a_url_that_cannot_be_asked() -> None:
+    problems, _waited = look("http://127.0.0.1:9/he\u00e4lth")
+    assert problems[0].startswith(f"{PROBLEM} 'http://127.0.0.1:9/he\u00e4lth' there is no answer ('ascii' codec can't")
 
 
 def test_not_asked_where_nothing_is_known() -> None:

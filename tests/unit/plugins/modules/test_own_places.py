@@ -205,12 +205,13 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
 
 def test_temporary_directories_of_a_run_that_was_interrupted(tmp_path: Path) -> None:
     """They may hold a secret. What only looks like one, or is another user's, is not the role's."""
-    for name in ("ours.1", "ours.2", "ours.other", "theirs.1"):
+    for name in ("ours.abc_1234", "ours.zyx98765", "ours.backup", "ours.anothers", "theirs.abc_1234"):
         (tmp_path / name).mkdir()
-    os.chown(tmp_path / "ours.other", 1234, 1234)
-    (tmp_path / "ours.link").symlink_to(tmp_path / "theirs.1")
-    (tmp_path / "ours.file").touch()
-    assert temporary_directories(f"{tmp_path}/ours.") == [tmp_path / "ours.1", tmp_path / "ours.2"]
+    os.chown(tmp_path / "ours.anothers", 1234, 1234)
+    (tmp_path / "ours.alink123").symlink_to(tmp_path / "theirs.abc_1234")
+    (tmp_path / "ours.afile123").touch()
+    found = [tmp_path / "ours.abc_1234", tmp_path / "ours.zyx98765"]
+    assert temporary_directories(f"{tmp_path}/ours.") == found
     assert temporary_directories(f"{tmp_path}/nowhere/ours.") == []
     assert temporary_directories("") == []
 
