@@ -81,7 +81,7 @@ def test_migrate_that_fails(host: Host, run_role: RoleRunner, host_name: str, la
     host.check_output(f"mv {layout.media_store} {layout.media_store}.away")
     result = run_playbook(run_role, host_name, "migrate", label="fails")
     host.check_output(f"mv {layout.media_store}.away {layout.media_store} && systemctl reset-failed {SERVICE}")
-    assert "Could not find the media store" in result.output or "Could not use the media store" in result.output
+    assert "Could not open the media store" in result.output
     assert result.message(host_name).startswith(f"Could not finish the migration: Job for {SERVICE} failed because")
 
 
