@@ -16,7 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from .media_store import LocalFile, LocalFileError, MediaStore, Removed, sync_directory
+from .media_store import LocalFile, LocalFileError, MediaStore, Removed
+from .new_file import sync_directory
 
 _ABOUT = "about.json"
 _CONTENT = "content"
@@ -109,10 +110,7 @@ def _put_back(place: Path, removed: Removed, media: MediaStore) -> bool:
         # Thrown away by a run that was killed while it did that.
         return False
     except OSError as error:
-        raise LocalFileError(
-            f"Could not read {str(path)!r}, the copy of {removed.file.path!r}, which an earlier run was killed while it"
-            f" removed: {error.strerror}. Make it readable to Synapse's user, and run this again."
-        ) from error
+        raise _unreadable(path, repr(removed.file.path), error) from error
     except LocalFileError as failure:
         raise LocalFileError(
             f"Could not put back {removed.file.path!r}, which an earlier run was killed while it removed: {failure}"
@@ -140,10 +138,14 @@ def _read_about(place: Path) -> Removed | None:
     except (FileNotFoundError, ValueError, KeyError):
         return None
     except OSError as error:
-        raise LocalFileError(
-            f"Could not read {str(place)!r}, the copy of a file that an earlier run was killed while it removed:"
-            f" {error.strerror}. Make it readable to Synapse's user, and run this again."
-        ) from error
+        raise _unreadable(place, "a file", error) from error
+
+
+def _unreadable(path: Path, of: str, error: OSError) -> LocalFileError:
+    return LocalFileError(
+        f"Could not read {str(path)!r}, the copy of {of}, which an earlier run was killed while it removed:"
+        f" {error.strerror}. Make it readable to Synapse's user, and run this again."
+    )
 
 
 def _write(place: Path, media: MediaStore, file: LocalFile, source: BinaryIO) -> BinaryIO:

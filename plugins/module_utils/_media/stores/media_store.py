@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import io
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +18,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from ..rules.errors import AccessError, MediaError, UnavailableError
 from ..rules.media_path import LEVELS, Root
+from .new_file import Attributes, sync_directory, write_new
 
 # Why something is not looked at.
 A_LINK = "a symbolic link, which is never followed"
@@ -35,8 +34,6 @@ _WITHOUT_LOCKS = (
     "Its file system gives no lock, and without one no run begins: see its mount options (on NFS local_lock and the"
     " server's lock service), or run this on a host that has the disk itself."
 )
-# What one says that can't sync a directory.
-_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM})
 # How long to wait before another look, in seconds: much longer than who only looks holds the lock.
 _PROBE_SECONDS = 0.1
 
@@ -211,7 +208,8 @@ class MediaStore:
             return False
         try:
             self._make_directories(target.parent)
-            _write_new(target, removed, content)
+            attributes = Attributes(removed.file.modified_ns, removed.mode, removed.uid, removed.gid)
+            write_new(target, content, removed.file.size, attributes)
             for directory in target.relative_to(self.path).parents:
                 sync_directory(self.path / directory)
         except FileExistsError:
@@ -454,84 +452,6 @@ class _Source(io.FileIO):
         except OSError as error:
             self.failure = error
             raise
-
-
-def sync_directory(directory: Path) -> None:
-    """See that the names in it outlast a power failure, where the file system can do that."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _write_new(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
-    """Write a file that is not there yet, FileExistsError if it is. It appears complete, also when this is killed.
-
-    Then a part stays beside it, under a name that the next try replaces.
-    """
-    temporary = path.with_name(f".put-back-{hashlib.sha256(path.name.encode()).hexdigest()[:16]}")
-    temporary.unlink(missing_ok=True)
-    try:
-        _write(temporary, removed, content)
-        if _take_name(temporary, path):
-            return
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    # Mountpoint for S3: a file appears there when it is closed.
-    _write(path, removed, content)
-
-
-def _write(path: Path, removed: Removed, content: bytes | BinaryIO) -> None:
-    """Write a new file; nothing stays of one that can't be written."""
-    target = path.open("xb")
-    try:
-        with target:
-            _fill(target, content, removed.file.size)
-    except BaseException:
-        path.unlink()
-        raise
-    # Not each file system has these, and the content is what counts. The mode comes last: it may take the right away.
-    with suppress(OSError):
-        os.utime(path, ns=(removed.file.modified_ns, removed.file.modified_ns))
-    with suppress(OSError):
-        os.chown(path, removed.uid, removed.gid)
-    with suppress(OSError):
-        path.chmod(removed.mode)
-
-
-def _take_name(temporary: Path, path: Path) -> bool:
-    """Give a file its name, FileExistsError if there is one of that name; False where that can't be done."""
-    try:
-        # Unlike a rename, a link replaces nothing.
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A file system without hard links has its own word for that: ENOTSUP, EPERM, and EIO from rclone.
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        try:
-            temporary.rename(path)
-        except OSError:
-            return False
-    return True
-
-
-def _fill(target: BinaryIO, content: bytes | BinaryIO, size: int) -> None:
-    if isinstance(content, bytes):
-        target.write(content)
-    else:
-        content.seek(0)
-        shutil.copyfileobj(content, target)
-    target.flush()
-    os.fsync(target.fileno())
-    if target.tell() != size:
-        raise OSError(errno.EIO, "what is at hand is not all of it")
 
 
 class _RootError(Exception):

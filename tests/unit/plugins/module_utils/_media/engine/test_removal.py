@@ -216,6 +216,20 @@ def test_copy_that_cannot_be_read_is_kept(media: MediaStore, tmp_path: Path) -> 
     assert place.is_dir()
 
 
+def test_copy_of_what_cannot_be_told_is_kept(media: MediaStore, tmp_path: Path) -> None:
+    place = tmp_path / "copies" / "one"
+    (place / "about.json").mkdir(parents=True)
+
+    with pytest.raises(LocalFileError) as caught:
+        Aside(tmp_path / "copies").put_back(media)
+
+    assert str(caught.value) == (
+        f"Could not read '{place}', the copy of a file, which an earlier run was killed while it removed:"
+        " Is a directory. Make it readable to Synapse's user, and run this again."
+    )
+    assert place.is_dir()
+
+
 def test_copy_that_cannot_be_put_back_by_the_next_run_is_kept(
     media: MediaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
