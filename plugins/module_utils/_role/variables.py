@@ -17,7 +17,7 @@ from typing import Any
 from .._media.rules.bandwidth import parse_bandwidth
 from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems, bucket_name_warnings
 from .._media.rules.duration import duration_problems
-from .._media.rules.endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_aws_endpoint
+from .._media.rules.endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_other_endpoint
 from .._media.rules.prefix import prefix_problems, prefix_warnings
 from .._media.rules.region import region_problems
 from .._media.rules.sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
@@ -199,8 +199,7 @@ def _credentials(rule: Callable[[credentials.Credentials], Texts]) -> Rule:
 
 
 def _instance_profile_warnings(value: bool, values: Values) -> Texts:
-    endpoint_url = values["config_endpoint_url"]
-    if not value or not endpoint_url or is_aws_endpoint(endpoint_url):
+    if not value or not is_other_endpoint(values["config_endpoint_url"]):
         return ()
     return ["is true, but endpoint_url names no server of Amazon's, which alone knows these credentials. Check both."]
 

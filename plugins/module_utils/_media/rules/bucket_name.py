@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .endpoint import is_aws_endpoint
+from .endpoint import is_other_endpoint
 from .region import aws_endpoint_url
 
 _PLACEHOLDER = "your-bucket-name"
@@ -47,18 +47,14 @@ def bucket_name_problems(name: str, endpoint_url: str) -> list[str]:
         return [f"{name!r} is still the example of the documentation. Write the name of your bucket."]
     if "/" in name or name.startswith("arn:"):
         return [f"{name!r} is more than a name. Write the bucket's name only; a path in it belongs into prefix."]
-    return bucket_name_obstacles(name) if _is_elsewhere(endpoint_url) else _naming_rules(name)
+    return bucket_name_obstacles(name) if is_other_endpoint(endpoint_url) else _naming_rules(name)
 
 
 def bucket_name_warnings(name: str, endpoint_url: str) -> list[str]:
     """What is no problem at another service than Amazon S3, if it takes such names."""
-    if not _is_elsewhere(endpoint_url) or bucket_name_problems(name, endpoint_url) or not _naming_rules(name):
+    if not is_other_endpoint(endpoint_url) or bucket_name_problems(name, endpoint_url) or not _naming_rules(name):
         return []
     return [f"{name!r} is no name of a bucket by Amazon's rules. Whether the server takes it, the trial of it tells."]
-
-
-def _is_elsewhere(endpoint_url: str) -> bool:
-    return bool(endpoint_url) and not is_aws_endpoint(endpoint_url)
 
 
 def _naming_rules(name: str) -> list[str]:

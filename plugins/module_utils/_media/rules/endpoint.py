@@ -114,6 +114,11 @@ def is_aws_endpoint(url: str) -> bool:
     return parsed is not None and _aws_host(parsed.host) is not None
 
 
+def is_other_endpoint(url: str) -> bool:
+    """Whether ``url`` names a server of somebody else than Amazon."""
+    return bool(url) and not is_aws_endpoint(url)
+
+
 def find_aws_region(url: str) -> str | None:
     """The region in the host name of Amazon's endpoint ``url``; None when it has none."""
     parsed = _parse(url)
