@@ -54,8 +54,8 @@ def status(command: Command) -> int:
             name = f"bucket {bucket.bucket!r} at {server_name(bucket)}, prefix {bucket.prefix!r}"
             places.append(Place(name, RetryingStore(store, _WAITS, stop.wait), bucket.prefix))
         with waiting(command.stderr, "the disk, the bucket and the database"):
-            # Which objects are looked at is no secret.
-            result = compare(StatusSides(files, known, places), random.Random())  # noqa: S311
+            chance = random.Random()  # noqa: S311 (which objects are looked at is no secret)
+            result = compare(StatusSides(files, known, places), chance)
     for reason in unusable:
         result.leave_out(reason)
     try:
