@@ -145,7 +145,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     def is_for_others(item: pytest.Item) -> bool:
         layouts, hosts = item.get_closest_marker("layouts"), item.get_closest_marker("hosts")
-        names = (first,) if item.get_closest_marker("one_host") else () if hosts is None else hosts.args
+        names = hosts.args if hosts is not None else ()
+        if item.get_closest_marker("one_host"):
+            names = (first,)
         # With parameters of the test's own the name goes on.
         named = not names or any(re.search(rf"ansible://{host}[]-]", item.name) for host in names)
         return not named or (layouts is not None and name not in layouts.args)

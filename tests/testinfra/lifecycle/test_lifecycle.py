@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
-from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
-    Record,
-    differences,
-    read_record,
-    record_path,
-    upload_and_record,
-)
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, differences
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.media import local_files, upload_and_age
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
 from testinfra.host import Host
 
@@ -99,6 +94,11 @@ def come_back(run_role: RoleRunner) -> PlayResult:
     return run_role({}, label="come back")
 
 
+def started(host: Host) -> str:
+    """When Synapse was started last."""
+    return str(host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service"))
+
+
 def restarted_files(state: HostState) -> dict[str, str]:
     """What Synapse reads when it starts."""
     files = {path: digest for path, digest in state.files.items() if path.startswith(READ_AT_START)}
@@ -150,7 +150,7 @@ def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, hos
     """What was copied of it stayed, and the disk full."""
     remove(run_role)
     base = f"/opt/matrix-synapse-{OURS}"
-    started = host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service")
+    before = started(host)
     host.check_output(f"mkdir -p {base} && mount -t tmpfs -o size=4m,mode=755 tmpfs {base}")
     result = run_role({}, label="no room")
     left = host.check_output(f"find {base} -name 'lib*'")
@@ -162,7 +162,7 @@ def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, hos
         " Correct that, and run this again."
     )
     assert left == ""
-    assert host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service") == started
+    assert started(host) == before
 
 
 @pytest.mark.layouts("native", "docker")
@@ -228,19 +228,6 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
     assert result.states[host_name] == before
 
 
-def local_files(host: Host, layout: Layout) -> list[str]:
-    found: str = host.check_output(f"find {layout.media_store} -type f")
-    return found.splitlines()
-
-
-def upload_and_age(host: Host, endpoints_path: Path, layout: Layout) -> Record:
-    """The user uploads once more, and two hours pass."""
-    upload_and_record(endpoints_path, "after")
-    assert local_files(host, layout) != []
-    host.check_output(f"find {layout.media_store} -type f -exec touch --date=-2hours {{}} +")
-    return read_record(record_path(endpoints_path))
-
-
 def test_job_by_hand_shows_progress_on_a_terminal(
     host: Host, run_role: RoleRunner, endpoints_path: Path, layout: Layout
 ) -> None:
@@ -255,7 +242,7 @@ def test_job_by_hand_shows_progress_on_a_terminal(
 
 
 def timer(host: Host) -> dict[str, str]:
-    names = ("SubState", "TimersCalendar", "NextElapseUSecRealtime", "LastTriggerUSec")
+    names = ("SubState", "TimersCalendar", "NextElapseUSecRealtime")
     shown = host.check_output("systemctl show --property=%s %s", ",".join(names), TIMER)
     return dict(line.split("=", 1) for line in shown.splitlines())
 
@@ -269,7 +256,7 @@ def test_configuration_that_cannot_be_written(host: Host, run_role: RoleRunner, 
     """A healthy Synapse was restarted for it, and its log blamed."""
     come_back(run_role)
     conf_d = "/etc/matrix-synapse/conf.d"
-    started = host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service")
+    before = started(host)
     host.check_output(f"mount --bind {conf_d} {conf_d} && mount -o remount,ro,bind {conf_d}")
     result = run_role({"store_synchronous": True}, label="read-only")
     host.check_output(f"umount {conf_d}")
@@ -277,7 +264,7 @@ def test_configuration_that_cannot_be_written(host: Host, run_role: RoleRunner, 
         f"Could not change the configuration of the provider: Could not write '{conf_d}/synapse-{OURS}.yaml': Read-only"
         " file system. The previous state was put back, and Synapse not restarted."
     )
-    assert host.check_output("systemctl show --property=ActiveEnterTimestamp matrix-synapse.service") == started
+    assert started(host) == before
 
 
 @pytest.mark.layouts("native")

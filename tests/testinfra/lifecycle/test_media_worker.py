@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
-from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
-    differences,
-    read_record,
-    record_path,
-    upload_and_record,
-)
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import differences
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.media import local_files, upload_and_age
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import PlayResult, RoleRunner
 from testinfra.host import Host
 
 # On one of the hosts, for the time that the plays take.
-pytestmark = [pytest.mark.layouts("native"), pytest.mark.hosts("debian12")]
+pytestmark = [pytest.mark.layouts("native"), pytest.mark.one_host]
 
 PYTHON = "/opt/venvs/matrix-synapse/bin/python"
 HOMESERVER, CONF_D, FILE = (
@@ -86,8 +82,8 @@ def serve_media_by_a_worker(host: Host) -> None:
     write_service(host, f"{CONF_D}/workers.yaml")
 
 
-def run_for(run_role: RoleRunner, host_name: str, variables: dict[str, Any], label: str = "") -> PlayResult:
-    return run_role(variables, f"--limit={host_name}", label=f"media worker {label}")
+def run_for(run_role: RoleRunner, variables: dict[str, Any], label: str) -> PlayResult:
+    return run_role(variables, label=f"media worker {label}")
 
 
 def test_a_proof_without_the_worker_s_file_proves_nothing(host: Host) -> None:
@@ -102,7 +98,7 @@ def test_a_proof_without_the_worker_s_file_proves_nothing(host: Host) -> None:
 
 def test_a_media_worker_that_is_not_named_is_refused(host: Host, run_role: RoleRunner, host_name: str) -> None:
     serve_media_by_a_worker(host)
-    result = run_for(run_role, host_name, {}, "not named")
+    result = run_for(run_role, {}, "not named")
     assert result.changed(host_name) == 0
     assert result.message(host_name) == (
         "Nothing was changed, because:\n- Could not give the provider to what serves media: a worker does that, since"
@@ -113,7 +109,7 @@ def test_a_media_worker_that_is_not_named_is_refused(host: Host, run_role: RoleR
 
 def test_a_media_worker_that_would_not_take_it_up_is_refused(host: Host, run_role: RoleRunner, host_name: str) -> None:
     serve_media_by_a_worker(host)
-    result = run_for(run_role, host_name, PATHS, "not restarted")
+    result = run_for(run_role, PATHS, "not restarted")
     assert result.changed(host_name) == 0
     assert result.message(host_name).splitlines() == [
         "Nothing was changed, because:",
@@ -130,20 +126,19 @@ def test_a_media_worker_serves_what_is_in_the_bucket(
 ) -> None:
     serve_media_by_a_worker(host)
     write_service(host, CONF_D)
-    result = run_for(run_role, host_name, NAMED, "named")
+    result = run_for(run_role, NAMED, "named")
     assert result.failed(host_name) == 0, result.output
     assert host.service(UNIT).is_running
-    upload_and_record(endpoints_path, "after")
-    host.check_output(f"find {layout.media_store} -type f -exec touch --date=-2hours {{}} +")
+    record = upload_and_age(host, endpoints_path, layout)
     host.check_output("systemctl start matrix-synapse-s3-storage-provider-migrate.service")
-    assert host.check_output(f"find {layout.media_store} -type f") == ""
-    assert differences(read_record(record_path(endpoints_path))) == []
-    again = run_for(run_role, host_name, NAMED, "again")
+    assert local_files(host, layout) == []
+    assert differences(record) == []
+    again = run_for(run_role, NAMED, "again")
     assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
 
 
 def test_a_media_worker_loses_the_provider_with_the_role(host: Host, run_role: RoleRunner, host_name: str) -> None:
-    result = run_for(run_role, host_name, {**NAMED, "enabled": False}, "removed")
+    result = run_for(run_role, {**NAMED, "enabled": False}, "removed")
     assert result.failed(host_name) == 0, result.output
     environment = host.check_output(f"systemctl show --property=Environment {UNIT} {MAIN}")
     assert "PYTHONPATH" not in environment

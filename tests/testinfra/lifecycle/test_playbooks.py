@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
-from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import upload_and_record
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.media import local_files, upload_and_age
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import PlayResult, RoleRunner
 from testinfra.host import Host
 
@@ -29,16 +29,6 @@ def run_playbook(run_role: RoleRunner, host_name: str, name: str, *arguments: st
     )
 
 
-def upload(host: Host, endpoints_path: Path, layout: Layout) -> None:
-    upload_and_record(endpoints_path, "after")
-    host.check_output(f"find {layout.media_store} -type f -exec touch --date=-2hours {{}} +")
-    assert local_files(host, layout) != ""
-
-
-def local_files(host: Host, layout: Layout) -> str:
-    return str(host.check_output(f"find {layout.media_store} -type f"))
-
-
 def test_install(host: Host, run_role: RoleRunner, host_name: str) -> None:
     enable = "--extra-vars=matrix_synapse_ext_synapse_s3_storage_provider_enabled=true"
     result = run_playbook(run_role, host_name, "install", enable, label="by the command line")
@@ -50,7 +40,7 @@ def test_install(host: Host, run_role: RoleRunner, host_name: str) -> None:
 
 
 def test_migrate(host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path, layout: Layout) -> None:
-    upload(host, endpoints_path, layout)
+    upload_and_age(host, endpoints_path, layout)
     before = local_files(host, layout)
     result = run_playbook(run_role, host_name, "migrate", "--check")
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
@@ -59,14 +49,14 @@ def test_migrate(host: Host, run_role: RoleRunner, host_name: str, endpoints_pat
     result = run_playbook(run_role, host_name, "migrate")
     assert result.failed(host_name) == 0, result.output
     assert "All done." in result.output
-    assert local_files(host, layout) == ""
+    assert local_files(host, layout) == []
 
 
 def test_migrate_while_the_nightly_run_is_under_way(
     host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path, layout: Layout
 ) -> None:
     """It was green at once, whatever became of that run."""
-    upload(host, endpoints_path, layout)
+    upload_and_age(host, endpoints_path, layout)
     host.check_output(f"systemctl start --no-block {SERVICE} && sleep 0.3 && systemctl kill --signal=STOP {SERVICE}")
     host.check_output(f"systemd-run --on-active=8 systemctl kill --signal=CONT {SERVICE}")
     started = time.monotonic()
@@ -74,7 +64,7 @@ def test_migrate_while_the_nightly_run_is_under_way(
     assert result.failed(host_name) == 0, result.output
     assert time.monotonic() - started > 6
     assert host.service(SERVICE).is_running is False
-    assert local_files(host, layout) == ""
+    assert local_files(host, layout) == []
 
 
 def test_migrate_that_fails(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
@@ -87,15 +77,15 @@ def test_migrate_that_fails(host: Host, run_role: RoleRunner, host_name: str, la
 
 def test_migrate_by_a_command_of_somebody_else_s(host: Host, run_role: RoleRunner, host_name: str) -> None:
     """That of matrix-docker-ansible-deploy deletes what is not proven to be stored, and knows no --dry-run."""
-    host.check_output(f"mv {INSTALLED}-migrate /root/ && printf '#!/bin/sh\n>/root/was-run\n' > {INSTALLED}-migrate")
+    host.check_output(f"mv {INSTALLED}-migrate /run/kept && printf '#!/bin/sh\n>/run/was-run\n' > {INSTALLED}-migrate")
     host.check_output(f"chmod 755 {INSTALLED}-migrate")
     result = run_playbook(run_role, host_name, "migrate", "--check", label="theirs")
-    host.check_output(f"mv /root/{INSTALLED.rpartition('/')[2]}-migrate {INSTALLED}-migrate")
+    host.check_output(f"mv /run/kept {INSTALLED}-migrate")
     assert result.message(host_name) == (
         f"Could not run the migration: {host_name} has no {SERVICE} of this collection's."
         " Run matrixops.synapse_s3.install first."
     )
-    assert not host.file("/root/was-run").exists
+    assert not host.file("/run/was-run").exists
 
 
 def test_uninstall(host: Host, run_role: RoleRunner, host_name: str) -> None:
