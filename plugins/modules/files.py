@@ -18,6 +18,8 @@ description:
   - Files and links are replaced atomically, so that a program that reads them meanwhile sees the old or the new one,
     whole.
   - Check mode works on a host where the directories do not exist yet.
+  - It is the role's own, and made for small sets of text files. Outside it, M(ansible.builtin.template) and
+    M(ansible.builtin.file) serve better.
   - Returns what was there before in the form that this module accepts, so that a failed change can be taken back.
   - A text file that is replaced is expected to be UTF-8.
 options:
@@ -38,7 +40,10 @@ options:
         choices: [file, link, directory]
         default: file
       content:
-        description: The text of the file. Required with O(present[].state=file).
+        description: The text of the file. Required with O(present[].state=file), unless O(present[].template) is given.
+        type: str
+      template:
+        description: A template to render as the text of the file, looked for where M(ansible.builtin.template) looks.
         type: str
       target:
         description: Where the link points to. Required with O(present[].state=link).
@@ -67,6 +72,9 @@ extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - matrixops.synapse_s3.attributes
 attributes:
+  action:
+    support: full
+    description: Templates are rendered on the controller.
   check_mode:
     support: full
     description: Can run in check mode and predict the changes.
@@ -80,7 +88,7 @@ EXAMPLES = r"""
   matrixops.synapse_s3.files:
     present:
       - path: /usr/local/bin/example
-        content: "{{ lookup('ansible.builtin.template', 'example.j2') }}"
+        template: example.j2
         mode: "0755"
       - path: /usr/local/bin/example-latest
         state: link
