@@ -79,6 +79,11 @@ def warnings(variables: Mapping[str, object]) -> list[str]:
     return found
 
 
+def usable_values(variables: Mapping[str, object]) -> Values:
+    """All variables by short name: a value that is not given, or of a wrong kind, is the default."""
+    return _usable_values(_by_short_name(variables))
+
+
 def _messages(name: str, texts: Texts) -> list[str]:
     return [f"{NAME_PREFIX}{name}: {text}" for text in texts]
 

@@ -86,8 +86,9 @@ def test_each_version_has_its_requirements(version: str) -> None:
 
 
 def layout_values(layout: str) -> dict[str, Any]:
-    """What a layout gives for variables, without the facts that are its own."""
-    return {name: value for name, value in load(f"vars/{layout}.yml").items() if name != "facts"}
+    """What a layout gives for variables."""
+    values: dict[str, Any] = load(f"vars/{layout}.yml")["variables"]
+    return values
 
 
 # What a layout has no value for: containers, an image with a name that stays.
@@ -111,9 +112,8 @@ def test_each_layout_gives_what_is_left_empty(layout: str) -> None:
 def test_layouts_say_the_same_things_of_themselves() -> None:
     """But for what only containers have."""
     container = {"image_of", "without_provider", "unit_arguments"}
-    assert {layout: set(load(f"vars/{layout}.yml")["facts"]) for layout in LAYOUTS} == {
-        layout: set(load("vars/native.yml")["facts"]) | (set() if layout == "native" else container)
-        for layout in LAYOUTS
+    assert {layout: set(load(f"vars/{layout}.yml")) for layout in LAYOUTS} == {
+        layout: set(load("vars/native.yml")) | (set() if layout == "native" else container) for layout in LAYOUTS
     }
 
 

@@ -27,7 +27,6 @@ PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
 NAME = "matrix-synapse-s3-storage-provider"
 SECRET = "s3cr3t/+key"
 USER = getpass.getuser()
-BASE_IMAGE = "sha256:4e0c"
 # The wrappers first see whether Python runs.
 TRIED = '[ "$1" != -I ] || exit 0\n'
 
@@ -36,20 +35,35 @@ PLAYBOOK = """\
 - hosts: localhost
   connection: local
   gather_facts: false
+  vars:
+    rendered: []
   vars_files:
     - "{{ role_path }}/defaults/main.yml"
     - "{{ role_path }}/vars/main.yml"
   tasks:
     - ansible.builtin.include_vars: {file: "{{ role_path }}/vars/{{ layout }}.yml", name: __storage_provider_layout}
+    - ansible.builtin.include_tasks: "{{ role_path }}/tasks/plan.yml"
+      vars: {found: {}}
+    - ansible.builtin.include_tasks: "{{ role_path }}/tasks/plan.yml"
+      vars:
+        found:
+          image: localhost/theirs:1
+          base_image_id: sha256:4e0c
+          image_texts: ["{{ lookup('ansible.builtin.template', 'Containerfile.j2') }}"]
+          ca_checksum: "0123"
+          media_store_path: "{{ media_store_path }}"
+    - ansible.builtin.set_fact:
+        rendered: "{{ rendered + [item | combine(content)] }}"
+      vars:
+        content: "{{ {'content': lookup('ansible.builtin.template', item.template)} if 'template' in item else {} }}"
+      loop: "{{ __storage_provider_host.synapse_files + __storage_provider_host.config_files
+        + __storage_provider_host.command_files + __storage_provider_host.unit_files }}"
     - ansible.builtin.copy:
         dest: "{{ playbook_dir }}/result.json"
         mode: "0600"
         content: >-
-          {{ {'files': __storage_provider_synapse_files + __storage_provider_secret_files
-                       + __storage_provider_wrapper_files + __storage_provider_unit_files,
-              'secrets': __storage_provider_secrets,
-              'containerfile': lookup('ansible.builtin.template', 'Containerfile.j2')
-                if __storage_provider_facts.provider == 'image' else ''} | to_json }}
+          {{ {'files': rendered, 'containerfile': lookup('ansible.builtin.template', 'Containerfile.j2')
+              if __storage_provider_host.provider_source == 'image' else ''} | to_json }}
 """
 
 
@@ -59,7 +73,6 @@ class Host:
 
     root: Path
     files: Mapping[str, Mapping[str, str]]
-    secrets: str
     containerfile: str
     layout: str
 
@@ -93,21 +106,19 @@ def make_host(root: Path, layout: str = "native", **variables: object) -> Host:
         "config_secret_access_key": SECRET,
     }
     values = {f"{PREFIX}{name}": value for name, value in {**paths, **variables}.items()}
-    info = {"media_store_path": variables.pop("media_store_path", "/var/lib/matrix-synapse/media")}
+    media_store_path = variables.pop("media_store_path", "/var/lib/matrix-synapse/media")
     # Stands for Synapse's Python: prints what it is called with, and its environment.
     root.mkdir(exist_ok=True)
     (root / "python").write_text(f'#!/bin/sh\n{TRIED}for argument in "$@"; do echo "$argument"; done\nenv >&2\n')
     (root / "python").chmod(0o755)
     (root / "play").mkdir()
     (root / "play" / "play.yml").write_text(PLAYBOOK)
-    (root / "play" / "templates").symlink_to(ROLE / "templates")
-    image = {"stdout": BASE_IMAGE}
+    for name in ("templates", "files"):
+        (root / "play" / name).symlink_to(ROLE / name)
     extra = {
         "role_path": str(ROLE),
         "layout": layout,
-        "__storage_provider_config_info": info,
-        "__storage_provider_base_image": image,
-        "__storage_provider_ca_bundle": {"stat": {"checksum": "0123"}},
+        "media_store_path": media_store_path,
         **values,
     }
     (root / "play" / "extra.json").write_text(json.dumps(extra))
@@ -132,7 +143,7 @@ def make_host(root: Path, layout: str = "native", **variables: object) -> Host:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             Path(path).write_text(file["content"])
             Path(path).chmod(int(file.get("mode", "0644"), 8))
-    return Host(root, files, result["secrets"], result["containerfile"], layout)
+    return Host(root, files, result["containerfile"], layout)
 
 
 @pytest.fixture(scope="module")
@@ -237,11 +248,6 @@ def test_every_file_says_whose_it_is(full: Host) -> None:
     mark = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__storage_provider_mark"]
     files = {path: file["content"] for path, file in full.files.items() if "content" in file}
     assert [path for path, content in files.items() if mark not in content[:HEAD]] == []
-
-
-def test_secrets_are_taken_out_of_messages(plain: Host, full: Host) -> None:
-    assert plain.secrets == r"s3cr3t/\+key"
-    assert full.secrets == r"s3cr3t/\+key|t0ken|0123456789abcdef0123456789abcdef"
 
 
 def test_each_service_has_its_dropin(full: Host) -> None:
@@ -538,7 +544,7 @@ def make_container_host(root: Path, layout: str, **variables: object) -> Host:
     for volume in volumes:
         Path(volume.partition(":")[0]).mkdir()
     host = make_host(reachable(root) / "host", layout, **{"synapse_volumes": volumes, **variables})
-    engine = yaml.safe_load((ROLE / "vars" / f"{layout}.yml").read_text())["facts"]["engine"]
+    engine = yaml.safe_load((ROLE / "vars" / f"{layout}.yml").read_text())["container_engine"]
     (host.root / engine).write_text(ENGINE)
     (host.root / engine).chmod(0o755)
     return host
@@ -596,7 +602,7 @@ def test_run_in_a_container(container: Host) -> None:
 
 def test_proxies_of_the_caller_s_stay_out(container: Host) -> None:
     """Podman passes them on, and Docker's client those of the settings in the caller's home."""
-    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["facts"]["engine"]
+    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["container_engine"]
     programs = container.root.parent / "programs"
     programs.mkdir()
     (programs / engine).write_text('#!/bin/sh\n[ "$1" = image ] || { echo "$@"; env; }\n')
@@ -659,7 +665,7 @@ def test_no_engine(container: Host, tmp_path: Path) -> None:
     for program in ("id", "getent", "cut", "env", "sh"):
         (tmp_path / program).symlink_to(shutil.which(program) or "")
     run = container.run(NAME, "status", env={"PATH": str(tmp_path)}, stdin=subprocess.DEVNULL)
-    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["facts"]["engine"]
+    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["container_engine"]
     assert (run.returncode, run.stdout, run.stderr) == (
         69,
         "",
@@ -676,7 +682,7 @@ def test_an_engine_that_does_not_run(container: Host) -> None:
         (programs / engine).chmod(0o755)
     path = f"{programs}:{os.environ['PATH']}"
     run = container.run(f"{NAME}-migrate", env={"PATH": path}, stdin=subprocess.DEVNULL)
-    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["facts"]["engine"]
+    engine = yaml.safe_load((ROLE / "vars" / f"{container.layout}.yml").read_text())["container_engine"]
     assert (run.returncode, run.stdout) == (69, "")
     said, message = run.stderr.splitlines()
     assert said == "Cannot connect to the Docker daemon."

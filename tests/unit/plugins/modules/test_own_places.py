@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.host_plan import BASE_NAMES
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.host_plan import STATE_NAMES as STATE
 from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import (
     directory_problems,
     file_problem,
@@ -24,11 +25,8 @@ VARIABLE = "matrix_synapse_ext_synapse_s3_storage_provider_base_path"
 PROOF = f"{NAME}.pyz"
 LIBRARY = "lib-0123456789abcdef"
 MARK = "role matrixops.synapse_s3.storage_provider"
-VARS = yaml.safe_load((Path(__file__).parents[4] / "roles/storage_provider/vars/main.yml").read_text())
-NAMES = [
-    parse_name(text.replace("{{ __storage_provider_name }}", NAME)) for text in VARS["__storage_provider_base_names"]
-]
-STATE_NAMES = [parse_name(text) for text in VARS["__storage_provider_state_names"]]
+NAMES = [parse_name(text) for text in BASE_NAMES]
+STATE_NAMES = [parse_name(text) for text in STATE]
 
 
 def install(base: Path) -> Path:
