@@ -92,6 +92,22 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Run:
+    """How the program is run: where Synapse's Python is, in a container of ``image`` where there is an engine."""
+
+    words: Texts
+    environment: Mapping[str, str]
+    # The name of a container that has the image, where it is not known before
+    image_of: str
+    image: str
+    container_arguments: Texts
+    # What must be there for it: Docker would make an empty directory, and no failure.
+    volume_paths: Texts
+    # Directories that it sees where the host has them
+    optional_volumes: Texts
+
+
+@dataclass(frozen=True)
 class HostPlan:
     """See the module. Each of `Items` is what the module `files` takes; a `template` is one of the role's."""
 
@@ -148,19 +164,17 @@ class HostPlan:
     base_image: str
     image_of: str
     container_user: str
-    container_arguments: Texts
-    program_container_arguments: Texts
-    volume_paths: Texts
-    # What runs the engine, and Synapse's Python, for the role itself before anything changes
-    staged_engine: str
-    module_python: str
-    proof_words: Texts
-    # How the program is run
+    # How the program is run: as it is installed, and before that from the temporary directory
+    run: Run
+    staged_run: Run
+    staged_command: str
     run_user: str
     kept_variables: Texts
-    environment_words: Texts
-    program_words: Texts
-    program_environment: Mapping[str, str]
+    # What runs the container engine, and Synapse's Python for what is not the program's, from the temporary directory
+    staged_engine: str
+    python_words: Texts
+    pip_words: Texts
+    candidate_path: str
     media_store_path: str
     migrate_arguments: Texts
     after: Texts
@@ -231,20 +245,52 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
     compose_words = given["compose_command"].split()
 
     synapse_image = given["synapse_image"] or layout.variables["synapse_image"] or found.image
+    image_of = "" if given["synapse_image"] else layout.image_of
     parts = [found.base_image_id, library_name, *found.image_texts, found.ca_checksum]
     image = f"{IMAGE_NAME}:{_sha256(chr(10).join(parts))[:16]}" if provider_source == "image" else synapse_image
     service_values = {"PYTHONPATH": import_path, "AWS_CA_BUNDLE": ca_bundle_path, "SYNAPSE_IMAGE": image}
     # Where somebody else gives the provider, the variables are none of the role's.
     service_variables = [] if is_given else list(layout.service_variables)
+    staging_path = found.staging_path
+    staged_engine = f"{staging_path}/engine"
     ca_volumes = [f"{ca_bundle_path}:{ca_bundle_path}:ro"] if ca_bundle_path else []
-    environment = {
-        # The C library would give a heap of its own to each of dozens of threads: 12 MB more.
-        "MALLOC_ARENA_MAX": "2",
-        **({} if is_given else {"PYTHONPATH": library_path}),
-        **({"AWS_CA_BUNDLE": ca_bundle_path} if ca_bundle_path else {}),
-    }
-    # Whose environment the program has: that of the container, or what Synapse's services get
-    environment_words = ["--synapse-environment"] if engine else _each("--synapse-service", services)
+    # What every container of Synapse's image gets. Podman would pass the caller's proxies on.
+    container_arguments = [
+        *_CONTAINER_ARGUMENTS,
+        f"--network={value('synapse_network')}",
+        *(f"--volume={volume}" for volume in [*volumes, *ca_volumes]),
+        *given["container_arguments"],
+        *(["--http-proxy=false"] if engine == "podman" else []),
+    ]
+    volume_paths = [
+        source for source in (volume.split(":")[0] for volume in [*volumes, *ca_volumes]) if source[:1] == "/"
+    ]
+    metrics_directories = [metrics_directory] if metrics_directory else []
+
+    def program_words(program: str, imports: str) -> Texts:
+        # Whose environment the program has: that of the container, or what Synapse's services get
+        environment = ["--synapse-environment"] if engine else _each("--synapse-service", services)
+        import_words = [] if is_given else ["--import-path", imports]
+        return [synapse_python, program, *environment, *import_words, *_each("--config", config_paths)]
+
+    def program_environment(library: str) -> Mapping[str, str]:
+        return {
+            # The C library would give a heap of its own to each of dozens of threads: 12 MB more.
+            "MALLOC_ARENA_MAX": "2",
+            **({} if is_given else {"PYTHONPATH": library}),
+            **({"AWS_CA_BUNDLE": ca_bundle_path} if ca_bundle_path else {}),
+        }
+
+    python_words = [synapse_python]
+    if engine:
+        python_words = [
+            *(staged_engine, "run", *container_arguments, f"--volume={staging_path}:{staging_path}"),
+            *("--env=http_proxy", "--env=https_proxy", "--env=no_proxy", "--user=0:0"),
+            *(f"--entrypoint={synapse_python}", synapse_image),
+        ]
+    installed_environment = program_environment(library_path)
+    # What is in the temporary directory comes first; in the beginning there may be no library at all.
+    staged_environment = program_environment(f"{staging_path}/lib:{library_path}")
 
     return HostPlan(
         found=found,
@@ -298,46 +344,57 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         image=image,
         # What the services must have before they get it
         base_image=synapse_image if provider_source == "image" else "",
-        # Where the commands are to take the image that Synapse's container has when they run
-        image_of="" if given["synapse_image"] else layout.image_of,
+        image_of=image_of,
         container_user=_container_user(synapse_user, run_user),
-        container_arguments=[
-            *_CONTAINER_ARGUMENTS,
-            f"--network={value('synapse_network')}",
-            *(f"--volume={volume}" for volume in [*volumes, *ca_volumes]),
-            *given["container_arguments"],
-        ],
-        program_container_arguments=[
-            # Podman would pass the caller's proxies on.
-            *(["--http-proxy=false"] if engine == "podman" else []),
-            f"--volume={base_path}:{base_path}:ro",
-            f"--volume={STATE_PATH}:{STATE_PATH}",
-            *([f"--volume={metrics_directory}:{metrics_directory}"] if metrics_directory else []),
-            *(f"--env={name}={text}" for name, text in environment.items()),
-        ],
-        # What must be there for them: Docker would make an empty directory, and no failure.
-        volume_paths=[
-            *(source for source in (volume.split(":")[0] for volume in [*volumes, *ca_volumes]) if source[:1] == "/"),
-            *([metrics_directory] if metrics_directory else []),
-        ],
-        staged_engine=f"{found.staging_path}/engine",
-        module_python=f"{found.staging_path}/python" if engine else synapse_python,
-        proof_words=(
-            [f"{found.staging_path}/synapse-python"]
-            if engine
-            else ["runuser", "-u", synapse_user, "--", synapse_python]
+        run=Run(
+            words=program_words(program_path, import_path),
+            environment=installed_environment,
+            # Where the commands are to take the image that Synapse's container has when they run
+            image_of=image_of,
+            image=image,
+            container_arguments=[
+                *container_arguments,
+                f"--volume={base_path}:{base_path}:ro",
+                f"--volume={STATE_PATH}:{STATE_PATH}",
+                *(f"--volume={path}:{path}" for path in metrics_directories),
+                *(f"--env={name}={text}" for name, text in installed_environment.items()),
+            ],
+            volume_paths=[*volume_paths, *metrics_directories],
+            optional_volumes=[],
         ),
+        staged_run=Run(
+            words=program_words(f"{staging_path}/program.pyz", f"{staging_path}/import"),
+            environment=staged_environment,
+            image_of="",
+            image=synapse_image,
+            container_arguments=[
+                *container_arguments,
+                f"--volume={staging_path}:{staging_path}:ro",
+                *(f"--env={name}={text}" for name, text in staged_environment.items()),
+            ],
+            volume_paths=volume_paths,
+            # Where an earlier run has put the library
+            optional_volumes=[base_path],
+        ),
+        staged_command=f"{staging_path}/run",
         run_user=run_user,
+        staged_engine=staged_engine,
+        python_words=python_words,
+        pip_words=[
+            # Synapse's user is to read what it writes.
+            *("/bin/sh", "-c", 'umask 0022; exec "$@"', "pip", *python_words, "-m", "pip", "install"),
+            *(f"--requirement={staging_path}/requirements.txt", f"--target={staging_path}/lib"),
+            *("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-input", "--disable-pip-version-check"),
+        ],
+        # The list of storage providers that is to come, which Synapse reads last
+        candidate_path=f"{staging_path}/provider.yaml",
         kept_variables=[*KEPT_VARIABLES, *(["SYNAPSE_S3_CONTAINER"] if engine else [])],
-        environment_words=environment_words,
-        program_words=[synapse_python, program_path, *environment_words, *_each("--config", config_paths)],
-        program_environment=environment,
         media_store_path=host_path(found.media_store_path, volumes),
         migrate_arguments=_migrate_arguments(given),
         after=["network-online.target", *([layout.after] if layout.after else []), *([] if is_compose else services)],
         # What the service itself writes to; a container has its own view.
         writable_paths=(
-            [] if engine else [path for path in (found.media_store_path, STATE_PATH, metrics_directory) if path]
+            [] if engine else [path for path in (found.media_store_path, STATE_PATH, *metrics_directories) if path]
         ),
         protect_home="read-only" if not engine and _is_in_a_home(found.media_store_path) else "yes",
         required_directories={metrics_directory: f"{NAME_PREFIX}metrics_path"} if metrics_directory else {},

@@ -6,15 +6,14 @@ An answer is what Ansible's module ``command`` returns of ``status --json``: ``r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .answer import Answer, last_words, read_answer
 from .variables import NAME_PREFIX
 
 Place = Mapping[str, str]
-Answer = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ def read_count(answer: Answer, name: str) -> Count:
 
     :raises NotCounted: the program did not run, could not look at all of it, or does not tell this count.
     """
-    told = _last_object(str(answer.get("stdout") or ""))
+    told = read_answer(answer)
     count = told.get(name)
     is_told = isinstance(count, Mapping) and {"files", "bytes"} <= count.keys()
     # 1 without errors: all was looked at, and something else is the matter with some media.
     is_whole = answer.get("rc") == 0 or (answer.get("rc") == 1 and is_told and not told.get("errors"))
     if not is_whole:
-        raise NotCounted(_sentence(_errors(told) or _last_line(answer) or f"it ended with status {answer.get('rc')}"))
+        raise NotCounted(_sentence(_errors(told) or last_words(answer)))
     if not isinstance(count, Mapping) or not is_told:
         raise NotCounted("the program does not tell it.")
     return Count(int(count["files"]), int(count["bytes"]))
@@ -84,22 +83,9 @@ def place_in_words(place: Place) -> str:
     return f"{words} at {place['endpoint_url']}" if place["endpoint_url"] else words
 
 
-def _last_object(output: str) -> Mapping[str, Any]:
-    lines = [line for line in output.splitlines() if line.startswith("{")]
-    try:
-        told = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return {}
-    return told if isinstance(told, Mapping) else {}
-
-
 def _errors(told: Mapping[str, Any]) -> str:
     errors = told.get("errors")
     return " ".join(map(str, errors)) if isinstance(errors, list) else ""
-
-
-def _last_line(answer: Answer) -> str:
-    return (str(answer.get("stderr") or answer.get("msg") or "").strip().splitlines() or [""])[-1]
 
 
 def _sentence(text: str) -> str:

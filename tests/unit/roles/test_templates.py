@@ -309,23 +309,27 @@ NO_PYTHON = (
     f" {PREFIX}synapse_python, and run the role again."
 )
 
-FULL_CONFIG = [
+FULL_CONFIG = ["--config", "/etc/matrix synapse/homeserver.yaml"]
+FULL_SERVICE = [
     *("--synapse-service", "matrix-synapse.service", "--synapse-service", "matrix-synapse-worker@media1.service"),
-    *("--config", "/etc/matrix synapse/homeserver.yaml"),
 ]
-PLAIN_CONFIG = [
-    "--synapse-service",
-    "matrix-synapse.service",
-    "--config",
-    "/etc/matrix-synapse/homeserver.yaml",
-    "--config",
-    "/etc/matrix-synapse/conf.d",
-]
+
+
+def common(host: Host) -> list[str]:
+    """What the program is given with every command."""
+    services, config = (
+        (FULL_SERVICE, FULL_CONFIG) if host.root.name.startswith("full") else (PLAIN_SERVICE, PLAIN_CONFIG)
+    )
+    return [*services, "--import-path", f"{host.root}/base/import", *config]
+
+
+PLAIN_CONFIG = ["--config", "/etc/matrix-synapse/homeserver.yaml", "--config", "/etc/matrix-synapse/conf.d"]
+PLAIN_SERVICE = ["--synapse-service", "matrix-synapse.service"]
 
 
 def test_command(plain: Host) -> None:
     run = plain.run(NAME, "status", "two words")
-    assert run.stdout.splitlines() == [f"{plain.root}/base/{NAME}.pyz", *PLAIN_CONFIG, "status", "two words"]
+    assert run.stdout.splitlines() == [f"{plain.root}/base/{NAME}.pyz", *common(plain), "status", "two words"]
     assert f"PYTHONPATH={plain.root}/base/lib" in run.stderr.splitlines()
 
 
@@ -392,11 +396,11 @@ def test_synapse_s_python_does_not_run(tmp_path: Path) -> None:
 
 def test_migrate(plain: Host, full: Host) -> None:
     assert plain.run(f"{NAME}-migrate", "--dry-run").stdout.splitlines()[1:] == [
-        *PLAIN_CONFIG,
+        *common(plain),
         *("migrate", "--engine", "parallel", "--minimum-age", "1h", "--dry-run"),
     ]
     assert full.run(f"{NAME}-migrate").stdout.splitlines()[1:] == [
-        *FULL_CONFIG,
+        *common(full),
         *("migrate", "--engine", "s3_media_upload", "--minimum-age", "2d", "--unused-days", "30"),
         *("--workers", "64", "--bandwidth", "20M", "--keep-local"),
         *("--metrics-file", "/var/lib/node exporter/synapse.prom"),
@@ -405,7 +409,7 @@ def test_migrate(plain: Host, full: Host) -> None:
 
 def test_shell(full: Host) -> None:
     run = full.run(f"{NAME}-shell", "printenv", "BUCKET")
-    assert run.stdout.splitlines()[1:] == [*FULL_CONFIG, "shell", "--unused-days", "30", "printenv", "BUCKET"]
+    assert run.stdout.splitlines()[1:] == [*common(full), "shell", "--unused-days", "30", "printenv", "BUCKET"]
     environment = dict(line.partition("=")[::2] for line in run.stderr.splitlines())
     assert environment["PATH"].split(":")[0] == f"{full.root}/base/bin"
     assert environment["AWS_CA_BUNDLE"] == "/etc/ssl/private ca.pem"
@@ -418,7 +422,7 @@ def test_script(plain: Host) -> None:
         text=True,
         check=False,
     )
-    assert run.stdout.splitlines()[1:] == [*PLAIN_CONFIG, "s3_media_upload", "update-db", "0d"]
+    assert run.stdout.splitlines()[1:] == [*common(plain), "s3_media_upload", "update-db", "0d"]
 
 
 def test_root_becomes_synapses_user(tmp_path: Path) -> None:
@@ -595,6 +599,7 @@ def test_run_in_a_container(container: Host) -> None:
         image,
         *("-c", "PATH=$0:$PATH; export PATH", *IN_CONTAINER, f"{container.root}/base/bin"),
         *(f"{container.root}/python", f"{container.root}/base/{NAME}.pyz", "--synapse-environment"),
+        *("--import-path", f"{container.root}/base/import"),
         *("--config", "/data/homeserver.yaml", "--config", "/data/conf.d", "status", "two words"),
     ]
     assert f'Environment="SYNAPSE_IMAGE={image}"' in container.content("synapse-s3-storage-provider.conf").splitlines()

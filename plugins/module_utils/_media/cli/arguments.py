@@ -85,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the environment is Synapse's own already, as in a container of its image",
     )
+    parser.add_argument(
+        "--import-path",
+        default="",
+        metavar="PATH",
+        help="the PYTHONPATH with which Synapse is started, where it finds the storage provider (default: none)",
+    )
     parser.add_argument("--version", action=_Version, help="print the version, and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -100,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     preflight = command(
         "preflight", "Try the bucket: reach, credentials, region, list, write, read, delete, storage class."
     )
+    checking = command(
+        "check-config", "Ask whether Synapse accepts this configuration, has the provider in it, and serves media."
+    )
     migrating = command("migrate", "Upload what is only local, prove that the bucket holds it, delete the local file.")
     looking = command("status", "Count what is on the local disk, in the bucket, and only on the local disk.")
     shell = command("shell", "Open a shell, or run a command, with all that upstream's s3_media_upload needs.")
@@ -111,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
     )
 
-    for each in (preflight, migrating, looking):
+    for each in (preflight, checking, migrating, looking):
         each.add_argument("--json", action="store_true", help="print one JSON object as the last line of stdout")
     for each in (migrating, looking, shell):
         each.add_argument(
@@ -129,6 +138,17 @@ def _parser() -> argparse.ArgumentParser:
             metavar="N",
             help="leave media on the local disk that was accessed within N days (default: 0, none)",
         )
+    provider = checking.add_mutually_exclusive_group()
+    provider.add_argument("--without-provider", action="store_true", help="look for no storage provider")
+    provider.add_argument(
+        "--provider-file",
+        type=Path,
+        metavar="FILE",
+        help="the file that alone has, or is to have, the storage provider (default: any that is named)",
+    )
+    checking.add_argument(
+        "--without-synapse", action="store_true", help="read the files only, and don't ask Synapse itself"
+    )
     migrating.add_argument("--keep-local", action="store_true", help="delete nothing from the local disk")
     migrating.add_argument("--dry-run", action="store_true", help="change nothing, say what would be done")
     migrating.add_argument(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..engine import upstream
 from ..rules.errors import ConfigurationError, UsageError
@@ -23,10 +23,12 @@ from ..stores.aside import Aside
 from ..stores.environment import Adopted
 from ..stores.media_store import MediaStore
 from ..stores.run_history import RunHistory
-from ..stores.s3 import Limits, S3ObjectStore
 from .arguments import PROGRAM, STATE_DIRECTORY
 from .output import print_result
 from .signals import Stop
+
+if TYPE_CHECKING:
+    from ..stores.s3 import Limits, S3ObjectStore
 
 # Services, and whether the environment is Synapse's own already -> what came of it
 Adopt = Callable[[Sequence[str], bool], Adopted]
@@ -107,6 +109,9 @@ class Sides:
         pass_on: Callable[[int], None] | None = None,
         conditional: bool | None = True,
     ) -> S3ObjectStore:
+        # Not before it is needed: `check-config` does without boto3, which may not be there yet.
+        from ..stores.s3 import S3ObjectStore
+
         return S3ObjectStore(self.bucket, connections, limits, pass_on, conditional)
 
 

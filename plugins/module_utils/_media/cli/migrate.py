@@ -30,7 +30,7 @@ from ..stores.retrying import RetryingStore
 from ..stores.s3 import FIRST_CONTACT
 from .command import Command, Sides, read_sides, script_surroundings
 from .metrics import write_metrics
-from .output import SteadyStream, print_result
+from .output import SteadyStream, print_result, unexpected
 from .signals import StoppedHard, clean_stop
 
 _DAY_SECONDS = 24 * 3600
@@ -127,14 +127,6 @@ def carry_out(
         _note(summary, unexpected(error), SOME_FAILED, has_begun=has_begun)
     summary.seconds = time.time() - began
     summary.interrupted_by = command.stop.number
-
-
-def unexpected(error: Exception) -> str:
-    """What is said of an error that nobody thought of."""
-    return (
-        f"Could not go on: {type(error).__name__} where none was expected. This is a fault of the program: report it"
-        " with the lines above."
-    )
 
 
 def _note(summary: Summary, message: str, exit_status: int, *, has_begun: bool) -> None:

@@ -66,6 +66,14 @@ def print_result(stdout: TextIO, text: str, as_json: Mapping[str, Any] | None) -
         ) from error
 
 
+def unexpected(error: Exception) -> str:
+    """What is said of an error that nobody thought of."""
+    return (
+        f"Could not go on: {type(error).__name__} where none was expected. This is a fault of the program: report it"
+        " with the lines above."
+    )
+
+
 def _turn_to_nowhere(stream: TextIO) -> None:
     """What could not be written is written again at the end of the process, unless it goes elsewhere."""
     try:

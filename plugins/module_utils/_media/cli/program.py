@@ -12,29 +12,27 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
-from ..engine.migrate import new_summary
-from ..rules.errors import SOME_FAILED, MediaError
+from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError
 from ..stores import environment
 from .arguments import EarlyExit, parse_arguments
 from .command import Adopt, Command, leave_environment
 from .metrics import write_metrics
-from .migrate import migrate, unexpected
-from .output import ClosedStream, SteadyStream
-from .preflight import preflight
-from .shell import s3_media_upload, shell
+from .output import ClosedStream, SteadyStream, unexpected
 from .signals import StoppedHard
-from .status import status
 
-_COMMANDS: Mapping[str, Callable[[Command], int]] = {
-    "preflight": preflight,
-    "migrate": migrate,
-    "status": status,
-    "shell": shell,
-    "s3_media_upload": s3_media_upload,
+# The file and the function of each. A command is imported when it is run: not each needs every library.
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "preflight": ("preflight", "preflight"),
+    "check-config": ("check_config", "check_config"),
+    "migrate": ("migrate", "migrate"),
+    "status": ("status", "status"),
+    "shell": ("shell", "shell"),
+    "s3_media_upload": ("shell", "s3_media_upload"),
 }
 
 
@@ -75,7 +73,7 @@ def main(
         return exit_.status
     command = Command(options, stdout, cast("TextIO", SteadyStream(stderr)), adopt=adopt)
     try:
-        return _COMMANDS[options.command](command)
+        return _load(options.command)(command)
     except MediaError as error:
         _print_failure(command, str(error), error.exit_status)
         return error.exit_status
@@ -89,12 +87,27 @@ def main(
         return status
 
 
+def _load(command: str) -> Callable[[Command], int]:
+    file, function = _COMMANDS[command]
+    try:
+        module = import_module(f".{file}", __package__)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"Could not start: this Python ({sys.executable}) has no {error.name}. Run the program by the command that"
+            " the role has installed, or with a Python that has it."
+        ) from error
+    run: Callable[[Command], int] = getattr(module, function)
+    return run
+
+
 def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdout: TextIO) -> None:
     """What was asked for is not known for sure, but whoever watches is to hear of it."""
     if "--json" in argv:
         print(json.dumps({"errors": [message], "exit_code": exit_status}), file=SteadyStream(stdout), flush=True)
     for option, value in pairwise(argv):
         if option == "--metrics-file":
+            from ..engine.migrate import new_summary
+
             summary = new_summary()
             summary.errors, summary.refused_with = [message], exit_status
             with suppress(MediaError):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
@@ -37,7 +39,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
         ),
         (
             {"ca_bundle_path": "/etc/ca.pem"},
-            "program_environment",
+            "run.environment",
             {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": f"{BASE}/lib", "AWS_CA_BUNDLE": "/etc/ca.pem"},
         ),
         ({"metrics_path": "/srv/m/s.prom"}, "writable_paths", ["/data/media_store", f"/var/lib/{NAME}", "/srv/m"]),
@@ -53,8 +55,19 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
         ),
         (
             {"synapse_services": ["a.service", "b.service"]},
-            "environment_words",
-            ["--synapse-service", "a.service", "--synapse-service", "b.service"],
+            "run.words",
+            [
+                *("/opt/venvs/matrix-synapse/bin/python", f"{BASE}/{NAME}.pyz"),
+                *(
+                    "--synapse-service",
+                    "a.service",
+                    "--synapse-service",
+                    "b.service",
+                    "--import-path",
+                    f"{BASE}/import",
+                ),
+                *("--config", "/etc/matrix-synapse/homeserver.yaml", "--config", "/etc/matrix-synapse/conf.d"),
+            ],
         ),
         ({"enabled": False}, "read_path", ""),
         ({"migration_workers": 8}, "migrate_arguments", ["--engine parallel", "--minimum-age 1h", "--workers 8"]),
@@ -81,7 +94,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
             "config_path",
             "/srv/b/synapse-s3-storage-provider.yaml",
         ),
-        ({"synapse_volumes": ["/srv/a:/data", "media:/data/media_store"]}, "volume_paths", ["/srv/a"]),
+        ({"synapse_volumes": ["/srv/a:/data", "media:/data/media_store"]}, "run.volume_paths", ["/srv/a"]),
         ({"synapse_image_has_provider": True}, "provider_source", "given"),
         ({"synapse_image_has_provider": True}, "image", "docker.io/matrixdotorg/synapse:latest"),
         ({"synapse_image_has_provider": True}, "synapse_files", []),
@@ -91,7 +104,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
             "unwanted_paths",
             [f"{SYSTEMD}/matrix-synapse.service.d/{DROPIN}", f"{SYSTEMD}/matrix-synapse.service.d"],
         ),
-        ({"synapse_image_has_provider": True}, "program_environment", {"MALLOC_ARENA_MAX": "2"}),
+        ({"synapse_image_has_provider": True}, "run.environment", {"MALLOC_ARENA_MAX": "2"}),
         ({"synapse_image": "example.org/synapse:1"}, "base_image", "example.org/synapse:1"),
         ({"container_arguments": ["--add-host=s3:192.0.2.1"]}, "writable_paths", []),
     ],
@@ -131,7 +144,7 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
     [(layout, *row) for layout, rows in TABLE.items() for row in rows],
 )
 def test_one_variable(layout: str, variables: dict[str, Any], key: str, value: object) -> None:
-    assert plan_of(layout, variables)[key] == value
+    assert reduce(getitem, key.split("."), plan_of(layout, variables)) == value
 
 
 @pytest.mark.parametrize(

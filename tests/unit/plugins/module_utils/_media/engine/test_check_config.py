@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module ``synapse_config_info``: every problem of Synapse's configuration, told whole."""
+"""Every problem of Synapse's configuration, told whole."""
 
 from __future__ import annotations
 
-import getpass
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_config_info import inspect
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.check_config import check_config
 
 PROVIDER = "media_storage_providers: [{module: some.Provider}]\n"
 
@@ -23,9 +23,9 @@ def etc(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def look(etc: Path, *, own: str = "conf.d/own.yaml", user: str = "") -> dict[str, object]:
-    """What the module returns."""
-    return inspect([etc / "homeserver.yaml", etc / "conf.d"], etc / own, user or getpass.getuser())
+def look(etc: Path, *, own: str = "conf.d/own.yaml") -> dict[str, object]:
+    """What is found."""
+    return asdict(check_config([etc / "homeserver.yaml", etc / "conf.d"], etc / own))
 
 
 def add(etc: Path, name: str, text: str) -> None:
@@ -132,12 +132,10 @@ def test_file_that_synapse_would_not_read(etc: Path, own: str) -> None:
 def test_all_problems_at_once(etc: Path) -> None:
     (etc / "homeserver.yaml").unlink()
     (etc / "conf.d").rmdir()
-    result = look(etc, user="no-such-user")
+    result = look(etc)
     missing = "there is no such file. Give the path that Synapse is started with."
     assert result == {
         "problems": [
-            "Could not find Synapse's user 'no-such-user': this host has none of that name."
-            " Give the user that Synapse runs as.",
             f"Could not read Synapse's configuration '{etc}/homeserver.yaml': {missing}",
             f"Could not read Synapse's configuration '{etc}/conf.d': {missing}",
         ],
@@ -184,11 +182,9 @@ def test_media_that_a_worker_serves(etc: Path, text: str, problem: str) -> None:
 def test_a_media_worker_s_file(etc: Path, worker: str) -> None:
     add(etc, "homeserver.yaml", "enable_media_repo: false\nmedia_instance_running_background_jobs: media1\n")
     add(etc, "media.yaml", f"worker_name: media1\n{worker}")
-    result = inspect(
-        [etc / "homeserver.yaml", etc / "conf.d", etc / "media.yaml"], etc / "conf.d/own.yaml", getpass.getuser()
-    )
-    assert (result["problems"], result["media_problems"]) == ([], [])
-    assert result["worker_path"] == str(etc / "media.yaml")
+    result = check_config([etc / "homeserver.yaml", etc / "conf.d", etc / "media.yaml"], etc / "conf.d/own.yaml")
+    assert (result.problems, result.media_problems) == ([], [])
+    assert result.worker_path == str(etc / "media.yaml")
 
 
 def test_the_file_of_another_worker(etc: Path) -> None:
@@ -209,7 +205,8 @@ S3 = """
 media_storage_providers:
 - module: other.Provider
 - module: s3_storage_provider.S3StorageProviderBackend
-  config: {bucket: media, prefix: synapse/, endpoint_url: https://s3.example.org/, secret_access_key: hunter4}
+  config: {bucket: media, prefix: synapse/, endpoint_url: https://s3.example.org/, access_key_id: a,
+    secret_access_key: hunter4}
 - module: s3_storage_provider.S3StorageProviderBackend
   config: {bucket: former}
 """
@@ -234,3 +231,21 @@ def test_a_provider_without_settings(etc: Path, config: str) -> None:
 def test_no_secret_is_returned(etc: Path) -> None:
     add(etc, "homeserver.yaml", "macaroon_secret_key: hunter3\n")
     assert "hunter" not in str(look(etc))
+
+
+def test_a_provider_in_any_file(etc: Path) -> None:
+    """Nobody has said in which it is to be."""
+    paths = [etc / "homeserver.yaml", etc / "conf.d"]
+    assert check_config(paths).problems == [
+        "Could not find the bucket: Synapse's configuration has no entry with module"
+        " 's3_storage_provider.S3StorageProviderBackend' below media_storage_providers. Name every configuration file"
+        " that Synapse is started with."
+    ]
+    add(etc, "homeserver.yaml", S3)
+    assert check_config(paths).problems == [
+        "Could not find the bucket: Synapse's configuration has 2 entries with module"
+        " 's3_storage_provider.S3StorageProviderBackend' below media_storage_providers, and none has store_local or"
+        " store_remote. Write 'store_local: true' and 'store_remote: true' for the one that new media go to."
+    ]
+    add(etc, "conf.d/own.yaml", S3.replace("former}", "former}\n  store_local: true"))
+    assert check_config(paths).problems == []
