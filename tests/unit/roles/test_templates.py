@@ -52,12 +52,14 @@ PLAYBOOK = """\
           image_texts: ["{{ lookup('ansible.builtin.template', 'Containerfile.j2') }}"]
           ca_checksum: "0123"
           media_store_path: "{{ media_store_path }}"
+          staging_path: "{{ staging_path }}"
     - ansible.builtin.set_fact:
         rendered: "{{ rendered + [item | combine(content)] }}"
       vars:
+        staged: {path: "{{ __storage_provider_host.staged_command }}", template: staged_run.j2, mode: "0755"}
         content: "{{ {'content': lookup('ansible.builtin.template', item.template)} if 'template' in item else {} }}"
       loop: "{{ __storage_provider_host.synapse_files + __storage_provider_host.config_files
-        + __storage_provider_host.command_files + __storage_provider_host.unit_files }}"
+        + __storage_provider_host.command_files + __storage_provider_host.unit_files + [staged] }}"
     - ansible.builtin.copy:
         dest: "{{ playbook_dir }}/result.json"
         mode: "0600"
@@ -119,6 +121,7 @@ def make_host(root: Path, layout: str = "native", **variables: object) -> Host:
         "role_path": str(ROLE),
         "layout": layout,
         "media_store_path": media_store_path,
+        "staging_path": str(root / "staging"),
         **values,
     }
     (root / "play" / "extra.json").write_text(json.dumps(extra))
@@ -415,6 +418,21 @@ def test_shell(full: Host) -> None:
     assert environment["AWS_CA_BUNDLE"] == "/etc/ssl/private ca.pem"
 
 
+def test_before_it_is_installed(full: Host) -> None:
+    """From the temporary directory it is run as the command will run it, with what is there of the library."""
+    run = subprocess.run(
+        [full.root / "staging/run", "preflight"], capture_output=True, text=True, check=False, env=callers()
+    )
+    staging = f"{full.root}/staging"
+    assert run.stdout.splitlines() == [
+        *(f"{staging}/program.pyz", *FULL_SERVICE, "--import-path", f"{staging}/import", *FULL_CONFIG, "preflight"),
+    ]
+    environment = dict(line.partition("=")[::2] for line in run.stderr.splitlines())
+    assert environment["PYTHONPATH"] == f"{staging}/lib:{full.root}/base/lib"
+    assert environment["AWS_CA_BUNDLE"] == "/etc/ssl/private ca.pem"
+    assert "HTTP_PROXY" not in environment
+
+
 def test_script(plain: Host) -> None:
     run = subprocess.run(
         [plain.root / "base" / "bin" / "s3_media_upload", "update-db", "0d"],
@@ -449,8 +467,8 @@ def test_any_other_user_is_refused(plain: Host, command: str) -> None:
 @pytest.mark.parametrize("host", ["plain", "full"])
 def test_shellcheck(host: str, request: pytest.FixtureRequest) -> None:
     root = request.getfixturevalue(host).root
-    scripts = [root / "base/bin/s3_media_upload", *sorted((root / "bin").iterdir())]
-    assert len(scripts) == 4
+    scripts = [root / "base/bin/s3_media_upload", root / "staging/run", *sorted((root / "bin").iterdir())]
+    assert len(scripts) == 5
     run = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert run.stdout + run.stderr == ""
 
@@ -603,6 +621,46 @@ def test_run_in_a_container(container: Host) -> None:
         *("--config", "/data/homeserver.yaml", "--config", "/data/conf.d", "status", "two words"),
     ]
     assert f'Environment="SYNAPSE_IMAGE={image}"' in container.content("synapse-s3-storage-provider.conf").splitlines()
+
+
+def test_before_the_image_is_built(container: Host) -> None:
+    """What a trial sees: Synapse's files and the temporary directory, in Synapse's own image."""
+    staging, root = f"{container.root}/staging", container.root.parent
+    environment = {"PATH": f"{container.root}:{os.environ['PATH']}"}
+    run = subprocess.run(
+        [f"{staging}/run", "preflight"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = run.stdout.splitlines()
+    assert set(PROTECTION) <= set(lines)
+    base = f"{container.root}/base"
+    assert [line for line in lines if line.startswith(("--volume", "--env=PYTHON"))] == [
+        # The library of an earlier run, where there was one
+        f"--volume={base}:{base}:ro",
+        f"--volume={root}/synapse:/data:ro",
+        f"--volume={root}/media:/data/media_store",
+        f"--volume={root}/ca.pem:{root}/ca.pem:ro",
+        f"--volume={staging}:{staging}:ro",
+        f"--env=PYTHONPATH={staging}/lib:{base}/lib",
+    ]
+    assert "docker.io/matrixdotorg/synapse:latest" in lines
+    assert lines[-1] == "preflight"
+
+
+def test_a_user_whom_nobody_knows(tmp_path: Path) -> None:
+    host = make_host(reachable(tmp_path) / "host", synapse_user="nosuchuser")
+    for command in (host.bin / NAME, host.root / "staging/run"):
+        run = subprocess.run([command, "status"], capture_output=True, text=True, check=False)
+        assert (run.returncode, run.stdout, run.stderr) == (
+            78,
+            "",
+            "Could not find Synapse's user 'nosuchuser': this host has none of that name. Give the user that Synapse"
+            " runs as.\n",
+        )
 
 
 def test_proxies_of_the_caller_s_stay_out(container: Host) -> None:
@@ -818,8 +876,8 @@ def test_another_playbook_s_server(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layout", ["docker", "podman", "mdad"])
 def test_shellcheck_with_containers(layout: str, tmp_path: Path) -> None:
     host = make_container_host(tmp_path, layout, bin_path=str(tmp_path / "host/bin"))
-    scripts = [host.root / "base/bin/s3_media_upload", *sorted((host.root / "bin").iterdir())]
-    assert len(scripts) == 4
+    scripts = [host.root / "base/bin/s3_media_upload", host.root / "staging/run", *sorted(host.bin.iterdir())]
+    assert len(scripts) == 5
     run = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert run.stdout + run.stderr == ""
 
