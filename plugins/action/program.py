@@ -59,11 +59,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             wrong = f"unknown options {', '.join(unknown)}" if unknown else "dest is missing"
             raise AnsibleActionFail(f"Could not install the program: {wrong}. Give {', '.join(sorted(OPTIONS))}.")
         if self._task.check_mode and not self._directory_exists(str(Path(options["dest"]).parent), task_vars):
-            return {**result, "changed": True}
+            return {**result, "changed": True, "was_there": False}
         with tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as directory:
             archive = Path(directory) / "program.pyz"
             write_archive(archive, program_files(SOURCE))
-            return {**result, **self._copy(archive, task_vars)}
+            copied = self._copy(archive, task_vars)
+            return {**result, **copied, "was_there": not copied.get("changed", False)}
 
     def _copy(self, archive: Path, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         task = self._task.copy()

@@ -63,6 +63,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+was_there:
+  description: Whether this very archive was there already, with this owner, group and mode.
+  returned: always
+  type: bool
 checksum:
   description: The SHA-1 of the archive, as M(ansible.builtin.copy) returns it.
   returned: success, except in check mode where the directory does not exist
