@@ -16,10 +16,15 @@ from testinfra.host import Host
 
 pytestmark = pytest.mark.one_host
 
-# There something else answers for Synapse, and says that it is unhealthy with this change.
+# There something else answers for Synapse, and says that it is unhealthy with this change, or without the provider.
 CHANGED = {
     "store_synchronous": True,
     "synapse_health_url": "http://127.0.0.1:9/health",
+    "synapse_start_timeout": 20,
+}
+TAKEN_AWAY = {
+    "enabled": False,
+    "synapse_health_url": "http://127.0.0.1:9/health-with-the-provider-only",
     "synapse_start_timeout": 20,
 }
 UNHEALTHY = """\
@@ -28,8 +33,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = pathlib.Path(sys.argv[1])
         changed = path.exists() and "store_synchronous: true" in path.read_text()
+        unhealthy = changed or (self.path.endswith("only") and not path.exists())
         try:
-            status = 503 if changed else urllib.request.urlopen("http://127.0.0.1:8008/health", timeout=5).status
+            status = 503 if unhealthy else urllib.request.urlopen("http://127.0.0.1:8008/health", timeout=5).status
         except OSError:
             status = 502
         self.send_response(status)
@@ -38,6 +44,7 @@ http.server.HTTPServer(("127.0.0.1", 9), Handler).serve_forever()
 """
 OURS = "s3-storage-provider"
 TIMER = f"matrix-synapse-{OURS}-migrate.timer"
+SERVICE = f"matrix-synapse-{OURS}-migrate.service"
 BASE = "docker.io/matrixdotorg/synapse:latest"
 READ_AT_START = (
     "/etc/matrix-synapse",
@@ -226,6 +233,40 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
         message,
     ), message
     assert result.states[host_name] == before
+
+
+# A nightly job that goes on for long, and tells what there is when it is stopped.
+LONG_JOB = """\
+[Service]
+ExecStart=
+ExecStart=/bin/sleep 600
+ExecStopPost=+/bin/sh -c 'exec >/run/at-the-stop; systemctl is-active {timer}; ls {dropin}'
+"""
+
+
+@pytest.mark.layouts("native", "docker")
+def test_a_removal_that_synapse_does_not_survive_leaves_it_and_the_job_as_they_were(
+    host: Host, run_role: RoleRunner, host_name: str, layout: Layout
+) -> None:
+    before = come_back(run_role).states[host_name]
+    directory = f"/run/systemd/system/{SERVICE}.d"
+    long_job = LONG_JOB.format(timer=TIMER, dropin=layout.dropin)
+    host.check_output("mkdir -p %s && printf %%s %s > %s", directory, long_job, f"{directory}/long.conf")
+    host.check_output(f"systemctl daemon-reload && systemctl start --no-block {SERVICE}")
+    result = run_role(TAKEN_AWAY)
+    at_the_stop = host.check_output("cat /run/at-the-stop")
+    job = host.run(f"systemctl is-active {SERVICE}").stdout.strip()
+    host.check_output(f"rm -r {directory} /run/at-the-stop && systemctl daemon-reload")
+    message = result.message(host_name)
+    assert message.startswith('Could not restart Synapse with the change: the step "Wait until Synapse serves" failed.')
+    assert "The previous state was put back. Synapse serves with it." in message
+    # Both were stopped while Synapse still had the provider.
+    assert at_the_stop.splitlines() == ["inactive", layout.dropin]
+    assert job == "inactive"
+    assert host.check_output(f"systemctl is-enabled {TIMER}") == "enabled"
+    found = timer(host)
+    assert (found["SubState"], bool(found["NextElapseUSecRealtime"])) == ("waiting", True)
+    assert restarted_files(result.states[host_name]) == restarted_files(before)
 
 
 def test_job_by_hand_shows_progress_on_a_terminal(
@@ -527,7 +568,7 @@ def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Lay
 @pytest.mark.layouts("mdad")
 def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_role: RoleRunner) -> None:
     # It tells when it is run. The nightly job has been, since the beginning.
-    record, service = "/matrix/theirs-ran", f"matrix-synapse-{OURS}-migrate.service"
+    record, service = "/matrix/theirs-ran", SERVICE
     assert not host.file(record).exists
     come_back(run_role)
     host.check_output(f"systemctl start {service}")
