@@ -235,6 +235,42 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
     assert result.states[host_name] == before
 
 
+# What the role says of a Synapse that it does not start
+NOT_RESTARTED = "Not restarted, since somebody has stopped them: {0}. They will {1} when they are started"
+
+
+@pytest.mark.layouts("native")
+def test_a_synapse_that_was_stopped_is_not_started(
+    host: Host, run_role: RoleRunner, host_name: str, record: Record
+) -> None:
+    come_back(run_role)
+    unit = "matrix-synapse.service"
+    # As its drop-in changes, systemd would start it with the old one.
+    changed = {"store_synchronous": True, "base_path": "/opt/stopped"}
+    host.check_output(f"systemctl stop {unit}")
+    check = run_role(changed, "--check", label="stopped")
+    result = run_role(changed, label="stopped")
+    again = run_role(changed, label="still stopped")
+    shown = host.check_output(f"systemctl show --property=ActiveState,NeedDaemonReload {unit}").split()
+    host.check_output(f"systemctl start {unit}")
+    started_by_hand = run_role(changed, label="started by hand")
+    environment = host.check_output(f"systemctl show --property=Environment {unit}")
+    back = run_role({}, label="after it was stopped")
+    assert check.failed(host_name) == 0, check.output
+    assert check.changed(host_name) > 0
+    assert result.failed(host_name) == 0, result.output
+    assert result.changed(host_name) > 0
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
+    told = NOT_RESTARTED.format(unit, "have the provider")
+    assert [told in play.output for play in (check, result, again, started_by_hand)] == [True, True, True, False]
+    assert shown == ["ActiveState=inactive", "NeedDaemonReload=no"]
+    # It was started with all of the change.
+    assert (started_by_hand.failed(host_name), started_by_hand.changed(host_name)) == (0, 0), started_by_hand.output
+    assert "PYTHONPATH=/opt/stopped/import" in environment
+    assert (back.failed(host_name), back.states[host_name].health) == (0, 200), back.output
+    assert differences(record) == []
+
+
 # A nightly job that goes on for long, and tells what there is when it is stopped.
 LONG_JOB = """\
 [Service]
@@ -532,23 +568,36 @@ def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
 
 @pytest.mark.layouts("docker")
 def test_a_stopped_project_that_would_not_take_up_the_provider(
-    host: Host, run_role: RoleRunner, host_name: str
+    host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
+    """Nothing can be seen of it before it runs. It is not started for that, and refused when it does."""
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False})
     compose, project = "cd /srv/compose && docker compose", "/srv/compose/docker-compose.yml"
     host.check_output(f"cp {project} /srv/kept && sed --in-place 's, --config-path=/data/conf.d,,' {project}")
     host.check_output(f"{compose} rm --stop --force synapse")
     result = run_role(COMPOSE, label="stopped")
+    again = run_role(COMPOSE, label="still stopped")
+    running = service_images(host, layout)
+    host.check_output(f"{compose} up --detach synapse")
+    started_by_hand = run_role(COMPOSE, label="started by hand")
     host.check_output(f"mv /srv/kept {project} && {compose} up --detach synapse")
-    assert result.message(host_name).splitlines()[:3] == [
-        'Could not restart Synapse with the change: the step "See that Synapse runs with the change" failed.'
-        " Correct what is said below, and run this again.",
-        "It says: Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with"
-        " neither that file nor its directory, and would serve nothing of what is in the bucket only."
+    removed = run_role({**COMPOSE, "enabled": False}, label="after it was stopped")
+    told = NOT_RESTARTED.format("synapse", "have the provider")
+    assert result.failed(host_name) == 0, result.output
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
+    assert [told in play.output for play in (result, again, started_by_hand)] == [True, True, False]
+    assert "docker compose up --detach synapse" in result.output
+    assert running == []
+    assert started_by_hand.changed(host_name) == 0
+    assert started_by_hand.message(host_name).splitlines() == [
+        "Nothing was changed, because:",
+        "- Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with neither that"
+        " file nor its directory, and would serve nothing of what is in the bucket only."
         " Add --config-path=/data/conf.d to what starts it, and restart it.",
-        "The previous state was put back. Synapse serves with it.",
     ]
+    # What comes next finds the project as it was.
+    assert (removed.failed(host_name), removed.states[host_name].health) == (0, 200), removed.output
     assert not host.file(OVERRIDE).exists
 
 
