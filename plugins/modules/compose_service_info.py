@@ -79,9 +79,16 @@ health_problems:
   elements: str
 outdated:
   description:
-    - The services that are to be restarted. With the provider, those that do not run, or not with the newest of the
-      files, or not from an image of the caller's although the override file says so; without it, those that still run
-      from an image of the caller's.
+    - The services that are to be restarted. With the provider, those that run with older files, or not from an image
+      of the caller's although the override file says so; without it, those that still run from an image of the
+      caller's.
+  returned: success
+  type: list
+  elements: str
+stopped:
+  description:
+    - The services of the project of which no container runs. Docker does not tell whether somebody has stopped one, or
+      it has ended by itself. One that is started again and again counts as running.
   returned: success
   type: list
   elements: str
@@ -153,12 +160,13 @@ def is_outdated(
 ) -> bool:
     """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``.
 
+    Without containers it may be stopped on purpose.
     ``by_image``: the provider comes with an image of ours, so a container of another has been made without our file.
     """
     ours = [container.image.startswith(image) for container in containers]
     if has_provider:
-        return not ours or any(container.started < newest for container in containers) or (by_image and not all(ours))
-    # It may be stopped on purpose: without the provider, only a container that still has our image matters.
+        return any(container.started < newest for container in containers) or (by_image and not all(ours))
+    # Without the provider, only a container that still has our image matters.
     return any(ours)
 
 
@@ -272,7 +280,8 @@ def main() -> None:
     by_image = override in marks.values()
     problems = override_problems(foreign) + settings_problems(project) if by_image else []
     outdated: list[str] = []
-    stopped = set(marks)
+    stopped: list[str] = []
+    all_run = False
     try:
         status, output, errors = compose("config", "--services")
     except OSError as error:
@@ -283,7 +292,9 @@ def main() -> None:
         known = output.split()
         problems += service_problems(list(marks), known, project)
         containers = running()
-        stopped -= {container.service for container in containers}
+        running_services = {container.service for container in containers}
+        stopped = [service for service in marks if service in known and service not in running_services]
+        all_run = running_services.issuperset(marks)
         for service in [service for service in marks if service in known]:
             own = [container for container in containers if container.service == service]
             has_provider = marks[service].exists() and marks[service] not in foreign
@@ -295,15 +306,16 @@ def main() -> None:
         servers = processes.synapse_processes()
         worker = PurePosixPath(module.params["worker_path"]) if module.params["worker_path"] else None
         config_path = PurePosixPath(module.params["config_path"])
-        problems += processes.unread_problems(servers, config_path, worker, all_run=not stopped)
+        problems += processes.unread_problems(servers, config_path, worker, all_run=all_run)
         has_provider = any(path.exists() and path not in foreign for path in marks.values())
         if worker is not None and has_provider and processes.is_outdated(servers, worker, newest):
             outdated.append(f"the worker of {str(worker)!r}")
     module.exit_json(
         changed=False,
         problems=problems,
-        health_problems=health_problems(module.params["health_url"], all_run=not stopped),
+        health_problems=health_problems(module.params["health_url"], all_run=all_run),
         outdated=outdated,
+        stopped=stopped,
         foreign=[str(path) for path in foreign if path == override],
     )
 

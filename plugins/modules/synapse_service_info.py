@@ -70,8 +70,15 @@ health_problems:
   elements: str
 outdated:
   description:
-    - The services that are to be restarted. With the drop-in, those that do not run, or not with the newest of the
+    - The services that are to be restarted. With the drop-in, those that have failed or are not up, or run with older
       files; without it, those that still run with what it said.
+  returned: success
+  type: list
+  elements: str
+stopped:
+  description:
+    - The services that somebody has stopped, or never started. They are none of RV(outdated), and not to be started.
+      One that has failed is none of them.
   returned: success
   type: list
   elements: str
@@ -96,6 +103,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._images impor
 PROPERTIES = (
     "LoadState",
     "ActiveState",
+    "Result",
     "NeedDaemonReload",
     "ExecMainStartTimestamp",
     "Environment",
@@ -126,11 +134,20 @@ def parse_timestamp(text: str) -> float:
     return datetime.strptime(" ".join(words[1:3]), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc).timestamp()
 
 
+def is_stopped(properties: Mapping[str, str]) -> bool:
+    """Whether somebody has stopped the service, or never started it: it does not run, and has not failed."""
+    # A unit that is none of a service's, such as a target, has no result. What is not there is not known to be stopped.
+    has_failed = properties.get("Result", "success") != "success"
+    return properties.get("ActiveState") == "inactive" and not has_failed and properties.get("LoadState") != "not-found"
+
+
 def is_outdated(properties: Mapping[str, str], newest: float, setting: Setting, *, has_dropin: bool) -> bool:
     """Whether the service is to be restarted, when the newest of the files that it reads changed at ``newest``."""
     runs = properties.get("ActiveState") in RUNNING
+    if is_stopped(properties):
+        return False
     if not has_dropin:
-        # It may be stopped on purpose: without our drop-in, only a process that still has our setting matters.
+        # Without our drop-in, only a process that still has our setting matters.
         return runs and (set_value(properties, setting.variable) or "").startswith(setting.value)
     return (
         not runs
@@ -196,7 +213,7 @@ def main() -> None:
     setting = Setting(module.params["variable"], module.params["value"], module.params["base_image"])
     systemctl = module.get_bin_path("systemctl", required=True)
     shown: dict[str, dict[str, str]] = {}
-    problems, outdated = [], []
+    problems, outdated, stopped = [], [], []
     for service, dropin in dropins.items():
         command = [systemctl, "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", service]
         _status, output, _errors = module.run_command(command, check_rc=True)
@@ -205,6 +222,8 @@ def main() -> None:
         problems += service_problems(service, properties, setting, has_dropin=has_dropin)
         if is_outdated(properties, newest, setting, has_dropin=has_dropin):
             outdated.append(service)
+        if is_stopped(properties):
+            stopped.append(service)
     all_run = all(properties.get("ActiveState") in RUNNING for properties in shown.values())
     if module.params["config_path"]:
         running = processes.synapse_processes()
@@ -221,6 +240,7 @@ def main() -> None:
         problems=problems,
         health_problems=health_problems(module.params["health_url"], all_run=all_run),
         outdated=outdated,
+        stopped=stopped,
         working_directory=directory,
     )
 

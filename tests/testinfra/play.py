@@ -34,7 +34,7 @@ class HostState:
 
     files: dict[str, str]  # path -> sha256, or a link's target; where the role puts things
     timers: str
-    health: int  # the HTTP status of Synapse's /health
+    health: int  # the HTTP status of Synapse's /health; 0 where nothing answers
 
 
 @dataclass(frozen=True)
@@ -107,5 +107,8 @@ class RoleRunner:
         lines = [line.split(maxsplit=1) for line in output(LIST_FILES).splitlines()]
         files = {path: digest for digest, path in lines}
         url = read_endpoints(self.state_directory / f"{name}.json").homeserver_url
-        health = requests.get(f"{url}/health", timeout=30).status_code
+        try:
+            health = requests.get(f"{url}/health", timeout=30).status_code
+        except requests.ConnectionError:
+            health = 0
         return HostState(files, output(LIST_TIMERS), health)

@@ -151,6 +151,7 @@ class HostPlan:
     override_path: str
     compose_words: Texts
     log_words: Texts
+    start_words: Texts
     # Synapse's services
     service_marks: Mapping[str, str]
     service_variable: str
@@ -333,6 +334,8 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
             if is_compose
             else ["journalctl", "--no-pager", "--output=cat", "--lines=30", *_each("--unit", services)]
         ),
+        # Compose makes a container anew then, as the project now has it; "start" would take the old one.
+        start_words=[*compose_words, "up", "--detach"] if is_compose else ["systemctl", "start"],
         service_marks=dict.fromkeys(services, config_path) if is_given else overrides,
         service_variable=next(iter(service_variables), ""),
         service_value=f"{IMAGE_NAME}:" if engine else import_path,

@@ -16,10 +16,15 @@ from testinfra.host import Host
 
 pytestmark = pytest.mark.one_host
 
-# There something else answers for Synapse, and says that it is unhealthy with this change.
+# There something else answers for Synapse, and says that it is unhealthy with this change, or without the provider.
 CHANGED = {
     "store_synchronous": True,
     "synapse_health_url": "http://127.0.0.1:9/health",
+    "synapse_start_timeout": 20,
+}
+TAKEN_AWAY = {
+    "enabled": False,
+    "synapse_health_url": "http://127.0.0.1:9/health-with-the-provider-only",
     "synapse_start_timeout": 20,
 }
 UNHEALTHY = """\
@@ -28,8 +33,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         path = pathlib.Path(sys.argv[1])
         changed = path.exists() and "store_synchronous: true" in path.read_text()
+        unhealthy = changed or (self.path.endswith("only") and not path.exists())
         try:
-            status = 503 if changed else urllib.request.urlopen("http://127.0.0.1:8008/health", timeout=5).status
+            status = 503 if unhealthy else urllib.request.urlopen("http://127.0.0.1:8008/health", timeout=5).status
         except OSError:
             status = 502
         self.send_response(status)
@@ -38,6 +44,7 @@ http.server.HTTPServer(("127.0.0.1", 9), Handler).serve_forever()
 """
 OURS = "s3-storage-provider"
 TIMER = f"matrix-synapse-{OURS}-migrate.timer"
+SERVICE = f"matrix-synapse-{OURS}-migrate.service"
 BASE = "docker.io/matrixdotorg/synapse:latest"
 READ_AT_START = (
     "/etc/matrix-synapse",
@@ -226,6 +233,76 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
         message,
     ), message
     assert result.states[host_name] == before
+
+
+# What the role says of a Synapse that it does not start
+NOT_RESTARTED = "Not restarted, since somebody has stopped them: {0}. They will {1} when they are started"
+
+
+@pytest.mark.layouts("native")
+def test_a_synapse_that_was_stopped_is_not_started(
+    host: Host, run_role: RoleRunner, host_name: str, record: Record
+) -> None:
+    come_back(run_role)
+    unit = "matrix-synapse.service"
+    # As its drop-in changes, systemd would start it with the old one.
+    changed = {"store_synchronous": True, "base_path": "/opt/stopped"}
+    host.check_output(f"systemctl stop {unit}")
+    check = run_role(changed, "--check", label="stopped")
+    result = run_role(changed, label="stopped")
+    again = run_role(changed, label="still stopped")
+    shown = host.check_output(f"systemctl show --property=ActiveState,NeedDaemonReload {unit}").split()
+    host.check_output(f"systemctl start {unit}")
+    started_by_hand = run_role(changed, label="started by hand")
+    environment = host.check_output(f"systemctl show --property=Environment {unit}")
+    back = run_role({}, label="after it was stopped")
+    assert check.failed(host_name) == 0, check.output
+    assert check.changed(host_name) > 0
+    assert result.failed(host_name) == 0, result.output
+    assert result.changed(host_name) > 0
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
+    told = NOT_RESTARTED.format(unit, "have the provider")
+    assert [told in play.output for play in (check, result, again, started_by_hand)] == [True, True, True, False]
+    assert shown == ["ActiveState=inactive", "NeedDaemonReload=no"]
+    # It was started with all of the change.
+    assert (started_by_hand.failed(host_name), started_by_hand.changed(host_name)) == (0, 0), started_by_hand.output
+    assert "PYTHONPATH=/opt/stopped/import" in environment
+    assert (back.failed(host_name), back.states[host_name].health) == (0, 200), back.output
+    assert differences(record) == []
+
+
+# A nightly job that goes on for long, and tells what there is when it is stopped.
+LONG_JOB = """\
+[Service]
+ExecStart=
+ExecStart=/bin/sleep 600
+ExecStopPost=+/bin/sh -c 'exec >/run/at-the-stop; systemctl is-active {timer}; ls {dropin}'
+"""
+
+
+@pytest.mark.layouts("native", "docker")
+def test_a_removal_that_synapse_does_not_survive_leaves_it_and_the_job_as_they_were(
+    host: Host, run_role: RoleRunner, host_name: str, layout: Layout
+) -> None:
+    before = come_back(run_role).states[host_name]
+    directory = f"/run/systemd/system/{SERVICE}.d"
+    long_job = LONG_JOB.format(timer=TIMER, dropin=layout.dropin)
+    host.check_output("mkdir -p %s && printf %%s %s > %s", directory, long_job, f"{directory}/long.conf")
+    host.check_output(f"systemctl daemon-reload && systemctl start --no-block {SERVICE}")
+    result = run_role(TAKEN_AWAY)
+    at_the_stop = host.check_output("cat /run/at-the-stop")
+    job = host.run(f"systemctl is-active {SERVICE}").stdout.strip()
+    host.check_output(f"rm -r {directory} /run/at-the-stop && systemctl daemon-reload")
+    message = result.message(host_name)
+    assert message.startswith('Could not restart Synapse with the change: the step "Wait until Synapse serves" failed.')
+    assert "The previous state was put back. Synapse serves with it." in message
+    # Both were stopped while Synapse still had the provider.
+    assert at_the_stop.splitlines() == ["inactive", layout.dropin]
+    assert job == "inactive"
+    assert host.check_output(f"systemctl is-enabled {TIMER}") == "enabled"
+    found = timer(host)
+    assert (found["SubState"], bool(found["NextElapseUSecRealtime"])) == ("waiting", True)
+    assert restarted_files(result.states[host_name]) == restarted_files(before)
 
 
 def test_job_by_hand_shows_progress_on_a_terminal(
@@ -491,23 +568,36 @@ def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
 
 @pytest.mark.layouts("docker")
 def test_a_stopped_project_that_would_not_take_up_the_provider(
-    host: Host, run_role: RoleRunner, host_name: str
+    host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
+    """Nothing can be seen of it before it runs. It is not started for that, and refused when it does."""
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False})
     compose, project = "cd /srv/compose && docker compose", "/srv/compose/docker-compose.yml"
     host.check_output(f"cp {project} /srv/kept && sed --in-place 's, --config-path=/data/conf.d,,' {project}")
     host.check_output(f"{compose} rm --stop --force synapse")
     result = run_role(COMPOSE, label="stopped")
+    again = run_role(COMPOSE, label="still stopped")
+    running = service_images(host, layout)
+    host.check_output(f"{compose} up --detach synapse")
+    started_by_hand = run_role(COMPOSE, label="started by hand")
     host.check_output(f"mv /srv/kept {project} && {compose} up --detach synapse")
-    assert result.message(host_name).splitlines()[:3] == [
-        'Could not restart Synapse with the change: the step "See that Synapse runs with the change" failed.'
-        " Correct what is said below, and run this again.",
-        "It says: Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with"
-        " neither that file nor its directory, and would serve nothing of what is in the bucket only."
+    removed = run_role({**COMPOSE, "enabled": False}, label="after it was stopped")
+    told = NOT_RESTARTED.format("synapse", "have the provider")
+    assert result.failed(host_name) == 0, result.output
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
+    assert [told in play.output for play in (result, again, started_by_hand)] == [True, True, False]
+    assert "docker compose up --detach synapse" in result.output
+    assert running == []
+    assert started_by_hand.changed(host_name) == 0
+    assert started_by_hand.message(host_name).splitlines() == [
+        "Nothing was changed, because:",
+        "- Could not make Synapse read '/data/conf.d/synapse-s3-storage-provider.yaml': it is started with neither that"
+        " file nor its directory, and would serve nothing of what is in the bucket only."
         " Add --config-path=/data/conf.d to what starts it, and restart it.",
-        "The previous state was put back. Synapse serves with it.",
     ]
+    # What comes next finds the project as it was.
+    assert (removed.failed(host_name), removed.states[host_name].health) == (0, 200), removed.output
     assert not host.file(OVERRIDE).exists
 
 
@@ -527,7 +617,7 @@ def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Lay
 @pytest.mark.layouts("mdad")
 def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_role: RoleRunner) -> None:
     # It tells when it is run. The nightly job has been, since the beginning.
-    record, service = "/matrix/theirs-ran", f"matrix-synapse-{OURS}-migrate.service"
+    record, service = "/matrix/theirs-ran", SERVICE
     assert not host.file(record).exists
     come_back(run_role)
     host.check_output(f"systemctl start {service}")

@@ -71,7 +71,8 @@ TEST_OUTDATED = [
     ([OF_OURS], STARTED, True, False),
     ([OF_OURS], STARTED + 0.001, True, True),
     ([OF_OURS, replace(OF_OURS, started=STARTED - 9)], STARTED - 1, True, True),
-    ([], STARTED, True, True),
+    # stopped by somebody, who starts it when it suits
+    ([], STARTED, True, False),
     # without it only what still runs from an image of ours
     ([OF_OURS], 0.0, False, True),
     ([OF_THEIRS], STARTED + 1, False, False),

@@ -7,6 +7,7 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
     Setting,
     is_outdated,
+    is_stopped,
     parse_properties,
     parse_timestamp,
     service_problems,
@@ -19,6 +20,7 @@ STARTED = 1795384220.5
 SHOWN = f"""\
 LoadState=loaded
 ActiveState=active
+Result=success
 NeedDaemonReload=no
 ExecMainStartTimestamp=Sun 2026-11-22 21:50:20.500000 UTC
 Environment=LANG=C.UTF-8 "NAME=two words" PYTHONPATH={OURS}
@@ -46,7 +48,10 @@ TEST_OUTDATED = [
     ({}, STARTED + 0.001, True, True),
     ({"ActiveState": "reloading"}, STARTED - 1, True, False),
     ({"ActiveState": "failed"}, STARTED - 1, True, True),
-    ({"ActiveState": "inactive"}, STARTED - 1, True, True),
+    # stopped by somebody, who starts it when it suits
+    ({"ActiveState": "inactive"}, STARTED + 1, True, False),
+    ({"ActiveState": "inactive", "NeedDaemonReload": "yes"}, STARTED - 1, True, False),
+    ({"ActiveState": "inactive", "Result": "exit-code"}, STARTED - 1, True, True),
     ({"ActiveState": "activating"}, STARTED - 1, True, True),
     ({"NeedDaemonReload": "yes"}, STARTED - 1, True, True),
     ({"ExecMainStartTimestamp": ""}, STARTED - 1, True, True),
@@ -62,6 +67,29 @@ TEST_OUTDATED = [
 @pytest.mark.parametrize(("properties", "newest", "has_dropin", "outdated"), TEST_OUTDATED)
 def test_outdated(properties: dict[str, str], newest: float, has_dropin: bool, outdated: bool) -> None:
     assert is_outdated({**RUNNING, **properties}, newest, SETTING, has_dropin=has_dropin) is outdated
+
+
+TEST_STOPPED = [
+    ({}, False),
+    ({"ActiveState": "inactive"}, True),
+    ({"ActiveState": "inactive", "LoadState": "masked"}, True),
+    ({"ActiveState": "inactive", "LoadState": "not-found"}, False),
+    ({"ActiveState": "inactive", "Result": "timeout"}, False),
+    ({"ActiveState": "failed", "Result": "exit-code"}, False),
+    ({"ActiveState": "failed"}, False),
+    # between two starts
+    ({"ActiveState": "activating", "Result": "exit-code"}, False),
+    ({"ActiveState": "deactivating"}, False),
+]
+
+
+@pytest.mark.parametrize(("properties", "stopped"), TEST_STOPPED)
+def test_stopped(properties: dict[str, str], stopped: bool) -> None:
+    assert is_stopped({**RUNNING, **properties}) is stopped
+
+
+def test_a_stopped_target_has_no_result() -> None:
+    assert is_stopped(parse_properties("LoadState=loaded\nActiveState=inactive\n"))
 
 
 NOT_FOUND = (
