@@ -98,7 +98,7 @@ def test_the_homeserver_s_directory_as_base_path_is_refused_and_stays_whole(tmp_
     assert listing(tmp_path) == before
 
 
-def test_another_s_files_beside_an_installation_survive(tmp_path: Path) -> None:
+def test_files_of_others_beside_an_installation_survive(tmp_path: Path) -> None:
     base = install(tmp_path / "base")
     (base / "notes.txt").write_text("theirs")
     (base / "media_store/local_content").mkdir(parents=True)
