@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role import places
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role import media_counts
 
 
 def media_move_problems(value: object, now: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Why Synapse's media can't be looked for in another place yet."""
-    return places.move_problems(_checked("media_move_problems", value), now, new)
+    return media_counts.move_problems(_checked("media_move_problems", value), now, new)
 
 
 def media_offline_words(value: object) -> str:
     """What is not served any more without the provider."""
-    return places.offline_words(_checked("media_offline_words", value))
+    return media_counts.offline_words(_checked("media_offline_words", value))
 
 
 def _checked(name: str, value: object) -> Mapping[str, Any]:

@@ -22,6 +22,8 @@ description:
     M(ansible.builtin.file) serve better.
   - Returns what was there before in the form that this module accepts, so that a failed change can be taken back.
   - A text file that is replaced is expected to be UTF-8.
+  - With SELinux, what is replaced keeps its context. What is new gets the one that the host's policy has for its
+    place, or that of its directory, where that has been given another than the policy's, as for a container.
 options:
   present:
     description:
@@ -60,6 +62,11 @@ options:
         description:
           - The permissions as an octal number. By default V(0755) for a directory and V(0644) for a file.
           - A directory that is there already, and is given none, keeps its owner, group and permissions.
+        type: str
+      context:
+        description:
+          - The whole SELinux context of what is made or replaced. It is part of RV(previous); another context alone is
+            no difference. Without SELinux it is not used.
         type: str
   absent:
     description:
@@ -126,13 +133,15 @@ import pwd
 import stat
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._selinux import SELinux, selinux_of
 
 DEFAULT_MODES = {"file": "0644", "directory": "0755", "link": "0777"}
+WITHOUT_SELINUX = SELinux()
 Difference = dict[str, str]
 
 
@@ -142,7 +151,10 @@ class FilesError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """What is, or is to be, at a path. ``text`` is a file's content, a link's target, and empty for a directory."""
+    """What is, or is to be, at a path. ``text`` is a file's content, a link's target, and empty for a directory.
+
+    ``context`` is that of SELinux. Where it is empty, it is left to the host.
+    """
 
     path: Path
     state: str
@@ -150,39 +162,41 @@ class Entry:
     uid: int
     gid: int
     mode: int
+    context: str = field(default="", compare=False)
 
 
 def wanted_entry(option: Mapping[str, Any]) -> Entry:
     """The entry for one item of the option ``present``."""
-    path, state = Path(option["path"]), option["state"]
+    path, state, context = Path(option["path"]), option["state"], option["context"] or ""
     text = {"file": option["content"], "link": option["target"], "directory": ""}[state]
     mode = int(option["mode"] or DEFAULT_MODES[state], 8)
     if state == "link":
-        return Entry(path, state, text, 0, 0, mode)
+        return Entry(path, state, text, 0, 0, mode, context)
     now = look(path) if state == "directory" and not option["mode"] else None
     if now is not None and now.state == "directory":
         return now
-    return Entry(path, state, text, _uid(option["owner"]), _gid(option["group"]), mode)
+    return Entry(path, state, text, _uid(option["owner"]), _gid(option["group"]), mode, context)
 
 
 def option_for(entry: Entry) -> dict[str, str]:
     """The item of the option ``present`` that `wanted_entry` turns into this entry."""
     text = {"file": {"content": entry.text}, "link": {"target": entry.text}, "directory": {}}[entry.state]
     owner = {"owner": str(entry.uid), "group": str(entry.gid), "mode": f"{entry.mode:04o}"}
-    return {"path": str(entry.path), "state": entry.state, **text, **owner}
+    context = {"context": entry.context} if entry.context else {}
+    return {"path": str(entry.path), "state": entry.state, **text, **owner, **context}
 
 
-def look(path: Path) -> Entry | None:
+def look(path: Path, selinux: SELinux = WITHOUT_SELINUX) -> Entry | None:
     """What is at ``path`` now, or None."""
     try:
         seen = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    mode = stat.S_IMODE(seen.st_mode)
+    mode, context = stat.S_IMODE(seen.st_mode), selinux.context(path)
     if stat.S_ISLNK(seen.st_mode):
-        return Entry(path, "link", str(path.readlink()), 0, 0, 0o777)
+        return Entry(path, "link", str(path.readlink()), 0, 0, 0o777, context)
     if stat.S_ISDIR(seen.st_mode):
-        return Entry(path, "directory", "", seen.st_uid, seen.st_gid, mode)
+        return Entry(path, "directory", "", seen.st_uid, seen.st_gid, mode, context)
     if not stat.S_ISREG(seen.st_mode):
         raise FilesError(f"Could not use {str(path)!r}: neither a file nor a directory is there. Move it away.")
     try:
@@ -191,7 +205,7 @@ def look(path: Path) -> Entry | None:
         raise FilesError(
             f"Could not replace {str(path)!r}: a file is there that is not UTF-8 text. Move it away."
         ) from error
-    return Entry(path, "file", content, seen.st_uid, seen.st_gid, mode)
+    return Entry(path, "file", content, seen.st_uid, seen.st_gid, mode, context)
 
 
 def check_replaceable(now: Entry | None, wanted: Entry) -> None:
@@ -202,11 +216,13 @@ def check_replaceable(now: Entry | None, wanted: Entry) -> None:
         )
 
 
-def put(entry: Entry) -> None:
+def put(entry: Entry, selinux: SELinux) -> None:
     """Bring ``entry`` about, a file or a link by one atomic rename."""
     try:
+        context = entry.context or selinux.context(entry.path)
         if entry.state == "directory":
             entry.path.mkdir(mode=0o700, exist_ok=True)
+            selinux.give(entry.path, entry.path, context)
             os.chown(entry.path, entry.uid, entry.gid)
             entry.path.chmod(entry.mode)
             return
@@ -217,6 +233,7 @@ def put(entry: Entry) -> None:
                 new.symlink_to(entry.text)
             else:
                 _write(new, entry)
+            selinux.give(new, entry.path, context)
             new.replace(entry.path)
     except OSError as error:
         raise FilesError(f"Could not write {str(entry.path)!r}: {error.strerror}.") from error
@@ -233,11 +250,11 @@ def remove(path: Path) -> None:
         raise FilesError(f"Could not remove {str(path)!r}: {error.strerror}.") from error
 
 
-def removable(paths: Sequence[Path]) -> list[Entry]:
+def removable(paths: Sequence[Path], selinux: SELinux) -> list[Entry]:
     """What is there at ``paths`` and can go: a directory only if it holds nothing but what goes before it."""
     gone: dict[Path, Entry] = {}
     for path in paths:
-        now = look(path)
+        now = look(path, selinux)
         if now is not None and (now.state != "directory" or all(child in gone for child in path.iterdir())):
             gone[path] = now
     return list(gone.values())
@@ -253,30 +270,34 @@ def difference(path: Path, before: Entry | None, after: Entry | None) -> Differe
     return {"before": old_text, "after": new_text, **headers}
 
 
-def change(to_put: Sequence[Entry], to_remove: Sequence[Entry], before: Mapping[Path, Entry | None]) -> None:
+def change(
+    to_put: Sequence[Entry], to_remove: Sequence[Entry], before: Mapping[Path, Entry | None], selinux: SELinux
+) -> None:
     """Do all of it or, when some of it fails, nothing."""
     try:
         for entry in to_put:
-            put(entry)
+            put(entry, selinux)
         for entry in to_remove:
             remove(entry.path)
     except FilesError:
         old = {**{entry.path: before[entry.path] for entry in to_put}, **{entry.path: entry for entry in to_remove}}
         for path, was in reversed(old.items()):
             if look(path) != was:
-                remove(path) if was is None else put(was)
+                remove(path) if was is None else put(was, selinux)
         raise
 
 
-def apply(present: Sequence[Entry], absent: Sequence[Path], *, check_mode: bool) -> dict[str, Any]:
+def apply(
+    present: Sequence[Entry], absent: Sequence[Path], *, check_mode: bool, selinux: SELinux = WITHOUT_SELINUX
+) -> dict[str, Any]:
     """Do what is to be done and return the module's result."""
-    before = {entry.path: look(entry.path) for entry in present}
+    before = {entry.path: look(entry.path, selinux) for entry in present}
     for entry in present:
         check_replaceable(before[entry.path], entry)
     to_put = [entry for entry in present if before[entry.path] != entry]
-    to_remove = removable(absent)
+    to_remove = removable(absent, selinux)
     if not check_mode:
-        change(to_put, to_remove, before)
+        change(to_put, to_remove, before, selinux)
     old = [entry for entry in map(before.get, (entry.path for entry in to_put)) if entry is not None]
     # Directories were removed after what they held: they come back before it. What is new goes in reverse order.
     return {
@@ -347,6 +368,7 @@ def main() -> None:
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str"},
+                    "context": {"type": "str"},
                 },
                 "required_if": [("state", "file", ["content"]), ("state", "link", ["target"])],
             },
@@ -357,7 +379,7 @@ def main() -> None:
     try:
         present = [wanted_entry(option) for option in module.params["present"]]
         absent = [Path(path) for path in module.params["absent"]]
-        result = apply(present, absent, check_mode=module.check_mode)
+        result = apply(present, absent, check_mode=module.check_mode, selinux=selinux_of(module))
     except FilesError as error:
         module.fail_json(msg=str(error))
     if not module._diff:

@@ -136,109 +136,21 @@ left:
 
 import os
 import re
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._own_directory import (
+    OwnDirectory,
+    directory_problems,
+    parse_name,
+    removal,
+    remove,
+)
 
-# How much of a file is read to find the mark, in bytes, and how many names a message has.
+# How much of a file is read to find the mark, in bytes.
 HEAD = 2000
-SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Name:
-    """What the caller makes below a directory: the regular expressions of a path's parts.
-
-    ``target`` is that of what a link points to; ``whole`` a directory with all it holds.
-    """
-
-    parts: Sequence[str]
-    target: str = ""
-    whole: bool = False
-
-    def fits(self, path: Path, below: Path) -> bool:
-        """Whether ``path``, which is below ``below``, is such a thing. A link is only where one is made."""
-        if not self._parts_fit(below.parts) or len(below.parts) != len(self.parts):
-            return False
-        if path.is_symlink():
-            return bool(self.target) and re.fullmatch(self.target, str(path.readlink())) is not None
-        return path.is_dir() if self.whole else not self.target and path.is_file()
-
-    def is_below(self, below: Path) -> bool:
-        """Whether ``below`` is a directory on the way to it."""
-        return len(below.parts) < len(self.parts) and self._parts_fit(below.parts)
-
-    def _parts_fit(self, parts: Sequence[str]) -> bool:
-        return all(re.fullmatch(wanted, part) for wanted, part in zip(self.parts, parts, strict=False))
-
-
-def parse_name(text: str) -> Name:
-    """An item of the option ``names``."""
-    path, _, target = text.partition(" -> ")
-    return Name(path.rstrip("/").split("/"), target, whole=path.endswith("/"))
-
-
-@dataclass
-class Content:
-    """What a directory holds. ``own``: path -> whether it goes with all that it holds, each after what it holds.
-
-    ``foreign`` names whole trees by their top.
-    """
-
-    own: dict[Path, bool] = field(default_factory=dict)
-    foreign: list[Path] = field(default_factory=list)
-
-
-def look(top: Path, names: Sequence[Name]) -> Content:
-    """Tell apart what ``top`` holds. A directory on the way to a name is the caller's if all it holds is."""
-    content = Content()
-    _look_into(top, top, names, content)
-    return content
-
-
-def _look_into(directory: Path, top: Path, names: Sequence[Name], content: Content) -> None:
-    for path in sorted(directory.iterdir()):
-        below = path.relative_to(top)
-        if fitting := [name for name in names if name.fits(path, below)]:
-            content.own[path] = fitting[0].whole
-        elif path.is_dir() and not path.is_symlink() and any(name.is_below(below) for name in names):
-            foreign_before = len(content.foreign)
-            _look_into(path, top, names, content)
-            if len(content.foreign) == foreign_before:
-                content.own[path] = False
-        else:
-            content.foreign.append(path)
-
-
-def is_own(top: Path, content: Content, proof: str, named: str = "") -> bool:
-    """Whether the directory is the caller's: by its name or with its proof it is, whatever else is there."""
-    return not content.foreign or top.name == named or (bool(proof) and top / proof in content.own)
-
-
-def in_words(paths: Sequence[Path], top: Path) -> str:
-    """The first few names."""
-    shown = ", ".join(repr(str(path.relative_to(top))) for path in paths[:SHOWN])
-    return shown if len(paths) <= SHOWN else f"{shown} and {len(paths) - SHOWN} more"
-
-
-def directory_problems(top: Path, names: Sequence[Name], proof: str, variable: str, named: str = "") -> list[str]:
-    """Why the directory can't be the caller's."""
-    try:
-        content = look(top, names)
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        cause = f"it can't be looked into: {error.strerror}"
-    else:
-        if is_own(top, content, proof, named):
-            return []
-        cause = f"it holds {in_words(content.foreign, top)}, which this role has not put there"
-    advice = "Give a directory that is this role's alone; it need not exist"
-    return [f"Could not use {str(top)!r} as {variable or 'the directory of this role'}: {cause}. {advice}."]
 
 
 def is_foreign(path: Path, mark: str) -> bool:
@@ -268,31 +180,6 @@ def missing_problems(required: Mapping[str, str]) -> list[str]:
         for path, variable in required.items()
         if not Path(path).is_dir()
     ]
-
-
-def removal(top: Path, names: Sequence[Name], proof: str, named: str = "") -> Content:
-    """What goes, and what stays; the proof goes last, so that a removal that is interrupted can go on."""
-    try:
-        content = look(top, names)
-    except (FileNotFoundError, NotADirectoryError):
-        return Content()
-    if not is_own(top, content, proof, named):
-        return Content(foreign=content.foreign)
-    own = dict(sorted(content.own.items(), key=lambda item: item[0] == top / proof))
-    if not content.foreign and not top.is_symlink():
-        own[top] = False
-    return Content(own, content.foreign)
-
-
-def remove(own: Mapping[Path, bool]) -> None:
-    """Remove what is the caller's. A directory that is no longer empty stays; `shutil.rmtree` goes through no link."""
-    for path, whole in own.items():
-        if path.is_symlink() or not path.is_dir():
-            path.unlink()
-        elif whole:
-            shutil.rmtree(path)
-        else:
-            path.rmdir()
 
 
 def temporary_directories(beginning: str) -> list[Path]:
@@ -339,11 +226,13 @@ def main() -> None:
     gone: dict[Path, bool] = {}
     left: list[Path] = []
     for option in module.params["directories"]:
-        top, proof, named = Path(option["path"]), option["proof"], option["named"]
         names = [parse_name(text) for text in option["names"]]
-        problems += directory_problems(top, names, proof, option["variable"], named)
+        directory = OwnDirectory(
+            Path(option["path"]), names, option["proof"], named=option["named"], variable=option["variable"]
+        )
+        problems += directory_problems(directory)
         if module.params["state"] == "absent":
-            content = removal(top, names, proof, named)
+            content = removal(directory)
             gone |= content.own
             left += content.foreign
     if not module.check_mode:

@@ -55,7 +55,7 @@ def problems(variables: Mapping[str, object]) -> list[str]:
     disabled = _is_disabled(given)
     found = []
     for name, variable in VARIABLES.items():
-        if (disabled and not variable.when_disabled) or _is_another_s(name, values):
+        if (disabled and not variable.when_disabled) or _belongs_to_mdad(name, values):
             continue
         wrong_kind = kind_problems(variable.kind, given[name], secret=variable.secret) if name in given else []
         found += _messages(name, wrong_kind or variable.problems(values[name], values))
@@ -70,10 +70,10 @@ def warnings(variables: Mapping[str, object]) -> list[str]:
     values = _usable_values(given)
     found = []
     for name, variable in VARIABLES.items():
-        if not _is_another_s(name, values):
+        if not _belongs_to_mdad(name, values):
             found += _messages(name, variable.warnings(values[name], values))
     unknown = given.keys() - VARIABLES.keys() - _misspelt(given).keys()
-    for name in sorted(name for name in unknown if not _is_another_s(name, values)):
+    for name in sorted(name for name in unknown if not _belongs_to_mdad(name, values)):
         text = _IGNORED_BY_PROVIDER.get(name, "is not a variable of this role and has no effect. Remove it.")
         found += _messages(name, [text])
     return found
@@ -119,8 +119,8 @@ def _is_disabled(given: Values) -> bool:
     return enabled is False or (isinstance(enabled, str) and enabled.strip().lower() in FALSE_WORDS)
 
 
-def _is_another_s(name: str, values: Values) -> bool:
-    """Whether the variable is for another playbook, which owns the provider and its configuration."""
+def _belongs_to_mdad(name: str, values: Values) -> bool:
+    """Whether matrix-docker-ansible-deploy alone uses it: it owns the provider and its configuration there."""
     return values["layout"] == "mdad" and (name == "version" or name.startswith(("config_", "store_")))
 
 
@@ -315,7 +315,10 @@ def _bandwidth_problems(value: str) -> Texts:
 def _bandwidth_warnings(value: str, values: Values) -> Texts:
     if not value or values["migration_engine"] != "s3_media_upload":
         return ()
-    return ["has no effect with the engine 's3_media_upload', which knows no limit. Use 'parallel', or remove it."]
+    text = (
+        "has no effect with the migration engine 's3_media_upload', which knows no limit. Use 'parallel', or remove it."
+    )
+    return [text]
 
 
 def _ca_bundle_warnings(value: str, values: Values) -> Texts:

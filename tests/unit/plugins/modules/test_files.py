@@ -3,14 +3,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._selinux import (
+    SELinux,
+    read_context,
+    write_context,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.modules.files import (
+    WITHOUT_SELINUX,
     FilesError,
     apply,
     look,
@@ -24,7 +33,15 @@ GROUP = str(os.getgid())
 
 def wanted(path: Path, **option: str) -> Any:
     """An entry as the module's options give it."""
-    defaults = {"state": "file", "content": None, "target": None, "owner": OWNER, "group": GROUP, "mode": None}
+    defaults = {
+        "state": "file",
+        "content": None,
+        "target": None,
+        "owner": OWNER,
+        "group": GROUP,
+        "mode": None,
+        "context": None,
+    }
     return wanted_entry({**defaults, **option, "path": str(path)})
 
 
@@ -33,10 +50,10 @@ def again(option: Mapping[str, str]) -> Any:
     return wanted(Path(option["path"]), **{name: value for name, value in option.items() if name != "path"})
 
 
-def run(options: Mapping[str, Any], *, check_mode: bool = False) -> dict[str, Any]:
+def run(options: Mapping[str, Any], selinux: SELinux = WITHOUT_SELINUX) -> dict[str, Any]:
     """Apply what a result's ``previous`` says, as a task that is given it would."""
     present = [again(option) for option in options["present"]]
-    return apply(present, [Path(path) for path in options["absent"]], check_mode=check_mode)
+    return apply(present, [Path(path) for path in options["absent"]], check_mode=False, selinux=selinux)
 
 
 def tree(root: Path) -> dict[str, tuple[str, str, int]]:
@@ -226,3 +243,122 @@ TEST_UNKNOWN_OWNERS = [
 def test_unknown_owners(tmp_path: Path, option: dict[str, str], message: str) -> None:
     with pytest.raises(FilesError, match=f"^{re.escape(message)}$"):
         wanted(tmp_path / "file", content="", **option)
+
+
+OLD_CONTEXT = "system_u:object_r:old_t:s0"
+
+
+def default_type(path: Path, kind: int) -> str:
+    """A policy that knows each path by its name, and files and directories apart."""
+    return f"{path.name}_{'dir' if stat.S_ISDIR(kind) else 'file'}_t"
+
+
+def inherited(path: Path) -> str:
+    """The context that it has, or with SELinux would have had from the beginning: its directory's."""
+    return read_context(path) or (inherited(path.parent) if path.exists() or path.is_symlink() else "")
+
+
+def contexts(root: Path) -> dict[str, str]:
+    """The contexts of everything below ``root``."""
+    return {str(path.relative_to(root)): inherited(path) for path in sorted(root.rglob("*"))}
+
+
+@pytest.fixture
+def selinux(tmp_path: Path) -> SELinux:
+    """The host's own contexts, which the kernel keeps for root without SELinux too, but lets nothing inherit."""
+    try:
+        write_context(tmp_path, OLD_CONTEXT)
+    except PermissionError:
+        pytest.skip("only root may set security.selinux; the other tests here have contexts that are made up")
+    if read_context(tmp_path) != OLD_CONTEXT:
+        pytest.skip("this file system keeps no security.selinux; the other tests here have contexts that are made up")
+    write_context(tmp_path, f"system_u:object_r:{tmp_path.name}_dir_t:s0")
+    return SELinux(default_type, inherited, write_context)
+
+
+def test_with_selinux_what_is_replaced_keeps_its_context_and_what_is_new_gets_its_place_s(
+    tmp_path: Path, selinux: SELinux
+) -> None:
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "link").symlink_to("old")
+    for name in ("old", "link"):
+        write_context(tmp_path / name, OLD_CONTEXT)
+    directory = tmp_path / "new"
+    entries = [
+        wanted(tmp_path / "old", content="new"),
+        wanted(tmp_path / "link", state="link", target="new"),
+        wanted(directory, state="directory"),
+        wanted(directory / "file", content="new"),
+        wanted(directory / "link", state="link", target="file"),
+    ]
+    result = apply(entries, [], check_mode=False, selinux=selinux)
+    assert contexts(tmp_path) == {
+        "old": OLD_CONTEXT,
+        "link": OLD_CONTEXT,
+        "new": "system_u:object_r:new_dir_t:s0",
+        "new/file": "system_u:object_r:file_file_t:s0",
+        "new/link": "system_u:object_r:link_file_t:s0",
+    }
+    assert apply(entries, [], check_mode=False, selinux=selinux)["changed"] is False
+
+    run(result["previous"], selinux)
+    assert contexts(tmp_path) == {"old": OLD_CONTEXT, "link": OLD_CONTEXT}
+
+
+def test_with_selinux_what_is_removed_comes_back_with_its_context(tmp_path: Path, selinux: SELinux) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory/file").write_text("text")
+    (tmp_path / "directory/link").symlink_to("file")
+    paths = [tmp_path / "directory/link", tmp_path / "directory/file", tmp_path / "directory"]
+    for path in paths:
+        write_context(path, OLD_CONTEXT)
+    before = contexts(tmp_path)
+
+    run(apply([], paths, check_mode=False, selinux=selinux)["previous"], selinux)
+    assert contexts(tmp_path) == before
+    assert len(before) == len(paths)
+
+
+def test_with_selinux_what_fails_half_way_changes_no_context(tmp_path: Path, selinux: SELinux) -> None:
+    for name in ("replaced", "removed", "kept"):
+        (tmp_path / name).write_text("old")
+        write_context(tmp_path / name, OLD_CONTEXT)
+    before = contexts(tmp_path)
+    entries = [wanted(tmp_path / "replaced", content="new"), wanted(tmp_path / "made", content="new")]
+
+    def refuse(path: Path, context: str) -> None:
+        if context.endswith(":last_file_t:s0"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        write_context(path, context)
+
+    strict = replace(selinux, write=refuse)
+    message = f"Could not write {str(tmp_path / 'last')!r}: Permission denied."
+    with pytest.raises(FilesError, match=f"^{re.escape(message)}$"):
+        apply([*entries, wanted(tmp_path / "last", content="new")], [], check_mode=False, selinux=strict)
+    assert contexts(tmp_path) == before
+
+
+def test_a_context_is_set_before_a_file_is_in_its_place(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    written: list[tuple[str, str, bool]] = []
+    selinux = SELinux(
+        default_type,
+        read=lambda path: OLD_CONTEXT if path.name == "old" else f"system_u:object_r:{tmp_path.name}_dir_t:s0",
+        write=lambda path, context: written.append((path.name, context, path.read_text() == "new")),
+    )
+    apply([wanted(tmp_path / "old", content="new")], [], check_mode=False, selinux=selinux)
+    assert written == [("new", OLD_CONTEXT, True)]
+
+
+def test_the_context_is_no_difference_and_is_told_only_with_selinux(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("text")
+    selinux = SELinux(default_type, read=lambda _path: OLD_CONTEXT)
+    mode = f"{path.stat().st_mode & 0o777:04o}"
+    same = wanted(path, content="text", mode=mode, context="system_u:object_r:other_t:s0")
+    assert apply([same], [], check_mode=True, selinux=selinux)["changed"] is False
+    told = [
+        apply([], [path], check_mode=True, selinux=each)["previous"]["present"] for each in (selinux, WITHOUT_SELINUX)
+    ]
+    option = {"path": str(path), "state": "file", "content": "text", "owner": OWNER, "group": GROUP, "mode": mode}
+    assert told == [[{**option, "context": OLD_CONTEXT}], [option]]

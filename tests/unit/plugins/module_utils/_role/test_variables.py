@@ -421,7 +421,7 @@ TEST_WARNINGS: list[tuple[dict[str, Any], list[str]]] = [
     (
         {"migration_bandwidth": "20M", "migration_engine": "s3_media_upload"},
         [
-            "migration_bandwidth: has no effect with the engine 's3_media_upload', which knows no limit. "
+            "migration_bandwidth: has no effect with the migration engine 's3_media_upload', which knows no limit. "
             "Use 'parallel', or remove it."
         ],
     ),
@@ -578,7 +578,7 @@ def test_layouts_pass_the_rules(layout: str) -> None:
 
 
 # Judged by the other playbook: the provider, the bucket, how it is used.
-ANOTHERS = {
+OF_MDAD = {
     "enabled": True,
     "layout": "mdad",
     "version": "9",
@@ -589,9 +589,9 @@ ANOTHERS = {
 
 
 def test_what_another_playbook_owns_is_not_judged() -> None:
-    assert problems(in_full(ANOTHERS)) == []
-    assert warnings(in_full(ANOTHERS)) == []
-    assert problems(in_full({**ANOTHERS, "migration_minimum_age": "soon"})) != []
+    assert problems(in_full(OF_MDAD)) == []
+    assert warnings(in_full(OF_MDAD)) == []
+    assert problems(in_full({**OF_MDAD, "migration_minimum_age": "soon"})) != []
 
 
 ANY_VALUE = st.one_of(

@@ -7,7 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.places import move_problems, offline_words
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.media_counts import (
+    move_problems,
+    offline_words,
+)
 
 NOW = {"bucket": "media", "prefix": "synapse/", "endpoint_url": "https://s3.example.org"}
 NEW = {"bucket": "other", "prefix": "", "endpoint_url": ""}
