@@ -17,6 +17,8 @@ description:
   - A file is the caller's if it holds O(mark). A directory is the caller's if it holds nothing but what the caller
     makes there, or the file that only the caller makes.
   - Nothing is ever followed through a symbolic link below a directory.
+  - Where a variable has changed since the caller wrote its files, they still name the earlier places. What the caller
+    has there is told as well.
 options:
   files:
     description:
@@ -127,6 +129,20 @@ paths:
   returned: success
   type: list
   elements: str
+former_files:
+  description:
+    - The caller's own files at places where O(files) were before. One of the caller's files still names one of them
+      there, and those that are beside it now were beside it then.
+  returned: success
+  type: list
+  elements: str
+former_directories:
+  description:
+    - In the form of O(directories), to be given to it, the places where one of the caller's files still names an
+      O(directories[].proof) that is there, but which O(directories) no longer has.
+  returned: success
+  type: list
+  elements: dict
 left:
   description: With O(state=absent), what stays below O(directories), since the caller has not made it.
   returned: success
@@ -136,7 +152,7 @@ left:
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +165,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._own_director
     remove,
 )
 
-# How much of a file is read to find the mark, in bytes.
+# How much of a file is read to find the mark, and to find what it names, in bytes
 HEAD = 2000
+WHOLE = 100_000
+PATH = re.compile(r"""(?:^|(?<=[\s'"]))(?:\w+=)?(/[^\s'"]+)""")
 
 
 def is_foreign(path: Path, mark: str) -> bool:
@@ -164,6 +182,46 @@ def is_foreign(path: Path, mark: str) -> bool:
         return False
     except OSError:
         return True
+
+
+def named_paths(text: str) -> list[Path]:
+    """The absolute paths that are words of their own in a script, or the value of a line in a unit; each once."""
+    return list(dict.fromkeys(map(Path, PATH.findall(text))))
+
+
+def former_places(files: Sequence[Path], proofs: Mapping[Path, str], mark: str) -> tuple[list[Path], list[Path]]:
+    """The caller's own files and directories at other places than it is given, as its files there name them.
+
+    :param proofs: for each directory the name of the file that the caller alone makes in it.
+    """
+    # The same place by way of a link is no other.
+    places = {path.resolve() for path in (*files, *proofs)}
+    found: dict[Path, None] = {}
+    directories: dict[Path, None] = {}
+    waiting = [path for path in files if path.exists() and not is_foreign(path, mark)]
+    while waiting:
+        with waiting.pop(0).open("rb") as source:
+            named = named_paths(source.read(WHOLE).decode(errors="replace"))
+        for path in named:
+            if path.name in proofs.values() and path.is_file() and path.parent.resolve() not in places:
+                directories[path.parent] = None
+        new = [path for path in moved(named, files) if path not in found and path.resolve() not in places]
+        own = [path for path in new if path.exists() and not is_foreign(path, mark)]
+        found |= dict.fromkeys(own)
+        waiting += own
+    return list(found), list(directories)
+
+
+def moved(named: Sequence[Path], files: Sequence[Path]) -> list[Path]:
+    """Where files have been that are named at another place, and with each of them those beside it."""
+    return [
+        path.with_name(beside.name)
+        for path in named
+        for file in files
+        if path.name == file.name and path.parent != file.parent
+        for beside in files
+        if beside.parent == file.parent
+    ]
 
 
 def file_problem(path: str, variable: str) -> str:
@@ -223,6 +281,9 @@ def main() -> None:
     foreign = [path for path in files if is_foreign(Path(path), mark)]
     problems = [file_problem(path, files[path]) for path in foreign]
     problems += missing_problems(module.params["required_directories"])
+    options = [option for option in module.params["directories"] if option["proof"]]
+    proofs = {Path(option["path"]): option["proof"] for option in options}
+    former_files, former_directories = former_places(list(map(Path, files)), proofs, mark)
     gone: dict[Path, bool] = {}
     left: list[Path] = []
     for option in module.params["directories"]:
@@ -246,6 +307,13 @@ def main() -> None:
         "problems": problems,
         "foreign": foreign,
         "temporary": temporary,
+        "former_files": [str(path) for path in former_files],
+        "former_directories": [
+            {**option, "path": str(path)}
+            for path in former_directories
+            for option in options
+            if (path / option["proof"]).is_file()
+        ],
         "left": [str(path) for path in left],
     }
     module.exit_json(changed=bool(gone), paths=[str(path) for path in gone], **result)

@@ -235,6 +235,40 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
     assert result.states[host_name] == before
 
 
+@pytest.mark.layouts("native", "docker")
+def test_places_that_have_moved_hold_nothing_of_the_role_s_any_more(
+    host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
+) -> None:
+    before = come_back(run_role).states[host_name]
+    moved = {"base_path": "/opt/moved", "bin_path": "/usr/local/sbin"}
+    check = run_role(moved, "--check", label="moved")
+    result = run_role(moved, label="moved")
+    again = run_role(moved, label="moved again")
+    job = host.run(f"systemctl start {SERVICE}")
+    served = differences(record)
+    back = run_role({}, label="moved back")
+
+    def named_below(state: HostState, *places: str) -> list[str]:
+        return [path for path in state.files if path.startswith(places) and path not in OTHERS]
+
+    old = (f"/opt/matrix-synapse-{OURS}/", layout.command)
+    new = ("/opt/moved/", f"/usr/local/sbin/matrix-synapse-{OURS}")
+    assert check.failed(host_name) == 0, check.output
+    assert check.states[host_name] == before
+    assert result.failed(host_name) == 0, result.output
+    assert named_below(result.states[host_name], *old) == []
+    # Those of others at the old place are told, and stay.
+    assert f"/opt/matrix-synapse-{OURS}/theirs" in result.output
+    assert [path for path in OTHERS if path not in result.states[host_name].files] == []
+    assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
+    assert (job.rc, served) == (0, []), job.stderr
+    assert back.failed(host_name) == 0, back.output
+    assert named_below(back.states[host_name], *new) == []
+    assert not host.file("/opt/moved").exists
+    assert sorted(named_below(back.states[host_name], *old)) == sorted(named_below(before, *old))
+    assert differences(record) == []
+
+
 # What the role says of a Synapse that it does not start
 NOT_RESTARTED = "Not restarted, since somebody has stopped them: {0}. They will {1} when they are started"
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import HEAD
+from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import HEAD, former_places
 
 ROLE = Path(__file__).parents[3] / "roles" / "storage_provider"
 PREFIX = "matrix_synapse_ext_synapse_s3_storage_provider_"
@@ -251,6 +251,23 @@ def test_every_file_says_whose_it_is(full: Host) -> None:
     mark = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__storage_provider_mark"]
     files = {path: file["content"] for path, file in full.files.items() if "content" in file}
     assert [path for path, content in files.items() if mark not in content[:HEAD]] == []
+
+
+def see_that_files_name_their_places(host: Host) -> None:
+    """By this a run that is given other places finds what is at these."""
+    program = host.root / "base" / f"{NAME}.pyz"
+    program.touch()
+    mark = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__storage_provider_mark"]
+    commands = [host.bin / NAME, host.bin / f"{NAME}-shell", host.bin / f"{NAME}-migrate"]
+    units = [path for path in map(Path, host.files) if path.is_relative_to(host.root / "units")]
+    new = [host.root / "sbin" / command.name for command in commands]
+    found, bases = former_places([*new, *units], {host.root / "new": program.name}, mark)
+    program.unlink()
+    assert (sorted(found), bases) == (sorted(commands), [program.parent])
+
+
+def test_the_files_name_their_places(full: Host) -> None:
+    see_that_files_name_their_places(full)
 
 
 def test_each_service_has_its_dropin(full: Host) -> None:
@@ -589,6 +606,10 @@ def container(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         metrics_path=f"{root}/metrics/synapse.prom",
         container_arguments=["--add-host=s3:192.0.2.1"],
     )
+
+
+def test_the_files_of_containers_name_their_places(container: Host) -> None:
+    see_that_files_name_their_places(container)
 
 
 def test_run_in_a_container(container: Host) -> None:

@@ -4,15 +4,22 @@
 from __future__ import annotations
 
 import os
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.modules.own_places import (
     file_problem,
+    former_places,
     is_foreign,
     missing_problems,
+    named_paths,
     temporary_directories,
 )
 
+NAME = "matrix-synapse-s3-storage-provider"
+PROOF = f"{NAME}.pyz"
 MARK = "role matrixops.synapse_s3.storage_provider"
 
 
@@ -51,3 +58,102 @@ def test_directory_of_the_metrics_that_is_missing(tmp_path: Path) -> None:
         f"Could not find the directory '{tmp_path}/textfile': this host has none. Make it, so that Synapse's user can"
         " write into it, or give another place in metrics_path."
     ]
+
+
+def test_paths_that_a_file_names() -> None:
+    text = """#!/bin/sh
+# See /usr/share/doc.
+set -- /opt/python '/opt/a b/x' /opt/x/x.pyz config=/etc/x --volume /opt/y:/opt/y:ro "/opt/z"
+ExecStart=/usr/local/bin/x
+A=/b relative/path --other=/not
+"""
+    assert list(map(str, named_paths(text))) == [
+        *("/usr/share/doc.", "/opt/python", "/opt/a", "/opt/x/x.pyz", "/etc/x", "/opt/y:/opt/y:ro", "/opt/z"),
+        *("/usr/local/bin/x", "/b"),
+    ]
+
+
+def write_own(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"# Written by Ansible ({MARK})\n{text}\n")
+    return path
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The role's files on a host, with the names that count."""
+
+    base: Path
+    bin: Path
+    units: Path
+
+    @property
+    def commands(self) -> list[Path]:
+        return [self.bin / NAME, self.bin / f"{NAME}-shell", self.bin / f"{NAME}-migrate"]
+
+    @property
+    def files(self) -> list[Path]:
+        return [*self.commands, self.units / f"{NAME}-migrate.service", self.units / f"{NAME}-migrate.timer"]
+
+    def write(self) -> Installed:
+        self.base.mkdir(parents=True)
+        (self.base / PROOF).touch()
+        command, shell, migrate, service, timer = self.files
+        write_own(command, f"set -- /usr/bin/python3 {self.base}/{PROOF} --config /etc/synapse")
+        write_own(shell, f"exec {command} shell")
+        write_own(migrate, f"exec {command} migrate \\")
+        write_own(service, f"ExecStart={migrate}")
+        write_own(timer, "OnCalendar=daily")
+        return self
+
+    def former(self) -> tuple[list[Path], list[Path]]:
+        """What the role finds that is given these places."""
+        files, directories = former_places(self.files, {self.base: PROOF}, MARK)
+        return sorted(files), directories
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    return Installed(tmp_path / "opt/base", tmp_path / "bin", tmp_path / "units").write()
+
+
+def test_places_that_have_not_changed_are_no_former_ones(installed: Installed, tmp_path: Path) -> None:
+    assert installed.former() == ([], [])
+    assert Installed(tmp_path / "no", tmp_path / "nothing", tmp_path / "here").former() == ([], [])
+
+
+def test_former_base_path_is_the_one_that_the_command_names(installed: Installed, tmp_path: Path) -> None:
+    assert replace(installed, base=tmp_path / "new").former() == ([], [installed.base])
+
+
+def test_former_bin_path_is_the_one_that_the_unit_names(installed: Installed, tmp_path: Path) -> None:
+    assert replace(installed, bin=tmp_path / "new").former() == (sorted(installed.commands), [])
+
+
+def test_both_have_moved(installed: Installed, tmp_path: Path) -> None:
+    new = replace(installed, base=tmp_path / "new", bin=tmp_path / "sbin")
+    assert new.former() == (sorted(installed.commands), [installed.base])
+
+
+def test_a_former_place_that_is_gone(installed: Installed, tmp_path: Path) -> None:
+    shutil.rmtree(installed.base)
+    assert replace(installed, base=tmp_path / "new").former() == ([], [])
+
+
+def test_files_of_others_at_a_former_place_are_theirs(installed: Installed, tmp_path: Path) -> None:
+    command, shell, migrate = installed.commands
+    migrate.write_text(f"#!/bin/sh\nexec {command} migrate")
+    shell.unlink()
+    shell.symlink_to(command)
+    assert replace(installed, bin=tmp_path / "new").former() == ([command], [])
+
+
+def test_what_a_file_of_others_names_is_not_looked_for(installed: Installed, tmp_path: Path) -> None:
+    installed.commands[0].write_text(f"exec {installed.base}/{PROOF}\n")
+    assert replace(installed, base=tmp_path / "new").former() == ([], [])
+
+
+def test_the_same_place_by_way_of_a_link_is_no_former_one(installed: Installed, tmp_path: Path) -> None:
+    (tmp_path / "sbin").symlink_to("bin")
+    (tmp_path / "srv").symlink_to("opt")
+    assert replace(installed, bin=tmp_path / "sbin", base=tmp_path / "srv/base").former() == ([], [])
