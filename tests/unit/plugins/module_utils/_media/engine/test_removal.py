@@ -17,9 +17,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     LocalFile,
-    LocalFileError,
     MediaStore,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
