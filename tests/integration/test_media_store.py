@@ -20,8 +20,8 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.shard import ALL, Shard
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
-    LocalFileError,
     MediaStore,
     PassedOver,
 )

@@ -76,7 +76,7 @@ def warnings(variables: Mapping[str, object]) -> list[str]:
     for name in sorted(name for name in unknown if not _belongs_to_mdad(name, values)):
         text = _IGNORED_BY_PROVIDER.get(name, "is not a variable of this role and has no effect. Remove it.")
         found += _messages(name, [text])
-    return found
+    return found + _mdad_warnings(given, values)
 
 
 def usable_values(variables: Mapping[str, object]) -> Values:
@@ -122,6 +122,24 @@ def _is_disabled(given: Values) -> bool:
 def _belongs_to_mdad(name: str, values: Values) -> bool:
     """Whether matrix-docker-ansible-deploy alone uses it: it owns the provider and its configuration there."""
     return values["layout"] == "mdad" and (name == "version" or name.startswith(("config_", "store_")))
+
+
+def _mdad_warnings(given: Values, values: Values) -> list[str]:
+    """One message for all that is set: a vars.yml that both playbooks read has many of them, and rightly so."""
+    defaults = {name: variable.default for name, variable in VARIABLES.items()}
+    names = [
+        f"{NAME_PREFIX}{name}"
+        for name, value in given.items()
+        if _belongs_to_mdad(name, values) and (name not in defaults or value != defaults[name])
+    ]
+    if not names:
+        return []
+    text = (
+        "without effect on this role: with the layout 'mdad', matrix-docker-ansible-deploy configures the provider, by"
+        " its own variables of these names. This role reads the bucket's settings from Synapse's configuration, as that"
+        " playbook has written it. To change them, run that playbook first; in a vars.yml of both, leave them."
+    )
+    return [f"{', '.join(names)}: {text}"]
 
 
 def _misspelt(given: Values) -> Mapping[str, str]:

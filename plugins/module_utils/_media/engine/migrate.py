@@ -27,7 +27,8 @@ from ..rules.decision import (
 from ..rules.errors import AccessError, MediaError, UnavailableError
 from ..rules.shard import ALL, Shard
 from ..stores.database import MediaDatabase, MediaRow
-from ..stores.media_store import FileChangedError, LocalFile, LocalFileError, MediaStore, PassedOver
+from ..stores.disk_errors import LocalFileError
+from ..stores.media_store import FileChangedError, LocalFile, MediaStore, PassedOver
 from ..stores.object_store import MULTIPART_THRESHOLD, ObjectExists, ObjectStore, ObjectUnreadable, RemoteObject
 from . import proof
 from .inventory import Item, inventory

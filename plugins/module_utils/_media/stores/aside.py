@@ -16,7 +16,8 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from .media_store import LocalFile, LocalFileError, MediaStore, Removed
+from .disk_errors import LocalFileError
+from .media_store import LocalFile, MediaStore, Removed
 from .new_file import sync_directory
 
 _ABOUT = "about.json"

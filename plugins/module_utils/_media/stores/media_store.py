@@ -4,20 +4,20 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
 import re
 import stat
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
 from ..rules.errors import AccessError, MediaError, UnavailableError
 from ..rules.media_path import LEVELS, Root
+from . import locks
+from .disk_errors import RUN_AS, LocalFileError, file_error, in_words
 from .new_file import Attributes, sync_directory, write_new
 
 # Why something is not looked at.
@@ -26,16 +26,6 @@ NO_DIRECTORY_OF_SYNAPSE = "a directory that Synapse does not make"
 NO_FILE_OF_SYNAPSE = "a file that Synapse does not write"
 NO_REGULAR_FILE = "a socket, pipe or device"
 NO_DIRECTORY = "not a directory, where Synapse has one"
-
-
-# What the kernel says where a file system has no locks; EBADF: NFS gives none on what is open for reading only.
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
-_WITHOUT_LOCKS = (
-    "Its file system gives no lock, and without one no run begins: see its mount options (on NFS local_lock and the"
-    " server's lock service), or run this on a host that has the disk itself."
-)
-# How long to wait before another look, in seconds: much longer than who only looks holds the lock.
-_PROBE_SECONDS = 0.1
 
 
 class LocalFile(NamedTuple):
@@ -75,17 +65,6 @@ class Removed(NamedTuple):
 
 class FileChangedError(Exception):
     """The file is not the one that was seen: another one, or changed, or gone."""
-
-
-class LocalFileError(MediaError):
-    """One local file can't be read or removed, for a reason on its own side.
-
-    ``concerns_all``: nor can any other of its file system, as far as that can be told.
-    """
-
-    def __init__(self, message: str, concerns_all: bool = False) -> None:
-        super().__init__(message)
-        self.concerns_all = concerns_all
 
 
 class MediaStore:
@@ -191,7 +170,7 @@ class MediaStore:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileChangedError(file.path) from error
         except OSError as error:
-            raise _file_error("remove", error, "Give its directory to Synapse's user.") from error
+            raise file_error("remove", error, "Give its directory to Synapse's user.") from error
         with suppress(OSError):
             # What stays is met as an empty directory by the next run.
             self._remove_directories(file.path.rpartition("/")[0])
@@ -215,7 +194,7 @@ class MediaStore:
         except FileExistsError:
             return False
         except OSError as error:
-            raise _file_error("put back", error, _RUN_AS) from error
+            raise file_error("put back", error, RUN_AS) from error
         return True
 
     def _make_directories(self, directory: Path) -> None:
@@ -256,7 +235,7 @@ class MediaStore:
             return False
         except OSError as error:
             place = f"Could not remove the empty directory {str(self.path / directory)!r}"
-            raise _in_words(place, error, "Give it and the one above it to Synapse's user.") from error
+            raise in_words(place, error, "Give it and the one above it to Synapse's user.") from error
 
     def _remove_directories(self, directory: str) -> int:
         """Remove this one, and then those above it, as long as they are empty; tell how many have gone."""
@@ -273,64 +252,17 @@ class MediaStore:
             directory = directory.rpartition("/")[0]
         return removed
 
-    @contextmanager
-    def lock(self, operation: int) -> Iterator[None]:
-        """Hold the lock on the media store; BlockingIOError when another run has it.
-
-        ``operation`` is that of `fcntl.flock`. The lock is on the directory itself: it needs no file and no right to
-        write, is seen from a container too, and ends with its process. Raises UnavailableError or AccessError where
-        the system gives no lock for another reason.
-        """
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise _no_lock(self.path, error, _RUN_AS) from error
-        try:
-            _flock(self.path, descriptor, operation)
-            yield
-        finally:
-            os.close(descriptor)
+    def lock(self, operation: int) -> AbstractContextManager[None]:
+        """Hold the lock on the media store itself, as `locks.lock` does."""
+        return locks.lock(self.path, operation)
 
     def is_locked(self) -> bool:
-        """Whether a run, or one on a shard, is under way, as far as this host sees. For `status`; holds nothing back.
+        """Whether a run, or one on a shard, is under way, as far as this host sees."""
+        return locks.is_locked(self.path)
 
-        The lock is taken and given back at once: /proc/locks does not show, from a container, who runs outside. A run
-        that begins in these microseconds tries again (engine/lock.py), and so does this, which may meet its like.
-        """
-        for wait in (_PROBE_SECONDS, 0):
-            try:
-                with self.lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
-                    return False
-            except BlockingIOError:  # noqa: PERF203 (two times)
-                time.sleep(wait)
-        return True
-
-    @contextmanager
-    def lock_file(self, name: str) -> Iterator[None]:
-        """Hold the lock on a file of this name in the media store; BlockingIOError when another run has it.
-
-        The file is there as long as it is locked (after a run that was killed, until the next one ends). Raises
-        UnavailableError or AccessError where the system gives no lock for another reason.
-        """
-        path = self.path / name
-        while True:
-            descriptor = _open_lock_file(path)
-            try:
-                _flock(path, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Who had it before may have removed it in between: then this lock is on a file that is nowhere.
-                if _is_at(path, descriptor):
-                    break
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                # A file that is left holds back nobody.
-                path.unlink()
-            os.close(descriptor)
+    def lock_file(self, name: str) -> AbstractContextManager[None]:
+        """Hold the lock on a file of this name in the media store, as `locks.lock_file` does."""
+        return locks.lock_file(self.path / name)
 
     def _root(self, root: Root) -> Path:
         return self.path / root.value
@@ -427,7 +359,7 @@ class MediaStore:
         if not isinstance(error, PermissionError):
             _status(self.path / directory.partition("/")[0])
         place = f"Could not read the directory {str(self.path / directory)!r}"
-        failed(_in_words(place, error, "Give it to Synapse's user."))
+        failed(in_words(place, error, "Give it to Synapse's user."))
 
 
 def links_problems(path: Path) -> list[str]:
@@ -462,43 +394,6 @@ class _RootError(Exception):
         self.told = told
 
 
-def _open_lock_file(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if isinstance(error, PermissionError) and os.path.lexists(path):
-            permission = (
-                "It belongs to a run of another user: start all runs as the same one, and once none is under way,"
-                " remove this file."
-            )
-        else:
-            permission = _RUN_AS
-        otherwise = "Check what is there, and its disk."
-        raise _no_lock(path, error, permission, otherwise) from error
-
-
-def _flock(path: Path, descriptor: int, operation: int) -> None:
-    """As `fcntl.flock`; BlockingIOError when another has the lock."""
-    try:
-        fcntl.flock(descriptor, operation)
-    except BlockingIOError:
-        raise
-    except OSError as error:
-        otherwise = _WITHOUT_LOCKS if error.errno in _NO_LOCKS else "Check its disk."
-        raise _no_lock(path, error, _RUN_AS, otherwise) from error
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is what is at ``path``."""
-    try:
-        found, opened = path.lstat(), os.fstat(descriptor)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise _no_lock(path, error, _RUN_AS) from error
-    return (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino)
-
-
 def _status(path: Path) -> os.stat_result | None:
     """What is at ``path``, a root, itself; None when there is nothing. Raises _RootError when that can't be told."""
     try:
@@ -507,7 +402,7 @@ def _status(path: Path) -> os.stat_result | None:
         return None
     except OSError as error:
         place = f"Could not read the directory {str(path)!r}"
-        raise _RootError(_in_words(place, error, "Give it to Synapse's user.")) from error
+        raise _RootError(in_words(place, error, "Give it to Synapse's user.")) from error
 
 
 def _mode(path: Path) -> int:
@@ -531,9 +426,9 @@ def _refuse_read_only(directory: Path) -> None:
     try:
         flags = os.statvfs(directory).f_flag
     except OSError as error:
-        raise _in_words(what, error, _RUN_AS) from error
+        raise in_words(what, error, RUN_AS) from error
     if flags & os.ST_RDONLY:
-        raise _in_words(what, OSError(errno.EROFS, os.strerror(errno.EROFS)), _RUN_AS)
+        raise in_words(what, OSError(errno.EROFS, os.strerror(errno.EROFS)), RUN_AS)
 
 
 def _is_directory(path: Path) -> bool:
@@ -546,56 +441,19 @@ def _is_directory(path: Path) -> bool:
         raise _no_access(path) from error
     except OSError as error:
         what = f"Could not open the media store {str(path)!r}"
-        raise _in_words(what, error, "", "Check its disk, and that it is mounted.") from error
+        raise in_words(what, error, "", "Check its disk, and that it is mounted.") from error
 
 
 def _is_directory_itself(path: str) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
 
 
-# What to do where more is known than that the disk is to be looked at. Nothing else on that file system can go either.
-_CURES = {
-    errno.EROFS: "Mount it writable (the volume of a container too). A disk with errors is made read-only by the"
-    " kernel, whose log tells.",
-    errno.ENOSPC: "Free some.",
-    errno.EDQUOT: "Free some space, or raise the quota.",
-    errno.ESTALE: "The NFS server does not know it any more: mount it again.",
-    errno.ENOTCONN: "The program that serves this file system has ended: mount it again.",
-}
-
-
-def _in_words(what: str, error: OSError, permission: str, otherwise: str = "Check its disk.") -> MediaError:
-    """What the system said, for an administrator; ``permission`` and ``otherwise`` say what to do.
-
-    PermissionError is told from a file system that nobody may write to.
-    """
-    kind = AccessError if isinstance(error, PermissionError) else UnavailableError
-    return kind(f"{what}: {_cause(error, permission, otherwise)}")
-
-
-def _no_lock(path: Path, error: OSError, permission: str, otherwise: str = "Check its disk.") -> MediaError:
-    return _in_words(f"Could not lock {str(path)!r}", error, permission, otherwise)
-
-
-def _cause(error: OSError, permission: str, otherwise: str = "Check its disk.") -> str:
-    if isinstance(error, PermissionError):
-        return f"permission denied. {permission}"
-    return f"{error.strerror}. {_CURES.get(error.errno or 0, otherwise)}"
-
-
-def _file_error(verb: str, error: OSError, permission: str) -> LocalFileError:
-    return LocalFileError(f"Could not {verb} the local file: {_cause(error, permission)}", error.errno in _CURES)
-
-
 def _not_read(error: OSError) -> LocalFileError:
-    return _file_error("read", error, "Give it and its directory to Synapse's user.")
+    return file_error("read", error, "Give it and its directory to Synapse's user.")
 
 
 def _no_access(path: Path) -> AccessError:
-    return AccessError(f"Could not open the media store {str(path)!r}: permission denied. {_RUN_AS}")
-
-
-_RUN_AS = "Run this as root or as Synapse's user."
+    return AccessError(f"Could not open the media store {str(path)!r}: permission denied. {RUN_AS}")
 
 
 class _Told(NamedTuple):

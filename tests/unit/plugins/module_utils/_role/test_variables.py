@@ -590,8 +590,27 @@ OF_MDAD = {
 
 def test_what_another_playbook_owns_is_not_judged() -> None:
     assert problems(in_full(OF_MDAD)) == []
-    assert warnings(in_full(OF_MDAD)) == []
     assert problems(in_full({**OF_MDAD, "migration_minimum_age": "soon"})) != []
+
+
+def test_what_another_playbook_owns_is_named_in_one_warning() -> None:
+    defaults = {name: variable.default for name, variable in VARIABLES.items()}
+    assert warnings(in_full({**defaults, **OF_MDAD, "config_secret_access_key": "hidden"})) == [
+        "matrix_synapse_ext_synapse_s3_storage_provider_config_bucket,"
+        " matrix_synapse_ext_synapse_s3_storage_provider_config_secret_access_key,"
+        " matrix_synapse_ext_synapse_s3_storage_provider_config_threadpool_size,"
+        " matrix_synapse_ext_synapse_s3_storage_provider_store_local,"
+        " matrix_synapse_ext_synapse_s3_storage_provider_version: without effect on this role: with the layout 'mdad',"
+        " matrix-docker-ansible-deploy configures the provider, by its own variables of these names. This role reads"
+        " the bucket's settings from Synapse's configuration, as that playbook has written it. To change them, run that"
+        " playbook first; in a vars.yml of both, leave them."
+    ]
+
+
+def test_what_another_playbook_owns_is_not_named_where_it_is_the_default_or_nothing_is_set_up() -> None:
+    defaults = {name: variable.default for name, variable in VARIABLES.items()}
+    assert warnings(in_full({**defaults, "enabled": True, "layout": "mdad"})) == []
+    assert warnings(in_full({**OF_MDAD, "enabled": False})) == []
 
 
 ANY_VALUE = st.one_of(

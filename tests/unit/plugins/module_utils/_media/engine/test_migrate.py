@@ -41,9 +41,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.shard import Shard
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import MediaRow
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.dry_run import DryRunStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
-    LocalFileError,
     MediaStore,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (

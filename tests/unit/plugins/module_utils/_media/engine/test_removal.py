@@ -17,9 +17,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     LocalFile,
-    LocalFileError,
     MediaStore,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
@@ -199,35 +199,28 @@ def test_run_that_is_killed_before_it_has_looked(media: MediaStore, tmp_path_fac
 ABOUT = f'{{"path": "{FIRST}", "size": 1, "modified_ns": 1, "mode": 420, "uid": 0, "gid": 0}}'
 
 
-def test_copy_that_cannot_be_read_is_kept(media: MediaStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("unreadable", "place", "of"),
+    [("content", "one/content", repr(FIRST)), ("about.json", "one", "a file")],
+)
+def test_copy_that_cannot_be_read_is_kept(
+    media: MediaStore, tmp_path: Path, unreadable: str, place: str, of: str
+) -> None:
     """It may be the last there is: only one that was never complete is thrown away."""
-    place = tmp_path / "copies" / "one"
-    (place / "content").mkdir(parents=True)
-    (place / "about.json").write_text(ABOUT)
+    copies = tmp_path / "copies"
+    (copies / "one" / unreadable).mkdir(parents=True)
+    if unreadable != "about.json":
+        (copies / "one/about.json").write_text(ABOUT)
     (media.path / FIRST).unlink()
 
     with pytest.raises(LocalFileError) as caught:
-        Aside(tmp_path / "copies").put_back(media)
+        Aside(copies).put_back(media)
 
     assert str(caught.value) == (
-        f"Could not read '{place}/content', the copy of {FIRST!r}, which an earlier run was killed while it removed:"
+        f"Could not read '{copies / place}', the copy of {of}, which an earlier run was killed while it removed:"
         " Is a directory. Make it readable to Synapse's user, and run this again."
     )
-    assert place.is_dir()
-
-
-def test_copy_of_what_cannot_be_told_is_kept(media: MediaStore, tmp_path: Path) -> None:
-    place = tmp_path / "copies" / "one"
-    (place / "about.json").mkdir(parents=True)
-
-    with pytest.raises(LocalFileError) as caught:
-        Aside(tmp_path / "copies").put_back(media)
-
-    assert str(caught.value) == (
-        f"Could not read '{place}', the copy of a file, which an earlier run was killed while it removed:"
-        " Is a directory. Make it readable to Synapse's user, and run this again."
-    )
-    assert place.is_dir()
+    assert (copies / "one" / unreadable).is_dir()
 
 
 def test_copy_that_cannot_be_put_back_by_the_next_run_is_kept(
