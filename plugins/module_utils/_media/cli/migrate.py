@@ -12,7 +12,7 @@ from functools import partial
 
 from ..engine import pace, upstream
 from ..engine.lock import run_lock
-from ..engine.migrate import Plan, new_summary
+from ..engine.migrate import MigrationPlan, new_summary
 from ..engine.migrate import migrate as migrate_all
 from ..engine.progress import progress, waiting
 from ..engine.removal import NoRemoval, Remover
@@ -50,7 +50,7 @@ Before = Callable[[Sides, str], list[str]]
 def migrate(command: Command) -> int:
     """Upload what is only local, prove it, delete it."""
     options, began = command.options, time.time()
-    plan = Plan(
+    plan = MigrationPlan(
         policy=Policy(delete_local=not options.keep_local),
         now_ns=int(began * 1e9),
         recent_after_ns=int((began - options.minimum_age) * 1e9),
@@ -67,7 +67,12 @@ def migrate(command: Command) -> int:
 
 
 def carry_out(
-    command: Command, plan: Plan, summary: Summary, *, before: Before | None = None, bandwidth: int | None = None
+    command: Command,
+    plan: MigrationPlan,
+    summary: Summary,
+    *,
+    before: Before | None = None,
+    bandwidth: int | None = None,
 ) -> None:
     """Do what ``plan`` says, under the lock. Raises nothing: whatever ends the run is in ``summary``.
 
@@ -174,7 +179,7 @@ def _write_down(command: Command, summary: Summary) -> None:
         print(error, file=command.stderr)
 
 
-def _files(media: MediaStore, plan: Plan) -> Iterator[LocalFile]:
+def _files(media: MediaStore, plan: MigrationPlan) -> Iterator[LocalFile]:
     """The files of a run, to be counted: what can't be read is met, and told, by the run itself."""
     return (file for file in media.scan(lambda _error: None) if plan.shard.has(file.path))
 

@@ -66,7 +66,7 @@ def new_summary(*, dry_run: bool = False) -> Summary:
 
 
 @dataclass(frozen=True)
-class Plan:
+class MigrationPlan:
     """What one run is to do.
 
     ``now_ns``: when it began, in nanoseconds since 1970. ``recent_after_ns``: files modified later are too recent.
@@ -92,7 +92,7 @@ class Plan:
 
 
 def migrate(
-    plan: Plan,
+    plan: MigrationPlan,
     prefix: str,
     media: MediaStore,
     store: ObjectStore,
@@ -159,7 +159,9 @@ def _told(summary: Summary) -> int:
     return sum(summary.counts[step].files for step in ends)
 
 
-def migrate_file(plan: Plan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item) -> Outcome:
+def migrate_file(
+    plan: MigrationPlan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item
+) -> Outcome:
     """Carry out the decision on one file. A failure is an outcome; nothing is raised."""
     file = item.file
 
@@ -204,7 +206,7 @@ class _Migration:
     """The way of one file, from what is known of it to its outcome."""
 
     def __init__(
-        self, plan: Plan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item
+        self, plan: MigrationPlan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item
     ) -> None:
         self._plan = plan
         self._media = media
@@ -338,7 +340,7 @@ class _Migration:
         return found, uploaded
 
 
-def _in_use(plan: Plan, row: MediaRow | None) -> bool:
+def _in_use(plan: MigrationPlan, row: MediaRow | None) -> bool:
     if plan.in_use_after_ms is None or row is None or row.accessed_ms is None:
         return False
     return row.accessed_ms > plan.in_use_after_ms

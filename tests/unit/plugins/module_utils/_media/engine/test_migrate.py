@@ -17,7 +17,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     MigrateStep as Step,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import (
-    Plan,
+    MigrationPlan,
     migrate,
     new_summary,
 )
@@ -64,7 +64,7 @@ HOUR_NS = 3600 * 10**9
 ORIGINAL = "local_content/aa/bb/cc"
 THUMBNAIL = "local_thumbnails/aa/bb/cc/96-96-image-png-crop"
 REMOTE = "remote_content/[2001:db8::1]:8448/aa/bb/cc"
-PLAN = Plan(Policy(), NOW_NS, recent_after_ns=NOW_NS - HOUR_NS, workers=3)
+PLAN = MigrationPlan(Policy(), NOW_NS, recent_after_ns=NOW_NS - HOUR_NS, workers=3)
 
 
 class Table:
@@ -126,7 +126,12 @@ class Homeserver:
         }
 
     def migrate(
-        self, plan: Plan = PLAN, stop: Event | None = None, *, dry_run: bool = False, waits: tuple[float, ...] = ()
+        self,
+        plan: MigrationPlan = PLAN,
+        stop: Event | None = None,
+        *,
+        dry_run: bool = False,
+        waits: tuple[float, ...] = (),
     ) -> Summary:
         summary = new_summary(dry_run=dry_run)
         stop = stop or Event()

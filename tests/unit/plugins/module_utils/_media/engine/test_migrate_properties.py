@@ -16,7 +16,7 @@ from threading import Event
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import (
     MigrateStep,
-    Plan,
+    MigrationPlan,
     migrate,
     new_summary,
 )
@@ -109,7 +109,7 @@ def test_nothing_is_lost_and_no_failure_looks_like_success(
             for path, each in all_media.items()
             if (parsed := parse_media_path(path)) and (row := row_of(each))
         }
-        plan = Plan(
+        plan = MigrationPlan(
             Policy(delete_local),
             NOW_NS,
             recent_after_ns=NOW_NS - 3600 * 10**9,
