@@ -76,7 +76,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Found:
-    """What only the host can tell. Empty where it has not been looked for yet, or where there is none."""
+    """What only the host, or the play, can tell. Empty where it has not been looked for, or where there is none."""
 
     # The image of the container that the layout's image_of names
     image: str = ""
@@ -89,6 +89,8 @@ class Found:
     worker_path: str = ""
     # The role's temporary directory
     staging_path: str = ""
+    # The host's number among those of the play, from 1 on, and their number
+    shard: str = "1/1"
 
 
 @dataclass(frozen=True)
@@ -393,7 +395,7 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         candidate_path=f"{staging_path}/provider.yaml",
         kept_variables=[*KEPT_VARIABLES, *(["SYNAPSE_S3_CONTAINER"] if engine else [])],
         media_store_path=host_path(found.media_store_path, volumes),
-        migrate_arguments=_migrate_arguments(given),
+        migrate_arguments=_migrate_arguments(given, found.shard),
         after=["network-online.target", *([layout.after] if layout.after else []), *([] if is_compose else services)],
         # What the service itself writes to; a container has its own view.
         writable_paths=(
@@ -460,7 +462,7 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
     )
 
 
-def _migrate_arguments(given: Values) -> Texts:
+def _migrate_arguments(given: Values, shard: str) -> Texts:
     """Options of `migrate`, one a line in the wrapper."""
     unused_days, workers = given["update_db_day_count"], given["migration_workers"]
     options = {
@@ -469,6 +471,7 @@ def _migrate_arguments(given: Values) -> Texts:
         "--unused-days": unused_days if unused_days > 0 else "",
         "--workers": workers,
         "--bandwidth": given["migration_bandwidth"],
+        "--shard": shard if given["migration_shards"] else "",
     }
     keep = [] if given["migration_delete_local"] else ["--keep-local"]
     metrics = [f"--metrics-file {shlex.quote(given['metrics_path'])}"] if given["metrics_path"] else []

@@ -185,6 +185,16 @@ def _services(names: Sequence[str], values: Values) -> Texts:
     return unit_names_problems(names, services_only=True)
 
 
+def _shards_problems(value: str, values: Values) -> Texts:
+    if value and value != "group":
+        return [f"{value!r} is not supported. Use '' or 'group'."]
+    if value and values["migration_engine"] != MIGRATION_ENGINES[0]:
+        engine = values["migration_engine"]
+        problem = f"{value!r} can't work with the migration engine {engine!r}, which always works on all files"
+        return [f"{problem}. Write '', or set migration_engine to {MIGRATION_ENGINES[0]!r}."]
+    return ()
+
+
 def _profile_problems(value: str, _values: Values) -> Texts:
     return [f"{value!r} is not known: this release has no provider profiles. Write ''."] if value else ()
 
@@ -431,6 +441,7 @@ VARIABLES: Mapping[str, Variable] = {
     "migration_minimum_age": Variable(Kind.TEXT, "1h", _alone(duration_problems)),
     "migration_workers": Variable(Kind.RAW, "", _workers_problems),
     "migration_bandwidth": Variable(Kind.TEXT, "", _unless_empty(_bandwidth_problems), _bandwidth_warnings),
+    "migration_shards": Variable(Kind.TEXT, "", _shards_problems),
     "metrics_path": Variable(Kind.TEXT, "", _unless_empty(path_problems)),
     "ca_bundle_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), _ca_bundle_warnings),
     "synapse_python": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),

@@ -19,6 +19,10 @@ def test_check_mode_announces_changes_and_makes_none(
 
 
 def test_verbose_output_shows_files_but_no_secret(run_role: RoleRunner, secrets: list[str]) -> None:
-    output = run_role({}, *CHECK).output
+    result = run_role({"migration_shards": "group"}, *CHECK)
+    output = result.output
+    # Each of the hosts has a share of its own.
+    hosts = len(result.states)
+    assert [f"--shard {number}/{hosts} " in output for number in range(1, hosts + 1)] == [True] * hosts
     assert "+OnCalendar=*-*-* 05:00:00" in output
     assert [secret for secret in secrets if secret in output] == []

@@ -80,6 +80,11 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
             ],
         ),
         (
+            {"migration_shards": "group"},
+            "migrate_arguments",
+            [*("--engine parallel", "--minimum-age 1h", "--shard 1/1")],
+        ),
+        (
             {"migration_bandwidth": "20M"},
             "migrate_arguments",
             [*("--engine parallel", "--minimum-age 1h", "--bandwidth 20M")],

@@ -63,6 +63,7 @@ EVERYTHING: dict[str, Any] = {
     "migration_minimum_age": "2d",
     "migration_workers": 16,
     "migration_bandwidth": "20M",
+    "migration_shards": "group",
     "metrics_path": "/var/lib/node_exporter/synapse.prom",
     "ca_bundle_path": "/etc/ssl/certs/ca-certificates.crt",
     "synapse_python": "/opt/synapse/bin/python",
@@ -282,6 +283,14 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
         [
             "migration_bandwidth: '20 Mbit/s' is not a bandwidth. Write a whole number from 1 on, and K, M or G for a "
             "thousand, a million or a billion bytes a second, such as '20M'."
+        ],
+    ),
+    ({"migration_shards": "2/3"}, ["migration_shards: '2/3' is not supported. Use '' or 'group'."]),
+    (
+        {"migration_shards": "group", "migration_engine": "s3_media_upload"},
+        [
+            "migration_shards: 'group' can't work with the migration engine 's3_media_upload', which always works on "
+            "all files. Write '', or set migration_engine to 'parallel'."
         ],
     ),
     ({"metrics_path": "synapse.prom"}, ["metrics_path: 'synapse.prom' is not an absolute path. Begin it with '/'."]),
