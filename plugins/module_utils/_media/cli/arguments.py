@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--import-path",
         default="",
         metavar="PATH",
-        help="the PYTHONPATH with which Synapse is started, where it finds the storage provider (default: none)",
+        help="the PYTHONPATH with which Synapse is started, where it finds the storage provider (default: this one's)",
     )
     parser.add_argument("--version", action=_Version, help="print the version, and end")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

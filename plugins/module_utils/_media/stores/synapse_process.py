@@ -18,11 +18,10 @@ def refusal(config_paths: Sequence[Path], import_path: str) -> str:
 
     It reads the files as when it starts, and imports the storage providers.
 
-    :param import_path: the ``PYTHONPATH`` that Synapse is started with, '' for none.
+    :param import_path: the ``PYTHONPATH`` that Synapse is started with; '' where it is that of this process, as in a
+        container of an image that has the provider.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    if import_path:
-        environment["PYTHONPATH"] = import_path
+    environment = {**os.environ, **({"PYTHONPATH": import_path} if import_path else {})}
     arguments = [word for path in config_paths for word in ("-c", str(path))]
     run = subprocess.run(
         [sys.executable, "-m", "synapse.config", *arguments],

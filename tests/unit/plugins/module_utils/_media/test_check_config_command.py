@@ -66,6 +66,21 @@ def test_all_is_right(etc: Path) -> None:
     assert (etc / "seen").read_text() == f"['-c', '{etc}/homeserver.yaml'] {etc}/python\n"
 
 
+def test_an_image_that_has_the_provider(etc: Path) -> None:
+    """Where its own PYTHONPATH leads to it, nothing else is named."""
+    libraries = f"{MODULE_UTILS}:{Path(sys.modules['yaml'].__file__ or '').parents[1]}:{etc}/python"
+    command = [sys.executable, "-m", "_media", "--config", f"{etc}/homeserver.yaml", "check-config"]
+    result = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": libraries, "SEEN": f"{etc}/seen"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (etc / "seen").read_text() == f"['-c', '{etc}/homeserver.yaml'] {libraries}\n"
+
+
 def test_as_json_and_without_boto3(etc: Path) -> None:
     result = run(etc, "check-config", "--without-synapse", "--json", isolated=True)
     assert result.returncode == 0, result.stderr
