@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 MODULE_UTILS = Path(__file__).parents[5] / "plugins" / "module_utils"
+YAML = Path(yaml.__file__).parent
 CONFIG = """\
 media_store_path: {0}/media
 database: {{name: psycopg2, args: {{}}}}
@@ -46,10 +48,9 @@ def run(etc: Path, *arguments: str, isolated: bool = False) -> subprocess.Comple
     options = ["--import-path", f"{etc}/python", "--config", f"{etc}/homeserver.yaml"]
     # -S: no installed library. PyYAML is all that it needs.
     switches = ["-S"] if isolated else []
-    yaml = Path(sys.modules["yaml"].__file__ or "").parents[1]
     (etc / "libraries").mkdir(exist_ok=True)
     if not (etc / "libraries/yaml").exists():
-        (etc / "libraries/yaml").symlink_to(yaml / "yaml")
+        (etc / "libraries/yaml").symlink_to(YAML)
     return subprocess.run(
         [sys.executable, *switches, "-m", "_media", *options, *arguments],
         env={**os.environ, "PYTHONPATH": f"{MODULE_UTILS}:{etc}/libraries", "SEEN": f"{etc}/seen"},
@@ -68,7 +69,7 @@ def test_all_is_right(etc: Path) -> None:
 
 def test_an_image_that_has_the_provider(etc: Path) -> None:
     """Where its own PYTHONPATH leads to it, nothing else is named."""
-    libraries = f"{MODULE_UTILS}:{Path(sys.modules['yaml'].__file__ or '').parents[1]}:{etc}/python"
+    libraries = f"{MODULE_UTILS}:{YAML.parent}:{etc}/python"
     command = [sys.executable, "-m", "_media", "--config", f"{etc}/homeserver.yaml", "check-config"]
     result = subprocess.run(
         command,
