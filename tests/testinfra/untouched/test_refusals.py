@@ -70,6 +70,18 @@ def test_a_play_without_become(
 
 
 @NATIVE_ONLY
+def test_shares_of_a_part_of_the_hosts(
+    state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
+) -> None:
+    """This fixture's plays are limited to one host: the files of the other's share would be nobody's."""
+    message = check_refused(run_role({"migration_shards": "group"}), host_name, state_before[host_name], secrets)
+    assert message == (
+        f"Could not share the media among the hosts of the play: it was started with --limit {host_name}, and so"
+        f" {PREFIX}migration_shards does not know how many they are. Run it without --limit."
+    )
+
+
+@NATIVE_ONLY
 def test_all_that_is_not_ready_at_once(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
