@@ -152,7 +152,7 @@ left:
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,8 +200,7 @@ def former_places(files: Sequence[Path], proofs: Mapping[Path, str], mark: str) 
     directories: dict[Path, None] = {}
     waiting = [path for path in files if path.exists() and not is_foreign(path, mark)]
     while waiting:
-        with waiting.pop(0).open("rb") as source:
-            named = named_paths(source.read(WHOLE).decode(errors="replace"))
+        named = _named_in(waiting.pop(0))
         for path in named:
             if path.name in proofs.values() and path.is_file() and path.parent.resolve() not in places:
                 directories[path.parent] = None
@@ -209,7 +208,24 @@ def former_places(files: Sequence[Path], proofs: Mapping[Path, str], mark: str) 
         own = [path for path in new if path.exists() and not is_foreign(path, mark)]
         found |= dict.fromkeys(own)
         waiting += own
+    if is_in_use(directories, files, mark):
+        return [], []
     return list(found), list(directories)
+
+
+def is_in_use(directories: Iterable[Path], files: Sequence[Path], mark: str) -> bool:
+    """Whether another drop-in of the caller's leads into one of the directories.
+
+    It may be that of a service which is no longer named, or of another installation on this host.
+    """
+    dropins = {dropin for file in files for dropin in file.parent.glob("*.d/*.conf")} - set(files)
+    named = [path for dropin in dropins if not is_foreign(dropin, mark) for path in _named_in(dropin)]
+    return any(path.is_relative_to(directory) for path in named for directory in directories)
+
+
+def _named_in(file: Path) -> list[Path]:
+    with file.open("rb") as source:
+        return named_paths(source.read(WHOLE).decode(errors="replace"))
 
 
 def moved(named: Sequence[Path], files: Sequence[Path]) -> list[Path]:

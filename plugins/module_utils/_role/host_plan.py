@@ -10,6 +10,7 @@ Paths of Synapse's are as Synapse sees them; in a container, its volumes say whe
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,13 @@ KEPT_VARIABLES = (
 _CONTAINER_ARGUMENTS = (
     *("--rm", "--init", "--interactive", "--pull=never", "--log-driver=none", "--no-healthcheck"),
     *("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--env=HOME=/tmp"),
+)
+# What is compared with paths that a host tells, which have no slash too many
+_PATHS = frozenset(
+    {
+        *("base_path", "bin_path", "systemd_path", "compose_path", "metrics_path", "ca_bundle_path"),
+        *("synapse_python", "synapse_dropin_path", "synapse_config_paths"),
+    }
 )
 # All that the role and Python make below base_path, as the module own_places takes it. Each library is a tree of
 # pip's; nothing else goes with what it holds.
@@ -207,6 +215,8 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
     :param given: all public variables by short name, of the right kinds, as `variables.usable_values` returns them.
     :param requirements: the text of the file of pinned requirements; each has a library directory of its own.
     """
+
+    given = {name: _one_spelling(value) if name in _PATHS else value for name, value in given.items()}
 
     def value(name: str) -> Any:
         return given[name] or layout.variables[name]
@@ -488,6 +498,13 @@ def _container_user(synapse_user: str, run_user: str) -> str:
     if synapse_user.isdecimal():
         return f"{synapse_user}:{synapse_user}"
     return f'"$(id -u {synapse_user}):$(id -g {synapse_user})"'
+
+
+def _one_spelling(value: Any) -> Any:
+    """A path, or each of a list, without a slash at the end and two in a row."""
+    if isinstance(value, list):
+        return [_one_spelling(path) for path in value]
+    return re.sub("/+", "/", value).rstrip("/")
 
 
 def _is_in_a_home(path: str) -> bool:

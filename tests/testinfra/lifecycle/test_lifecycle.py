@@ -298,8 +298,10 @@ def test_a_synapse_that_was_stopped_is_not_started(
     told = NOT_RESTARTED.format(unit, "have the provider")
     assert [told in play.output for play in (check, result, again, started_by_hand)] == [True, True, True, False]
     assert shown == ["ActiveState=inactive", "NeedDaemonReload=no"]
-    # It was started with all of the change.
-    assert (started_by_hand.failed(host_name), started_by_hand.changed(host_name)) == (0, 0), started_by_hand.output
+    # It was started with all of the change: now its media may go from the disk, and the timer is started.
+    assert (started_by_hand.failed(host_name), started_by_hand.changed(host_name)) == (0, 1), started_by_hand.output
+    waits = "The nightly job does not begin before Synapse has been started, and this has been run again."
+    assert [waits in play.output for play in (result, again, started_by_hand)] == [True, True, False]
     assert "PYTHONPATH=/opt/stopped/import" in environment
     assert (back.failed(host_name), back.states[host_name].health) == (0, 200), back.output
     assert differences(record) == []

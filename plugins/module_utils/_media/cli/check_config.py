@@ -46,7 +46,8 @@ def _without_secrets(text: str, config_paths: Sequence[Path]) -> str:
         entries = synapse_config.read_config(config_paths).get("media_storage_providers")
     except MediaError:
         return text
-    settings = [entry["config"] for entry in entries or [] if isinstance(entry.get("config"), dict)]
+    given_entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    settings = [entry["config"] for entry in given_entries if isinstance(entry.get("config"), dict)]
     secrets = [str(given[name]) for given in settings for name in _SECRETS if given.get(name)]
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "********")

@@ -157,3 +157,15 @@ def test_the_same_place_by_way_of_a_link_is_no_former_one(installed: Installed, 
     (tmp_path / "sbin").symlink_to("bin")
     (tmp_path / "srv").symlink_to("opt")
     assert replace(installed, bin=tmp_path / "sbin", base=tmp_path / "srv/base").former() == ([], [])
+
+
+@pytest.mark.parametrize(("says_whose", "is_former"), [(f"# {MARK}\n", False), ("", True)])
+def test_a_former_place_that_another_service_still_uses(
+    installed: Installed, tmp_path: Path, says_whose: str, is_former: bool
+) -> None:
+    """One that is no longer named keeps its drop-in; or another installation has its units there."""
+    dropin = installed.units / "worker.service.d/synapse-s3-storage-provider.conf"
+    dropin.parent.mkdir()
+    dropin.write_text(f'{says_whose}[Service]\nEnvironment="PYTHONPATH={installed.base}/import"\n')
+    files, directories = replace(installed, base=tmp_path / "new", bin=tmp_path / "new-bin").former()
+    assert (bool(files), bool(directories)) == (is_former, is_former)

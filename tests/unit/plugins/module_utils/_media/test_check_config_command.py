@@ -111,6 +111,14 @@ def test_synapse_refuses_it(etc: Path) -> None:
     assert result.returncode == 78
 
 
+def test_what_synapse_refuses_need_not_look_like_providers(etc: Path) -> None:
+    with (etc / "homeserver.yaml").open("a") as target:
+        target.write("refused: yes\nmedia_storage_providers: [s3]\n")
+    result = run(etc, "check-config", "--without-provider")
+    assert (result.returncode, result.stderr) == (78, "")
+    assert result.stdout.startswith("Could not use the configuration: Synapse refuses it.")
+
+
 def test_what_is_wrong_is_told_before_synapse_is_asked(etc: Path) -> None:
     (etc / "media").rmdir()
     result = run(etc, "check-config")

@@ -160,6 +160,18 @@ def test_people_s_directories_are_hidden_but_for_media(path: str, protection: st
     assert plan_of("native", found={"media_store_path": path})["protect_home"] == protection
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_path_has_one_spelling(layout: str) -> None:
+    """What a host tells of its paths is compared with them, to see whose they are and what is to change."""
+    paths = {"base_path": "/srv/s3", "bin_path": "/srv/bin", "systemd_path": "/etc/systemd/system"}
+    more = {**paths, "compose_path": "/srv/compose", "synapse_config_paths": ["/data/homeserver.yaml", "/data/conf.d"]}
+    twice = {
+        name: [f"/{path}/" for path in value] if isinstance(value, list) else f"/{value}/"
+        for name, value in more.items()
+    }
+    assert plan_of(layout, twice) == plan_of(layout, more)
+
+
 @pytest.mark.parametrize("changed", ["base_image_id", "image_texts", "ca_checksum"])
 def test_another_image_for_whatever_goes_into_it(changed: str) -> None:
     now = plan_of("docker")["image"]
