@@ -307,11 +307,11 @@ def test_a_synapse_that_was_stopped_is_not_started(
     assert differences(record) == []
 
 
-# A nightly job that goes on for long, and tells what there is when it is stopped.
+# A nightly job that goes on for long, ends as ours does, and tells what there is when it is stopped.
 LONG_JOB = """\
 [Service]
 ExecStart=
-ExecStart=/bin/sleep 600
+ExecStart=/bin/sh -c 'trap "exit 143" TERM; sleep 600 & wait'
 ExecStopPost=+/bin/sh -c 'exec >/run/at-the-stop; systemctl is-active {timer}; ls {dropin}'
 """
 
