@@ -6,15 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-SECRETS = ("secret_access_key", "session_token", "sse_customer_key")
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules import secrets
 
 
 def without_secrets(value: str, config: Mapping[str, str]) -> str:
     """The text, with stars for each secret of the provider's settings."""
-    # The longest first: one may be a part of another.
-    for secret in sorted((str(config[name]) for name in SECRETS if config.get(name)), key=len, reverse=True):
-        value = value.replace(secret, "********")
-    return value
+    return secrets.without_secrets(value, [config])
 
 
 class FilterModule:

@@ -10,10 +10,9 @@ from pathlib import Path
 from ..engine.check_config import check_config as check
 from ..engine.progress import waiting
 from ..rules.errors import ALL_DONE, ConfigurationError, MediaError, UsageError
+from ..rules.secrets import without_secrets
 from ..stores import synapse_config, synapse_process
 from .command import Command
-
-_SECRETS = ("secret_access_key", "session_token", "sse_customer_key")
 
 
 def check_config(command: Command) -> int:
@@ -47,8 +46,4 @@ def _without_secrets(text: str, config_paths: Sequence[Path]) -> str:
     except MediaError:
         return text
     given_entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    settings = [entry["config"] for entry in given_entries if isinstance(entry.get("config"), dict)]
-    secrets = [str(given[name]) for given in settings for name in _SECRETS if given.get(name)]
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "********")
-    return text
+    return without_secrets(text, [entry["config"] for entry in given_entries if isinstance(entry.get("config"), dict)])
