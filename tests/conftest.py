@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For every test run: tell scripts/check how many tests passed and failed; many more examples in `make soak`."""
+"""For every test run: tell scripts/check how many tests passed, which failed; many more examples in `make soak`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ settings.load_profile("soak" if os.environ.get("SYNAPSE_S3_SOAK") else "test")
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     # With several workers the tests are counted where they are gathered.
     if (path := os.environ.get("SYNAPSE_S3_TALLY")) and "PYTEST_XDIST_WORKER" not in os.environ:
-        counts = {name: len(terminalreporter.getreports(name)) for name in ("passed", "failed", "error")}
+        failed = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
         with Path(path).open("a") as tally:
-            tally.write(f"passed {counts['passed']}\nfailed {counts['failed'] + counts['error']}\n")
+            tally.write(f"passed {len(terminalreporter.getreports('passed'))}\n")
+            for report in failed:
+                said = [line[2:].strip() for line in report.longreprtext.splitlines() if line.startswith("E ")]
+                tally.write(f"failed {': '.join([report.nodeid, *said[:1]])}\n")
