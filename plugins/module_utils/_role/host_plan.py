@@ -255,6 +255,7 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
     # They may hold others' files, and may have been there before.
     override_directories = [] if is_compose else [_parent(path) for path in overrides.values()]
     override_paths = list(dict.fromkeys(overrides.values()))
+    installed_overrides = [*override_paths, *override_directories]
     compose_words = given["compose_command"].split()
 
     synapse_image = given["synapse_image"] or layout.variables["synapse_image"] or found.image
@@ -449,18 +450,16 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         config_files=(
             [_file(config_path, "provider.yaml.j2", owner=synapse_user, mode="0400")] if layout.owns_config else []
         ),
-        command_files=[
-            *(_file(path, f"{PurePosixPath(path).name}.j2", mode="0755") for path in [*commands, script_path]),
-        ],
+        command_files=[_file(path, f"{PurePosixPath(path).name}.j2", mode="0755") for path in [*commands, script_path]],
         unit_files=[
             *(_directory(path) for path in unit_directories),
             _file(service_path, "migrate.service.j2"),
             _file(timer_path, "migrate.timer.j2"),
         ],
         # What an earlier run may have left that now must not be read
-        unwanted_paths=[*override_paths, *override_directories] if layout.owns_config and is_given else [],
+        unwanted_paths=installed_overrides if layout.owns_config and is_given else [],
         installed_for_synapse=[library_path, module_path],
-        installed_overrides=[*override_paths, *override_directories],
+        installed_overrides=installed_overrides,
         installed_config=[config_path] if layout.owns_config else [],
         installed_commands=[
             *commands,
