@@ -12,7 +12,7 @@ from testinfra.host import Host
 
 # The program is a process of the host there, that a test can kill.
 pytestmark = pytest.mark.layouts("native")
-KILLS = 10
+KILLS = 5
 
 
 def test_killed_migrations_lose_nothing(host: Host, endpoints_path: Path) -> None:
