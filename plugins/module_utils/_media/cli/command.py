@@ -23,7 +23,7 @@ from ..stores.aside import Aside
 from ..stores.environment import Adopted
 from ..stores.media_store import MediaStore
 from ..stores.run_history import RunHistory
-from .arguments import PROGRAM, STATE_DIRECTORY
+from .options.common import PROGRAM, STATE_DIRECTORY
 from .output import print_result
 from .signals import Stop
 
@@ -84,11 +84,19 @@ class Command:
 
 @dataclass(frozen=True)
 class Sides:
-    """What Synapse's configuration leads to. ``others``: the buckets from which Synapse reads too."""
+    """What Synapse's configuration leads to.
+
+    ``providers``: the buckets of all S3 providers, in Synapse's order. ``bucket``: the one that new media go to.
+    """
 
     config: Mapping[str, Any]
     bucket: BucketSettings
-    others: Sequence[BucketSettings] = ()
+    providers: Sequence[BucketSettings]
+
+    @property
+    def others(self) -> Sequence[BucketSettings]:
+        """The buckets from which Synapse reads too."""
+        return [provider for provider in self.providers if provider != self.bucket]
 
     def check_serves_media(self) -> None:
         """Refuse the configuration of a process without a media repository: it would serve nothing of the bucket."""
@@ -128,7 +136,7 @@ def read_sides(command: Command) -> Sides:
     return Sides(
         config,
         replace(bucket, ca_bundle_path=ca_bundle),
-        [replace(other, ca_bundle_path=ca_bundle) for other in providers if other != bucket],
+        [replace(provider, ca_bundle_path=ca_bundle) for provider in providers],
     )
 
 

@@ -14,7 +14,7 @@ from ..engine.lock import run_lock
 from ..engine.migrate import MigrationPlan, new_summary
 from ..rules.decision import Policy
 from .command import Command, Sides, read_sides, script_surroundings
-from .migrate import carry_out, finish
+from .migrate import run_plan
 from .signals import handlers
 
 
@@ -54,9 +54,7 @@ def s3_media_upload(command: Command) -> int:
     days = os.environ.get("UPDATE_DB_DAYS", "")
     in_use_after_ms = now_ns // 10**6 - int(days) * 24 * 3600 * 1000 if days.isdecimal() and int(days) else None
     plan = MigrationPlan(Policy(), now_ns, recent_after_ns=now_ns, in_use_after_ms=in_use_after_ms, upload=False)
-    summary = new_summary()
-    carry_out(command, plan, summary, before=upload)
-    return finish(command, summary)
+    return run_plan(command, plan, new_summary(), before=upload)
 
 
 def _means_delete(argument: str) -> bool:

@@ -62,7 +62,8 @@ _NAMED = frozenset({Reason.IN_THE_FUTURE, Reason.UNKNOWN, Reason.UNFINISHED})
 
 def new_summary(*, dry_run: bool = False) -> Summary:
     """A summary without any file yet."""
-    return Summary("migrate", MigrateStep, reasons_of=MigrateStep.KEPT, dry_run=dry_run)
+    problems_are = "What failed or conflicts is named above and still on the local disk."
+    return Summary("migrate", MigrateStep, problems_are, reasons_of=MigrateStep.KEPT, dry_run=dry_run)
 
 
 @dataclass(frozen=True)

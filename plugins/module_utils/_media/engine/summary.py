@@ -79,7 +79,8 @@ class Count:
 
 @dataclass
 class Summary:
-    """The counts of one run of ``command``, whose steps are ``steps``.
+    """The counts of one run of ``command``, whose steps are ``steps``. ``problems_are``: where the problems that are
+    named stand, in a sentence for the last line.
 
     ``by_reason`` counts the files of the step ``reasons_of`` by the names of their reasons. ``passed_over`` counts what
     was not looked at; so many ``empty_directories`` from before were removed. ``errors`` are failures of the run
@@ -87,11 +88,12 @@ class Summary:
     run that could not begin, ``ended_with`` of one that had to end; ``interrupted_by`` is the number of the signal that
     ended it, which left ``abandoned`` files under way. ``not_reached`` files were left by a run that gave up.
     ``listed`` objects of the bucket were seen in listings, and it was ``asked`` for so many files, to know what it
-    holds.
+    holds. ``details`` are the command's own entries in the JSON, by name.
     """
 
     command: str
     steps: type[Step]
+    problems_are: str
     reasons_of: Step | None = None
     counts: dict[Step, Count] = field(default_factory=dict)
     by_reason: dict[str, Count] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class Summary:
     refused_with: int | None = None
     ended_with: int | None = None
     dry_run: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.counts = {step: Count() for step in self.steps}
@@ -158,6 +161,7 @@ class Summary:
             "command": self.command,
             **{step.key: count.as_json() for step, count in self.counts.items()},
             **({f"{self.reasons_of.key}_by_reason": by_reason} if self.reasons_of else {}),
+            **self.details,
             "passed_over": self.passed_over,
             "empty_directories": self.empty_directories,
             "not_reached": self.not_reached,
@@ -230,7 +234,7 @@ class Summary:
             return "STOPPED, for the reason above. Nothing more was touched."
         if self.exit_status == ALL_DONE:
             return "Dry run: nothing was changed." if self.dry_run else "All done."
-        return "NOT ALL DONE. What failed or conflicts is named above and still on the local disk."
+        return f"NOT ALL DONE. {self.problems_are}"
 
 
 def format_bytes(size: float) -> str:

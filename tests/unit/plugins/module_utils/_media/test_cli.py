@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import migrate as migrate_module
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import run as run_module
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -262,7 +262,7 @@ def test_whatever_ends_a_run_is_told_everywhere(
     def fail(*_arguments: object, **_options: object) -> object:
         raise error
 
-    monkeypatch.setattr(migrate_module, "run_lock", fail)
+    monkeypatch.setattr(run_module, "run_lock", fail)
 
     status, stdout, _ = run(
         "--config", write_configuration(tmp_path), "migrate", "--json", "--metrics-file", str(metrics)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every run that changes something shares: the lock, the sides, and an end that is always told."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from threading import Event
+
+from ..engine.lock import run_lock
+from ..engine.progress import waiting
+from ..engine.sides import check_sides
+from ..engine.summary import Summary
+from ..rules.errors import SOME_FAILED, MediaError, UnavailableError
+from ..rules.shard import ALL, Shard
+from ..stores import synapse_config
+from ..stores.database import SynapseDatabase, connect
+from ..stores.media_store import MediaStore
+from ..stores.retrying import RetryingStore
+from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
+from .command import Command, Sides, read_sides
+from .metrics import write_metrics
+from .output import SteadyStream, print_result, unexpected
+from .signals import StoppedHard, clean_stop
+
+# A server that restarts is away for some seconds.
+_WAITS = (0.5, 2)
+# Before the first file a server that never answers is given up within a minute and a half.
+_FIRST_WAITS = (5,)
+_WAITED_FOR = "another run, the database, or the bucket's first answer"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a run has once all sides were seen to be there.
+
+    ``endpoint_url``: the bucket's. ``held``: what the run opens is closed with it. ``begins`` is called when the run
+    is about to touch the first file: until then, whatever ends it means that nothing was done.
+    """
+
+    sides: Sides
+    media: MediaStore
+    database: SynapseDatabase
+    endpoint_url: str
+    held: ExitStack
+    stop: Event
+    begins: Callable[[], None]
+
+    def opened(self, store: S3ObjectStore) -> RetryingStore:
+        """The store with patience, for as long as the run."""
+        return RetryingStore(self.held.enter_context(closing(store)), _WAITS, self.stop.wait)
+
+
+def carry_out(
+    command: Command,
+    summary: Summary,
+    work: Callable[[Ready], None],
+    *,
+    writes_disk: bool,
+    shard: Shard = ALL,
+) -> None:
+    """Do ``work`` under the lock. Raises nothing: whatever ends the run is in ``summary``.
+
+    ``writes_disk``: whether files of the media store are to be removed or written.
+    """
+    began, has_begun = time.time(), False
+
+    def begins() -> None:
+        nonlocal has_begun
+        has_begun = True
+
+    if not summary.dry_run:
+        command.history.begin(began, summary.command)
+    try:
+        with clean_stop(command.stop, command.stderr), ExitStack() as held:
+            sides = read_sides(command)
+            sides.check_serves_media()
+            media = sides.media(writable=writes_disk)
+            stop = command.stop.event
+            beginning = held.enter_context(ExitStack())
+            beginning.enter_context(waiting(command.stderr, _WAITED_FOR))
+            lock = run_lock(media, wait=command.options.wait, stop=stop, shard=shard, only_looks=summary.dry_run)
+            held.enter_context(lock)
+            database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
+            with closing(sides.store(1, FIRST_CONTACT)) as first:
+                check_sides(media, RetryingStore(first, _FIRST_WAITS, stop.wait), database, sides.bucket.prefix)
+                endpoint_url = first.endpoint_url
+            beginning.close()
+            work(Ready(sides, media, database, endpoint_url, held, stop, begins))
+    except MediaError as error:
+        _note(summary, str(error), error.exit_status, has_begun=has_begun)
+    except StoppedHard:
+        # Told by ``interrupted_by``.
+        pass
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        cause = error.strerror or type(error).__name__
+        message = f"Could not go on: {cause}{place}. Check the disk that it names, and this host's memory."
+        _note(summary, message, UnavailableError.exit_status, has_begun=has_begun)
+    except Exception as error:  # noqa: BLE001 (whatever ends a run is told in words, in the JSON and in the metrics)
+        command.stderr.write(traceback.format_exc())
+        _note(summary, unexpected(error), SOME_FAILED, has_begun=has_begun)
+    summary.seconds = time.time() - began
+    summary.interrupted_by = command.stop.number
+
+
+def _note(summary: Summary, message: str, exit_status: int, *, has_begun: bool) -> None:
+    # Counted, not raised: a run that could not begin must replace the metrics of an earlier, better one.
+    summary.errors.append(message)
+    if not has_begun:
+        summary.refused_with = exit_status
+
+
+def finish(command: Command, summary: Summary) -> int:
+    """Tell how a run ended: errors, the metrics, the result. Returns the exit status."""
+    for message in summary.errors:
+        print(message, file=command.stderr)
+    if command.options.json:
+        # Before the JSON, which is to tell what became of it.
+        print(summary.as_text(), file=command.stderr)
+    command.stderr.flush()
+    if isinstance(command.stderr, SteadyStream) and command.stderr.failure:
+        summary.errors.append(
+            f"Could not tell all that happened: {command.stderr.failure}. See that what stderr is connected to stays"
+            " open and has space."
+        )
+    _write_down(command, summary)
+    try:
+        print_result(command.stdout, summary.as_text(), summary.as_json() if command.options.json else None)
+    except MediaError as error:
+        summary.errors.append(str(error))
+        print(error, file=command.stderr)
+        _write_down(command, summary)
+    return summary.exit_status
+
+
+def _write_down(command: Command, summary: Summary) -> None:
+    """For whoever was not there. A dry run did nothing, so what the last run did remains true."""
+    if summary.dry_run:
+        return
+    command.history.end(summary.as_json(), time.time())
+    path = getattr(command.options, "metrics_file", None)
+    if path is None:
+        return
+    try:
+        write_metrics(path, summary.as_metrics(time.time()))
+    except MediaError as error:
+        summary.errors.append(str(error))
+        print(error, file=command.stderr)
