@@ -418,7 +418,9 @@ def test_a_multipart_upload_that_cannot_be_aborted_fails_with_the_first_cause() 
 
 @pytest.mark.parametrize("sent", [b"", b"half"])
 def test_a_download_that_breaks_off(sent: bytes) -> None:
-    with run_script(Answer(200, sent, missing=10)) as server, pytest.raises(StoreUnavailable) as failure:
+    # The short way leaves such an answer to boto3, which asks again.
+    answers = [Answer(200, sent, missing=10)] * 2
+    with run_script(*answers) as server, pytest.raises(StoreUnavailable) as failure:
         read(scripted(server.url), "key")
     assert str(failure.value) == (
         f"Could not read object 'key' from bucket 'media': the connection to {server.url} broke off. "

@@ -7,13 +7,13 @@ import hashlib
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import PART_SIZE, Content
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError, MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     MULTIPART_THRESHOLD,
     STANDARD,
@@ -21,6 +21,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     ObjectFailure,
     ObjectMissing,
     ObjectStore,
+    ObjectUnreadable,
     PermissionDenied,
     Readable,
     RemoteObject,
@@ -41,7 +42,7 @@ class MemoryStore:
 
     So it may what the store tells beside the content, by key: ``storage_classes`` (STANDARD otherwise), ``modified``
     (seconds since 1970; what is not put is as old as the store) and ``archived`` (the archive status: such objects
-    are listed and described, and can't be opened).
+    are listed and described, and can't be opened). ``unfinished``: the keys of uploads that were begun and not ended.
     """
 
     def __init__(self, objects: dict[str, bytes] | None = None) -> None:
@@ -49,6 +50,7 @@ class MemoryStore:
         self.storage_classes: dict[str, str] = {}
         self.modified: dict[str, float] = {}
         self.archived: dict[str, str] = {}
+        self.unfinished: list[str] = []
         self._made = time.time()
         self._lock = threading.Lock()
         self._requests = 0
@@ -95,7 +97,7 @@ class MemoryStore:
         if content is None:
             raise ObjectMissing(f"Could not read object {key!r}: there is no such object. It may have been deleted.")
         if key in self.archived:
-            raise ObjectFailure(
+            raise ObjectUnreadable(
                 f"Could not read object {key!r}: it is in an archive and can't be read at once. "
                 "Restore it from the archive, and keep media out of archive storage classes."
             )
@@ -114,6 +116,18 @@ class MemoryStore:
         self._count()
         with self._lock:
             self.objects.pop(key, None)
+
+    def unfinished_uploads(self, prefix: str) -> int | None:
+        self._count()
+        return sum(key.startswith(prefix) for key in self.unfinished)
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        assert len(keys) <= 1000
+        self._count(bool(keys))
+        with self._lock:
+            for key in keys:
+                self.objects.pop(key, None)
+        return {}
 
     def _describe(self, key: str, content: bytes, archive_status: str = "") -> RemoteObject:
         storage_class, modified = self.storage_classes.get(key, STANDARD), self.modified.get(key, self._made)
@@ -214,6 +228,19 @@ class FailingStore:
         _lose(word, "cut")
         self.store.delete(key)
         _lose(word, "lost")
+
+    def unfinished_uploads(self, prefix: str) -> int | None:
+        word = self._next()
+        answer = self.store.unfinished_uploads(prefix)
+        _lose(word, "cut", "lost")
+        return answer
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        word = self._next()
+        half = len(keys) // 2 if word == "cut" else len(keys)
+        refused = self.store.delete_many(keys[:half])
+        _lose(word, "cut", "lost")
+        return refused
 
 
 def _lose(word: str, *lost: str) -> None:

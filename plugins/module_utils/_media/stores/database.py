@@ -65,6 +65,10 @@ _Answer = TypeVar("_Answer")
 
 # So many rows are taken at once.
 _BATCH = 2000
+# So many media are asked for by name at once: what the oldest SQLite takes.
+_NAMED = 900
+_OWN_MEDIA = "FROM local_media_repository WHERE url_cache IS NULL"
+_REMOTE_MEDIA = "FROM remote_media_cache WHERE media_origin IN"
 # Seconds. Whoever alters a table, or writes to SQLite, may make us wait; but not for ever, and not in silence.
 _WAIT = 30
 # Seconds, for a single statement.
@@ -230,6 +234,28 @@ class SynapseDatabase:
             values = [*(origin_values if root.is_remote else ()), *id_values]
             rows = _by_path(root, self._rows(statement, values))
             found.update({path: rows[path] for path in members if path in rows})
+        return found
+
+    def file_ids(self, media: Iterable[tuple[str | None, str]]) -> Mapping[tuple[str | None, str], str]:
+        """The IDs by which files are named, of media given by origin (None: this homeserver's own) and media ID.
+
+        What the database does not know, and URL previews, are missing from the answer.
+        """
+        by_origin: dict[str | None, set[str]] = defaultdict(set)
+        for origin, media_id in media:
+            by_origin[origin].add(media_id)
+        found: dict[tuple[str | None, str], str] = {}
+        for origin, ids in by_origin.items():
+            ordered = sorted(ids)
+            for start in range(0, len(ordered), _NAMED):
+                some, values = self._library.many(ordered[start : start + _NAMED])
+                if origin is None:
+                    statement = f"SELECT media_id, media_id {_OWN_MEDIA} AND media_id IN ({some})"
+                else:
+                    of, origins = self._library.many([origin])
+                    values = [*origins, *values]
+                    statement = f"SELECT media_id, filesystem_id {_REMOTE_MEDIA} ({of}) AND media_id IN ({some})"
+                found.update({(origin, media_id): file_id for media_id, file_id in self._rows(statement, values)})
         return found
 
     def known_files(self, passed_over: Callable[[str], None] = _ignore) -> Iterator[KnownFile]:

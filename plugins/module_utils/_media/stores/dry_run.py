@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from ..rules.content import Content
+from ..rules.errors import MediaError
 from .in_front import StoreInFront
 from .object_store import RemoteObject
 
@@ -21,3 +23,7 @@ class DryRunStore(StoreInFront):
 
     def delete(self, key: str) -> None:
         """Leave it."""
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:  # noqa: ARG002 (the protocol's)
+        """Leave them."""
+        return {}

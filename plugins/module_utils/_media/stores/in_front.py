@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from ..rules.content import Content
+from ..rules.errors import MediaError
 from .object_store import ObjectStore, Readable, RemoteObject
 
 
@@ -42,3 +43,9 @@ class StoreInFront:
 
     def delete(self, key: str) -> None:
         self._store.delete(key)
+
+    def unfinished_uploads(self, prefix: str) -> int | None:
+        return self._store.unfinished_uploads(prefix)
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        return self._store.delete_many(keys)

@@ -14,6 +14,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
+from ..rules.content import read_content
 from ..rules.errors import AccessError, MediaError, UnavailableError
 from ..rules.media_path import LEVELS, Root
 from . import locks
@@ -263,6 +264,40 @@ class MediaStore:
     def lock_file(self, name: str) -> AbstractContextManager[None]:
         """Hold the lock on a file of this name in the media store, as `locks.lock_file` does."""
         return locks.lock_file(self.path / name)
+
+    def find(self, path: str) -> LocalFile | None:
+        """The file of this path as it is now; None when there is none, or a link is on the way to it.
+
+        LocalFileError when that can't be told.
+        """
+        components = path.split("/")
+        try:
+            for depth in range(1, len(components)):
+                if not _is_directory_itself("/".join((self._path, *components[:depth]))):
+                    return None
+            status = os.lstat(f"{self._path}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise file_error("look at", error, "Give it and its directory to Synapse's user.") from error
+        return _seen(path, status) if stat.S_ISREG(status.st_mode) else None
+
+    def sha256(self, path: str) -> str | None:
+        """The SHA-256 of what is at ``path``, in hexadecimal digits; None where it is no file, or changes meanwhile.
+
+        LocalFileError when the disk does not give it.
+        """
+        try:
+            with self.open(_seen(path, os.lstat(f"{self._path}/{path}"))) as source:
+                return read_content(source).sha256
+        except (FileChangedError, FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _not_read(error) from error
+
+    def is_readable(self, path: str) -> bool:
+        """Whether who runs this, which is Synapse's user, may read what is at ``path``; not whether it is there."""
+        return os.access(f"{self._path}/{path}", os.R_OK) or not os.path.lexists(f"{self._path}/{path}")
 
     def _root(self, root: Root) -> Path:
         return self.path / root.value

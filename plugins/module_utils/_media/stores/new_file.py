@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from .rename import rename_new
+
 # What a file system says that can't sync a directory.
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM})
 
@@ -47,12 +49,18 @@ def sync_directory(directory: Path) -> None:
     """See that the names in it outlast a power failure, where the file system can do that."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        sync_names(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_names(directory: int) -> None:
+    """As `sync_directory`, of a directory that is open."""
+    try:
+        os.fsync(directory)
     except OSError as error:
         if error.errno not in _NO_SYNC:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, content: bytes | BinaryIO, size: int, attributes: Attributes) -> None:
@@ -82,10 +90,10 @@ def _take_name(temporary: Path, path: Path) -> bool:
         raise
     except OSError:
         # A file system without hard links has its own word for that: ENOTSUP, EPERM, and EIO from rclone.
-        if path.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
         try:
-            temporary.rename(path)
+            rename_new(str(temporary), str(path))
+        except FileExistsError:
+            raise
         except OSError:
             return False
     return True

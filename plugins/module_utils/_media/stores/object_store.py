@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
@@ -136,3 +136,17 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove an object. A missing one is no error."""
+
+    def unfinished_uploads(self, prefix: str) -> int | None:
+        """How many uploads in parts, of keys that begin with ``prefix``, were begun and neither completed nor aborted.
+
+        None when the server has no list of them, or only one for a whole key: then nobody knows. With a request for
+        every 1000 of them. Raises PermissionDenied where the credentials don't allow the list.
+        """
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        """Remove up to 1000 objects, by one request where the server knows it. A missing one is no error.
+
+        The answer is why each key that may still be there could not be removed. What concerns all of them is raised:
+        then any of them may be gone.
+        """

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from ..rules.content import Content
+from ..rules.errors import MediaError
 from .in_front import StoreInFront
 from .object_store import ObjectStore, Readable, RemoteObject, StoreUnavailable
 
@@ -64,6 +66,21 @@ class RetryingStore(StoreInFront):
 
     def delete(self, key: str) -> None:
         self._patiently(lambda: self._store.delete(key))
+
+    def unfinished_uploads(self, prefix: str) -> int | None:
+        return self._patiently(lambda: self._store.unfinished_uploads(prefix))
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        waits, left = iter(self._waits), list(keys)
+        refused: dict[str, MediaError] = {}
+        while True:
+            answer = self._patiently(partial(self._store.delete_many, left))
+            refused |= {key: error for key, error in answer.items() if not isinstance(error, StoreUnavailable)}
+            missed = {key: error for key, error in answer.items() if key not in refused}
+            seconds = next(waits, None) if missed else None
+            if seconds is None or self._wait(seconds):
+                return {**refused, **missed}
+            left = list(missed)
 
     def _patiently(self, call: Callable[[], Result]) -> Result:
         waits = iter(self._waits)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import base64
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -25,14 +26,17 @@ from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
 from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, Readable, RemoteObject
 from .s3_address import object_address
-from .s3_description import archived_as, described_object, plain_etag
+from .s3_delete import ManyDeletes, Target
+from .s3_description import archived_as, described_object, http_date, plain_etag
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
+from .s3_direct_body import Cut, DirectBody, hexadecimal
 from .s3_errors import LIBRARY_ERRORS, REDIRECTS, http_status, region_named
 from .s3_explainer import Explainer
 from .s3_failures import SLOW_DOWN_CODES
 from .s3_list import listed_objects
 from .s3_multipart import PARTS_AT_ONCE, Multipart
 from .s3_part import Part
+from .s3_versions import S3Versions
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -79,6 +83,7 @@ class S3ObjectStore:
         self._requests = 0
         self._slow_downs = 0
         self._redirected_to = ""
+        self._clock_ahead: float | None = None
         self._conditional = conditional
         # False once the server has refused every request with a condition.
         self._sends_condition = True
@@ -98,8 +103,11 @@ class S3ObjectStore:
             encryption=self._encryption,
             pass_on=self._pass_on,
         )
+        self._deletes = ManyDeletes(self._client, settings, self._words)
+        self.versions = S3Versions(self._client, self._bucket, self._words, self._deletes)
         self._client.meta.events.register("before-send.s3", self._before_send)
         self._client.meta.events.register("response-received.s3", self._note_refusal)
+        self._client.meta.events.register("response-received.s3", self._note_clock)
 
     def _connect(self, session: botocore.session.Session, max_connections: int, limits: Limits) -> S3Client:
         """Make the client as Synapse's storage provider makes its own, so that both meet the same server."""
@@ -371,10 +379,22 @@ class S3ObjectStore:
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
         action = self._words.to_read(key)
+        if (body := self._open_directly(key)) is not None:
+            with closing(body):
+                yield _DirectContent(body, partial(self._words.refusal, "cut", action))
+            return
         with self._words.explained(action):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._encryption)
         with closing(answer["Body"]):
             yield _Content(answer, partial(self._words.explained, action))
+
+    def _open_directly(self, key: str) -> DirectBody | None:
+        if direct := self._directly():
+            try:
+                return direct.open(key)
+            except Unrecognised as error:
+                self._note_unrecognised(error)
+        return None
 
     def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         action = self._words.to_list()
@@ -394,6 +414,40 @@ class S3ObjectStore:
         with self._words.explained(self._words.to_delete(key)):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
+    def unfinished_uploads(self, prefix: str) -> int | None:
+        return self._multipart.unfinished(prefix)
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        refused = self._deletes.delete([Target(key) for key in keys])
+        return {target.key: error for target, error in refused.items()}
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """By how many seconds the server's clock was ahead of this host's at its last answer; None: not known yet."""
+        return self._clock_ahead
+
+    def _note_clock(self, parsed_response: dict[str, Any] | None = None, **_event: object) -> None:
+        headers = (parsed_response or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        with suppress(TypeError, ValueError):
+            if date := http_date(headers.get("date", "")):
+                # In whole seconds: within the one that it names the clocks may agree.
+                self._clock_ahead = date.timestamp() + 1 - time.time()
+
+
+class _DirectContent:
+    """The body of a download that boto3 has no part in."""
+
+    def __init__(self, body: DirectBody, cut: Callable[[], MediaError]) -> None:
+        self._body = body
+        self._cut = cut
+        self.sha256 = body.sha256
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._body.read(size)
+        except Cut as error:
+            raise self._cut() from error
+
 
 class _Content:
     """The body of a download, with its errors in plain words."""
@@ -401,7 +455,9 @@ class _Content:
     def __init__(self, answer: Any, explained: Callable[[], AbstractContextManager[None]]) -> None:
         self._body = answer["Body"]
         self._explained = explained
-        self.sha256 = None if answer.get("ChecksumType") == "COMPOSITE" else _hexadecimal(answer.get("ChecksumSHA256"))
+        self.sha256 = (
+            None if answer.get("ChecksumType") == "COMPOSITE" else hexadecimal(answer.get("ChecksumSHA256", ""))
+        )
 
     def read(self, size: int, /) -> bytes:
         with self._explained():
@@ -418,10 +474,6 @@ def _frozen(credentials: botocore.credentials.Credentials) -> Credentials:
     """The credentials of this moment: boto3 renews them, in place, before they expire."""
     now = credentials.get_frozen_credentials()
     return Credentials(now.access_key or "", now.secret_key or "", now.token)
-
-
-def _hexadecimal(checksum: str | None) -> str | None:
-    return base64.b64decode(checksum).hex() if checksum and "-" not in checksum else None
 
 
 def _base64(digest: bytes) -> str:

@@ -26,7 +26,7 @@ def listed_object(entry: Mapping[str, Any]) -> RemoteObject:
         entry["Size"],
         plain_etag(entry.get("ETag", "")),
         entry.get("StorageClass") or STANDARD,
-        _listed_date(entry.get("LastModified")),
+        listed_date(entry.get("LastModified")),
     )
 
 
@@ -76,7 +76,7 @@ def plain_etag(etag: str) -> str:
     return etag.strip('"')
 
 
-def _listed_date(found: Any) -> float | None:
+def listed_date(found: Any) -> float | None:
     """Seconds since 1970. What is no date is no reason to give up a listing."""
     if isinstance(found, datetime):
         return found.timestamp()

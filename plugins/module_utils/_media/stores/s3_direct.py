@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two requests that a run makes for nearly every file, spoken directly over a socket: PUT and HEAD of one object.
+"""The requests that a run makes for nearly every file, spoken directly over a socket: PUT, HEAD and GET of one object.
 
 boto3 spends ten times as much of the processor on them. Here only the answers are understood that a healthy server
 gives; anything else raises `Unrecognised`, and the caller asks again by way of boto3, which knows all the rest:
@@ -30,6 +30,7 @@ from weakref import finalize
 from ..rules.content import Content
 from .object_store import RemoteObject
 from .s3_description import described_object, http_date, plain_etag
+from .s3_direct_body import DirectBody, hexadecimal
 
 _SEND_SIZE = 128 * 1024
 _RECEIVE_SIZE = 16 * 1024
@@ -41,7 +42,8 @@ _NO_CONTENT = hashlib.sha256(b"").hexdigest()
 # An answer's first line and its fields, to the letter of RFC 9112; and those of its fields that are looked at.
 _HEAD = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [^\r\n]*(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*")
 _FIELDS = re.compile(
-    rb"\r\n(etag|content-length|transfer-encoding|connection|last-modified|x-amz-(?:storage-class|archive-status|restore))"
+    rb"\r\n(etag|content-length|transfer-encoding|connection|last-modified"
+    rb"|x-amz-(?:storage-class|archive-status|restore|checksum-sha256|checksum-type))"
     rb":[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|\Z)",
     re.IGNORECASE,
 )
@@ -75,6 +77,8 @@ class Address:
 
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# Beside 200.
+_UNDERSTOOD: Mapping[str, tuple[int, ...]] = {"HEAD": (404,), "PUT": (412,)}
 
 
 class Unrecognised(Exception):
@@ -198,6 +202,35 @@ class DirectClient:
             restore=told.get("x-amz-restore"),
         )
 
+    def open(self, key: str) -> DirectBody:
+        """Open an object for reading; the caller closes it. Raises Unrecognised, also where there is none."""
+
+        def send(connection: socket.socket, head: bytes) -> None:
+            connection.sendall(head)
+
+        fields = {"x-amz-checksum-mode": "ENABLED"}
+        opened: list[DirectBody] = []
+
+        def exchange(connection: socket.socket, head: bytes) -> _Answer:
+            answer, start = self._begin(connection, head, "GET", send)
+            told = {name: value.decode("latin-1") for name, value in answer.fields.items()}
+            composite = told.get(b"x-amz-checksum-type", "").upper() == "COMPOSITE"
+            kept = None if composite else hexadecimal(told.get(b"x-amz-checksum-sha256", ""))
+            size = int(told[b"content-length"])
+            opened.append(DirectBody(connection, size, start, kept, lambda: self._give_back(connection, answer)))
+            return answer
+
+        self._converse("GET", key, fields, _NO_CONTENT, None, exchange, lambda: None)
+        return opened[0]
+
+    def _give_back(self, connection: socket.socket, answer: _Answer) -> None:
+        """Keep a connection whose answer was read to its end, if the server does."""
+        if answer.fields.get(b"connection", b"").lower() == b"close":
+            connection.close()
+        else:
+            self._idle.append(connection)
+        self._strange = 0
+
     def _stranger(self, why: str) -> Unrecognised:
         self._strange += 1
         return Unrecognised(why)
@@ -212,13 +245,30 @@ class DirectClient:
         send: Callable[[socket.socket, bytes], None],
         rewind: Callable[[], None],
     ) -> _Answer:
+        """Make one request, and read the answer to its end."""
+
+        def exchange(connection: socket.socket, head: bytes) -> _Answer:
+            return self._exchange(connection, head, method, send)
+
+        return self._converse(method, key, fields, sha256, length, exchange, rewind)
+
+    def _converse(
+        self,
+        method: str,
+        key: str,
+        fields: dict[str, str],
+        sha256: str,
+        length: int | None,
+        exchange: Callable[[socket.socket, bytes], _Answer],
+        rewind: Callable[[], None],
+    ) -> _Answer:
         """Make one request; once more on a new connection when one from earlier turns out to be closed."""
         head = self._head(method, key, fields, sha256, length)
         while True:
             connection, is_new = self._connection()
             try:
                 self._count()
-                return self._exchange(connection, head, method, send)
+                return exchange(connection, head)
             except (_Closed, ConnectionError) as error:
                 connection.close()
                 if is_new:
@@ -235,6 +285,22 @@ class DirectClient:
     def _exchange(
         self, connection: socket.socket, head: bytes, method: str, send: Callable[[socket.socket, bytes], None]
     ) -> _Answer:
+        answer, body = self._begin(connection, head, method, send)
+        length = 0 if method == "HEAD" else int(answer.fields[b"content-length"])
+        while len(body) < length:
+            chunk = connection.recv(_RECEIVE_SIZE)
+            if not chunk:
+                raise self._stranger("an answer that stops early")
+            body += chunk
+        if len(body) > length:
+            raise self._stranger("more than the answer")
+        self._give_back(connection, answer)
+        return answer
+
+    def _begin(
+        self, connection: socket.socket, head: bytes, method: str, send: Callable[[socket.socket, bytes], None]
+    ) -> tuple[_Answer, bytes]:
+        """Send a request; return the head of the answer, and what came behind it."""
         send(connection, head)
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
@@ -244,22 +310,7 @@ class DirectClient:
             if not chunk or len(received) > _LARGEST_ANSWER:
                 raise self._stranger("an answer without an end")
             received += chunk
-        answer = self._parse(received[:end], method)
-        body = received[end + 4 :]
-        length = 0 if method == "HEAD" else int(answer.fields[b"content-length"])
-        while len(body) < length:
-            chunk = connection.recv(_RECEIVE_SIZE)
-            if not chunk:
-                raise self._stranger("an answer that stops early")
-            body += chunk
-        if len(body) > length:
-            raise self._stranger("more than the answer")
-        if answer.fields.get(b"connection", b"").lower() == b"close":
-            connection.close()
-        else:
-            self._idle.append(connection)
-        self._strange = 0
-        return answer
+        return self._parse(received[:end], method), received[end + 4 :]
 
     def _parse(self, head: bytes, method: str) -> _Answer:
         """Read the status and the fields; everything but a plain success or a plain "no" is for boto3."""
@@ -269,7 +320,10 @@ class DirectClient:
         status = int(found[1])
         if status in (429, 503):
             raise Unrecognised(f"HTTP {status}", busy=True)
-        if status not in (200, 404 if method == "HEAD" else 412):
+        if method == "GET" and 400 <= status < 500:
+            # An object that is not there, or can't be read, is nothing strange; boto3 has the words for it.
+            raise Unrecognised(f"HTTP {status}")
+        if status not in (200, *_UNDERSTOOD.get(method, ())):
             raise self._stranger(f"HTTP {status}")
         pairs = _FIELDS.findall(head)
         fields = {name.lower(): value for name, value in pairs}
@@ -280,7 +334,7 @@ class DirectClient:
         # A success of PUT has nothing to say; an error's text is read, to keep the connection. For a HEAD it is the
         # length of what is not sent: the object, or an error's text that need not have one.
         length = fields.get(b"content-length", b"0" if status == 404 else b"")
-        if not length.isdigit() or (method != "HEAD" and int(length) > (0 if status == 200 else _LARGEST_ANSWER)):
+        if not length.isdigit() or (method == "PUT" and int(length) > (0 if status == 200 else _LARGEST_ANSWER)):
             raise self._stranger("no length, or a body where none is expected")
         return _Answer(status, fields)
 

@@ -39,6 +39,18 @@ class Explainer:
     def to_delete(self, key: str) -> str:
         return f"delete object {key!r} from bucket {self._bucket!r}"
 
+    def to_delete_many(self) -> str:
+        return f"delete objects from bucket {self._bucket!r}"
+
+    def to_list_versions(self) -> str:
+        return f"list the versions in bucket {self._bucket!r}"
+
+    def to_ask_versioning(self) -> str:
+        return f"ask whether bucket {self._bucket!r} keeps old versions"
+
+    def to_ask_lifecycle(self) -> str:
+        return f"ask for the lifecycle rules of bucket {self._bucket!r}"
+
     def refusal(self, code: str, action: str) -> MediaError:
         """The error of a code of ``s3_failures``. ``action`` completes "Could not ..."."""
         return describe(Failure(code), self._settings, action)

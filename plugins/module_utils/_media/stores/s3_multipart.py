@@ -8,6 +8,7 @@ changes.
 from __future__ import annotations
 
 import base64
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,9 +16,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import botocore.exceptions
+
 from ..rules.content import PART_SIZE, Content
 from .s3_description import plain_etag
-from .s3_errors import LIBRARY_ERRORS
+from .s3_errors import LIBRARY_ERRORS, http_status
 from .s3_explainer import Explainer
 from .s3_part import Part
 
@@ -145,6 +148,54 @@ class Multipart:
                 if not answer.get("IsTruncated") or following == position or not following["KeyMarker"]:
                     return
                 position = following
+
+    def unfinished(self, prefix: str) -> int | None:
+        """How many uploads of keys that begin with ``prefix`` are unfinished; None when the server does not tell."""
+        position: dict[str, str] = {}
+        seen = 0
+        action = self._words.to_list()
+        while True:
+            try:
+                with self._words.explained(action):
+                    answer: Any = self._list_uploads(prefix, position)
+            except _NoListError:
+                return None
+            if "IsTruncated" not in answer:
+                # Any web page with status 200 would pass for an empty list.
+                raise self._words.refusal("not_s3", action)
+            seen += sum(found.get("Key", "").startswith(prefix) for found in answer.get("Uploads", ()))
+            following = {
+                "KeyMarker": answer.get("NextKeyMarker", ""),
+                "UploadIdMarker": answer.get("NextUploadIdMarker", ""),
+            }
+            if not answer["IsTruncated"]:
+                return None if not seen and _is_minio(answer) else seen
+            if following == position or not following["KeyMarker"]:
+                # It has no way to ask for the rest.
+                return None
+            position = following
+
+    def _list_uploads(self, prefix: str, position: dict[str, str]) -> Any:
+        try:
+            return self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=prefix, **position)  # type: ignore[arg-type]
+        except botocore.exceptions.ClientError as error:
+            if http_status(error) in (405, 501):
+                raise _NoListError from error
+            raise
+
+
+class _NoListError(Exception):
+    """The server has no list of unfinished uploads."""
+
+
+def _is_minio(answer: Any) -> bool:
+    """Whether the server is a MinIO, which lists unfinished uploads for a whole key only, and else none.
+
+    A proxy in front of it may replace ``Server``. Its x-amz-id-2 has 64 hexadecimal digits; Amazon's is base64.
+    """
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    is_named = headers.get("server", "").startswith("MinIO")
+    return is_named or bool(re.fullmatch("[0-9a-f]{64}", headers.get("x-amz-id-2", "")))
 
 
 def _cancel(futures: list[Future[Any]]) -> None:

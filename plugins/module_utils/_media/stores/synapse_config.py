@@ -172,6 +172,11 @@ def serves_media(config: Mapping[str, Any]) -> bool:
     return config.get("enable_media_repo", True) is not False or config.get("worker_app") == MEDIA_WORKER
 
 
+def server_name(config: Mapping[str, Any]) -> str:
+    """The homeserver's own name, '' where these files do not give it."""
+    return str(config.get("server_name") or "")
+
+
 def database_settings(config: Mapping[str, Any]) -> DatabaseSettings:
     """How to reach the database that holds Synapse's media tables (the data store ``main``)."""
     sections = {"database": config["database"]} if config.get("database") else config.get("databases") or {}

@@ -95,6 +95,20 @@ def test_all_rows_at_once(database: SynapseDatabase) -> None:
     assert database.media_rows(wanted) == dict(TEST_ROWS)
 
 
+def test_file_ids_of_media(database: SynapseDatabase) -> None:
+    """A remote media's files have a name of their own; URL previews are no media of ours."""
+    wanted = [(None, "local1"), (None, "m1"), (None, "preview"), ("a.example", "m1"), ("b.example", "m2")]
+    unknown = [("a.example", "m2"), ("a.example", "local1"), ("", "m1"), ("a.example", "x' OR '1'='1")]
+    many = [(None, f"other{number}") for number in range(2000)]
+
+    assert database.file_ids([*wanted, *unknown, *many]) == {
+        (None, "local1"): "local1",
+        ("a.example", "m1"): "stored1",
+        ("b.example", "m2"): "stored2",
+    }
+    assert database.file_ids([]) == {}
+
+
 def test_has_media(database: SynapseDatabase) -> None:
     assert database.has_media()
 

@@ -925,3 +925,15 @@ def test_pipe_in_place_of_a_file_is_not_waited_for(media: MediaStore) -> None:
 
     with pytest.raises(FileChangedError), media.open(file):
         pass
+
+
+def test_find_tells_one_file_as_it_is_now(tmp_path: Path) -> None:
+    (tmp_path / "local_content/aa/bb").mkdir(parents=True)
+    (tmp_path / "local_content/aa/bb/file").write_bytes(b"123")
+    (tmp_path / "local_content/aa/bb/link").symlink_to("file")
+    (tmp_path / "local_content/aa/linked").symlink_to("bb")
+    media = MediaStore(tmp_path)
+
+    assert media.find("local_content/aa/bb/file") == next(media.scan(lambda _error: None))
+    for path in ("bb/none", "none/file", "bb/link", "linked/file", "bb", "bb/file/below"):
+        assert media.find(f"local_content/aa/{path}") is None

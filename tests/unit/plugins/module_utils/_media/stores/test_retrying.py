@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import content_of
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.dry_run import DryRunStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectExists,
+    ObjectFailure,
     StoreUnavailable,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.retrying import RetryingStore
@@ -100,3 +103,32 @@ def test_dry_run_changes_nothing() -> None:
     assert content_of(DATA).is_proven_by(stored.etag)
     assert memory.objects == {"a": b"a"}
     assert memory.requests == store.requests == 0
+
+
+class Busy(MemoryStore):
+    """Deletes one object a request, and is too busy for the others; one it never deletes."""
+
+    def delete_many(self, keys: Sequence[str]) -> Mapping[str, MediaError]:
+        first, *others = [key for key in keys if key != "locked"] or [""]
+        super().delete_many([first])
+        locked = {"locked": ObjectFailure("locked")} if "locked" in keys else {}
+        return {**{key: StoreUnavailable("busy") for key in others}, **locked}
+
+
+def test_of_many_only_those_are_deleted_again_for_which_the_server_was_too_busy() -> None:
+    waits = Waits()
+    memory = Busy(dict.fromkeys(("a", "b", "c", "d", "locked"), DATA))
+    store = RetryingStore(memory, (1, 2), waits)
+
+    refused = store.delete_many(["a", "b", "c", "d", "locked"])
+
+    assert {key: str(error) for key, error in refused.items()} == {"d": "busy", "locked": "locked"}
+    assert waits.waited == [1, 2]
+    assert set(memory.objects) == {"d", "locked"}
+
+
+def test_dry_run_deletes_none_of_many() -> None:
+    memory = MemoryStore({"a": DATA})
+
+    assert DryRunStore(memory).delete_many(["a"]) == {}
+    assert memory.objects == {"a": DATA}

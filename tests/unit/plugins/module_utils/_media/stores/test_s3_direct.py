@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 
 import pytest
@@ -24,6 +24,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     Taken,
     Unrecognised,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_direct_body import Cut
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
@@ -345,3 +346,99 @@ TEST_ADDRESSES = [
 @pytest.mark.parametrize(("address", "host"), TEST_ADDRESSES)
 def test_host(address: Address, host: str) -> None:
     assert address.host_header == host
+
+
+CONTENT = FOUND + b"content"
+SHA256 = base64.b64encode(hashlib.sha256(b"content").digest())
+
+
+def read_all(direct: DirectClient, size: int = 3) -> bytes:
+    with closing(direct.open("key")) as body:
+        return b"".join(iter(lambda: body.read(size), b""))
+
+
+def test_get_reads_to_the_end_and_keeps_the_connection() -> None:
+    with serving(CONTENT, CONTENT, CONTENT.replace(b": 7", b": 0").removesuffix(b"content"), STORED) as server:
+        direct = client(server.address)
+
+        assert [read_all(direct), read_all(direct, 100), read_all(direct)] == [b"content", b"content", b""]
+        assert [number for number, _ in server.seen] == [1, 1, 1]
+        assert server.seen[0][1].startswith(b"GET /media/key HTTP/1.1\r\n")
+        assert b"x-amz-checksum-mode:ENABLED\r\n" in server.seen[0][1]
+        direct.close()
+
+
+def test_get_that_is_not_read_to_the_end_gives_up_its_connection() -> None:
+    with serving(CONTENT, CONTENT) as server:
+        direct = client(server.address)
+        with closing(direct.open("key")) as body:
+            assert body.read(2) == b"co"
+
+        assert read_all(direct) == b"content"
+        assert [number for number, _ in server.seen] == [1, 2]
+        direct.close()
+
+
+def test_get_that_stops_early_is_cut() -> None:
+    with serving(FOUND.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"cont") as server:
+        direct = client(server.address)
+        with closing(direct.open("key")) as body:
+            assert body.read(4) == b"cont"
+            with pytest.raises(Cut):
+                body.read(4)
+
+
+def test_more_than_the_answer_to_get_is_not_taken_for_the_next_one() -> None:
+    with serving(CONTENT + CONTENT, FOUND + b"CONTENT") as server:
+        direct = client(server.address)
+
+        assert [read_all(direct), read_all(direct)] == [b"content", b"CONTENT"]
+        direct.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (b"", None),
+        (b"x-amz-checksum-sha256: " + SHA256 + b"\r\n", hashlib.sha256(b"content").hexdigest()),
+        (b"x-amz-checksum-sha256: " + SHA256 + b"-2\r\n", None),
+        (b"x-amz-checksum-sha256: " + SHA256 + b"\r\nx-amz-checksum-type: COMPOSITE\r\n", None),
+    ],
+)
+def test_get_tells_the_hash_that_the_store_keeps(fields: bytes, expected: str | None) -> None:
+    answer = CONTENT.replace(b"Content-Length", fields + b"Content-Length")
+
+    with serving(answer) as server, closing(client(server.address).open("key")) as body:
+        assert body.sha256 == expected
+
+
+@pytest.mark.parametrize("status", [b"403 Forbidden", b"404 Not Found", b"416 Range Not Satisfiable"])
+def test_what_get_is_refused_is_for_boto3_and_nothing_strange(status: bytes) -> None:
+    answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n"
+    with serving(*[answer] * 7) as server:
+        direct = client(server.address)
+        for _ in range(7):
+            with pytest.raises(Unrecognised):
+                direct.open("key")
+
+        assert direct.is_understood
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        CONTENT.replace(b"200 OK", b"206 Partial Content"),
+        CONTENT.replace(b"Content-Length: 7", b"Transfer-Encoding: chunked"),
+        CONTENT.replace(b"Content-Length: 7\r\n", b""),
+        CONTENT.replace(b'ETag: "e1"\r\n', b""),
+        b"HTTP/1.0 200 OK\r\n\r\ncontent",
+    ],
+)
+def test_strange_answers_to_get_are_for_boto3(answer: bytes) -> None:
+    with serving(*[answer] * 5) as server:
+        direct = client(server.address)
+        for _ in range(5):
+            with pytest.raises(Unrecognised):
+                direct.open("key")
+
+        assert not direct.is_understood

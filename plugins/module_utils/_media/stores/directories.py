@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Directories that are open, and what is in them by its name: so no path is followed through a link meanwhile."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+# How one is opened: itself, never what a link leads to.
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def closing_descriptor(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def mount_of(descriptor: int) -> tuple[int, str]:
+    """The device of what is open, and the number of its mount (proc_pid_fdinfo(5)): no link leads to another."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as about:
+        number = next((line for line in about if line.startswith("mnt_id:")), "")
+    return os.fstat(descriptor).st_dev, number
+
+
+def sync_file_system(descriptor: int) -> None:
+    """See that all that was written to a file system outlasts a power failure (syncfs(2), which Python has not)."""
+    try:
+        syncfs = ctypes.CDLL(None, use_errno=True).syncfs
+    except (AttributeError, OSError):
+        os.sync()
+        return
+    if syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def open_if_there(name: str, directory: int, held: ExitStack) -> int | None:
+    try:
+        return held.enter_context(closing_descriptor(os.open(name, DIRECTORY, dir_fd=directory)))
+    except FileNotFoundError:
+        return None
+
+
+def names_in(directory: int) -> set[str]:
+    return set(os.listdir(directory))
+
+
+def remove_tree(name: str, directory: int) -> None:
+    """Remove a directory of ours with what is in it: directories, and in the last one a file."""
+    with closing_descriptor(os.open(name, DIRECTORY, dir_fd=directory)) as tree:
+        for each in names_in(tree):
+            try:
+                os.unlink(each, dir_fd=tree)
+            except (IsADirectoryError, PermissionError):  # noqa: PERF203 (POSIX has it EPERM)
+                remove_tree(each, tree)
+    os.rmdir(name, dir_fd=directory)
+
+
+def unlink_quietly(name: str, directory: int) -> None:
+    with suppress(OSError):
+        os.unlink(name, dir_fd=directory)
+
+
+def is_there_in(name: str, directory: int) -> bool:
+    try:
+        os.lstat(name, dir_fd=directory)
+    except FileNotFoundError:
+        return False
+    return True
