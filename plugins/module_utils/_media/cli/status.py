@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
+from ..engine.places import Place
+from ..engine.places import Sides as StatusSides
 from ..engine.progress import waiting
-from ..engine.status import Place, Status
-from ..engine.status import Sides as StatusSides
+from ..engine.status import Status
 from ..engine.status import status as compare
 from ..rules.errors import MediaError
 from ..rules.last_runs import run_lines, runs_as_json
@@ -76,6 +77,8 @@ def _add_runs(command: Command, result: Status) -> None:
     except MediaError as error:
         result.errors.append(str(error))
         recorded = []
-    result.facts += next((list(run.facts) for run in recorded if run.ended is not None), [])
+    # Of the bucket: those of other runs are about what they did.
+    migrations = (run for run in recorded if run.command == "migrate" and run.ended is not None)
+    result.facts += next((list(run.facts) for run in migrations), [])
     result.runs = runs_as_json(recorded, service, timer)
     result.run_lines = run_lines(recorded, service, timer, time.time())

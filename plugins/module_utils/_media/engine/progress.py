@@ -32,6 +32,13 @@ def waiting(stream: TextIO, what: str) -> Iterator[None]:
 
 
 @contextmanager
+def telling(stream: TextIO, line: Callable[[], str]) -> Iterator[None]:
+    """Say every 30 seconds how far the work is, in the words that ``line`` gives then."""
+    with _every_so_often(stream, line):
+        yield
+
+
+@contextmanager
 def progress(stream: TextIO, files: Callable[[], Iterable[object]]) -> Iterator[Callable[[Outcome], None]]:
     """Give a function that is told every outcome.
 

@@ -6,45 +6,23 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ..rules.errors import ALL_DONE, SOME_FAILED, ConfigurationError, MediaError
 from ..rules.media_path import parse_media_path
-from ..stores.database import KnownFile
 from ..stores.media_store import LocalFile, PassedOver
 from ..stores.object_store import ObjectFailure, ObjectStore, RemoteObject
 from ..stores.s3_description import archived_as
 from .merge import Bucket, Joined, join
+from .places import Drawn, LegacyNames, Place, Sides, media_objects
 from .proof import why_unreadable
 from .summary import Count, format_bytes
 
 Value = TypeVar("Value")
 
-# So many objects of an archive class, and so many others, are looked at with the configured key: a listing does not
-# tell whether Synapse can read them.
-_SAMPLE = 25
 _NAMED_IN_JSON = 1000
 # So many files that were met in neither place are looked for once more.
 _LOOKED_AGAIN = 200
-
-
-class Place(NamedTuple):
-    """A bucket as one of the providers in Synapse's configuration names it."""
-
-    name: str
-    store: ObjectStore
-    prefix: str
-
-
-class Sides(NamedTuple):
-    """Where to look. A side that can't be had raises its `MediaError` when it is asked for.
-
-    ``places``: the bucket, then the other providers' from which Synapse reads too.
-    """
-
-    files: Callable[[Callable[[MediaError], None], Callable[[PassedOver], None]], Iterable[LocalFile]]
-    known: Callable[[Callable[[str], None]], Iterable[KnownFile]]
-    places: Sequence[Place]
 
 
 @dataclass
@@ -201,20 +179,18 @@ _OF_ABSENCE = _OF_OTHERS | {"stored_only"}
 def status(sides: Sides, numbers: random.Random) -> Status:
     """Compare the sides by one listing of each and one pass over the database. Raises nothing for a side's failure."""
     result = Status()
-    sample = _Sample(numbers)
+    sample = Drawn[RemoteObject](numbers)
     files = _side(result, _OF_THE_DISK, lambda: sides.files(*_disk_callbacks(result)))
     known = _side(result, _OF_THE_DATABASE, lambda: sides.known(result.skip_row))
     buckets = [
         Bucket(place.prefix, _objects(result, place, _OF_OTHERS if number else _OF_THE_BUCKET, is_first=number == 0))
         for number, place in enumerate(sides.places)
     ]
-    legacy = ""
+    legacy = LegacyNames()
     for joined in join(files, known, buckets):
-        if joined.known is not None and joined.known.legacy and (joined.file or any(joined.objects)):
-            legacy = joined.path
-        _count(result, joined, legacy)
-        if joined.objects and joined.objects[0] is not None:
-            sample.offer(joined.objects[0])
+        _count(result, joined, may_be_absent=legacy.stand_for(joined))
+        if joined.objects and (remote := joined.objects[0]) is not None:
+            sample.offer(remote, bool(archived_as(remote.storage_class)))
     if sides.places:
         _look_again(result, sides.places[0])
         _look_at_sample(result, sides.places[0].store, sample)
@@ -222,7 +198,7 @@ def status(sides: Sides, numbers: random.Random) -> Status:
     return result
 
 
-def _count(result: Status, joined: Joined, legacy: str) -> None:
+def _count(result: Status, joined: Joined, *, may_be_absent: bool) -> None:
     file, row = joined.file, joined.known
     remote, *elsewhere = joined.objects or (None,)
     if file is not None:
@@ -252,7 +228,7 @@ def _count(result: Status, joined: Joined, legacy: str) -> None:
         result.stored_elsewhere.add(found.size)
     elif not row.row.lengths:
         result.unfinished += 1
-    elif not row.legacy and not _is_legacy_of(legacy, joined.path):
+    elif not may_be_absent:
         media = parse_media_path(joined.path)
         is_thumbnail = media is not None and media.thumbnail is not None
         size = min(row.row.lengths)
@@ -269,11 +245,6 @@ def _at_risk(file: LocalFile, remote: RemoteObject | None, elsewhere: Sequence[R
     if remote.size != file.size:
         return "other_size"
     return "archived" if archived_as(remote.storage_class) else ""
-
-
-def _is_legacy_of(legacy: str, path: str) -> bool:
-    """Whether the thumbnail is there under its old name, without the method: that one comes before it."""
-    return bool(legacy) and path.rpartition("-")[0] == legacy
 
 
 def _disk_callbacks(result: Status) -> tuple[Callable[[MediaError], None], Callable[[PassedOver], None]]:
@@ -299,38 +270,17 @@ def _side(result: Status, counts: frozenset[str], begin: Callable[[], Iterable[V
 
 
 def _objects(result: Status, place: Place, counts: frozenset[str], *, is_first: bool) -> Iterator[RemoteObject]:
-    """The objects that are media: others may share the bucket."""
-    for found in _side(result, counts, lambda: place.store.list(place.prefix)):
-        if parse_media_path(found.key[len(place.prefix) :]):
-            yield found
-        elif is_first:
+    def foreign(found: RemoteObject) -> None:
+        if is_first:
             result.foreign_objects.add(found.size)
+
+    return media_objects(_side(result, counts, lambda: place.store.list(place.prefix)), place.prefix, foreign)
 
 
 def _fail(result: Status, error: MediaError, counts: frozenset[str]) -> None:
     result.not_told |= counts
     result.errors.append(str(error))
     result.is_misconfigured |= isinstance(error, ConfigurationError)
-
-
-class _Sample:
-    """Some objects, each as likely as any other of its kind."""
-
-    def __init__(self, numbers: random.Random) -> None:
-        self._numbers = numbers
-        self._kinds: dict[bool, tuple[list[int], list[RemoteObject]]] = {True: ([0], []), False: ([0], [])}
-
-    def offer(self, found: RemoteObject) -> None:
-        seen, chosen = self._kinds[bool(archived_as(found.storage_class))]
-        seen[0] += 1
-        if len(chosen) < _SAMPLE:
-            chosen.append(found)
-        elif (place := self._numbers.randrange(seen[0])) < _SAMPLE:
-            chosen[place] = found
-
-    @property
-    def chosen(self) -> list[RemoteObject]:
-        return [found for _, chosen in self._kinds.values() for found in chosen]
 
 
 def _look_again(result: Status, place: Place) -> None:
@@ -351,7 +301,7 @@ def _look_again(result: Status, place: Place) -> None:
             result.stored.add(found.size)
 
 
-def _look_at_sample(result: Status, store: ObjectStore, sample: _Sample) -> None:
+def _look_at_sample(result: Status, store: ObjectStore, sample: Drawn[RemoteObject]) -> None:
     for found in sample.chosen:
         try:
             why = why_unreadable(store, found.key)

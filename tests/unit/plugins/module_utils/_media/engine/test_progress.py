@@ -8,7 +8,11 @@ import time
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine import progress as module
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import MigrateStep as Step
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.progress import progress, waiting
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.progress import (
+    progress,
+    telling,
+    waiting,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome
 
 
@@ -50,6 +54,16 @@ def test_what_is_waited_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         lines = lines_of(stream, 1)
 
     assert lines[0] == "Still waiting for the bucket's first answer (0 s)"
+
+
+def test_how_far_the_work_is_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LINE_SECONDS", 0.02)
+    stream, numbers = io.StringIO(), iter(range(10**9))
+
+    with telling(stream, lambda: f"{next(numbers)} compared so far"):
+        lines = lines_of(stream, 2)
+
+    assert lines[:2] == ["0 compared so far", "1 compared so far"]
 
 
 def test_a_terminal_gets_a_bar_with_files_bytes_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:

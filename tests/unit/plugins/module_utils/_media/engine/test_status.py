@@ -8,12 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.status import (
-    Place,
-    Sides,
-    Status,
-    status,
-)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.places import Place, Sides
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.status import Status, status
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Count
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
     ConfigurationError,

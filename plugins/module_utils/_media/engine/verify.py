@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The subcommand ``verify``: is every file of the database there, in full, where Synapse finds it?"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from threading import Event
+
+from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..rules.media_path import Root
+from ..rules.share import highest_lot, lot
+from ..stores.database import KnownFile
+from ..stores.disk_errors import LocalFileError
+from ..stores.media_store import LocalFile, MediaStore, PassedOver
+from ..stores.object_store import ObjectFailure, PermissionDenied, RemoteObject
+from ..stores.s3_description import must_be_opened
+from .draw import draw, media_of
+from .judged import outcome_of, step_of_well
+from .look import Facts, Item, Looker, by_listings
+from .merge import Bucket, Joined, join
+from .pace import PaceKeeper
+from .places import Drawn, LegacyNames, Place, Sides, media_objects
+from .run import run
+from .summary import Outcome
+from .verification import OF_BUCKETS, OF_PLACES, OF_THE_DISK, Verification, VerifyStep
+from .verification_plan import VerificationPlan
+
+# So many missing files are asked for at once. For remote media the database goes over many rows, however few are asked.
+_ASKED_AGAIN = 4000
+_NO_ROW = "a row of the database that stands for no file of Synapse's"
+
+Report = Callable[[Outcome], None]
+# Paths -> which of them the database knows now.
+AskAgain = Callable[[Sequence[str]], Collection[str]]
+
+
+def new_verification() -> Verification:
+    """A result without any file yet."""
+    return Verification("verify", VerifyStep, "What is not well is named above.")
+
+
+def verify(
+    plan: VerificationPlan,
+    sides: Sides,
+    media: MediaStore,
+    result: Verification,
+    numbers: random.Random,
+    *,
+    ask_again: AskAgain,
+    stop: Event,
+    report: Report,
+) -> None:
+    """Look at every file of the plan and add it to ``result``; ``report`` is told each outcome that was looked at.
+
+    ``ask_again``: what is missing may have been deleted by Synapse since the database was read.
+    Raises nothing for what a side answers, or does not: ``result`` says what can't be told then.
+    """
+    pace = PaceKeeper(sides.places[0].store, plan.workers, time.monotonic)
+    looking = _Verification(plan, sides, media, result, numbers, ask_again, stop, report)
+    try:
+        items = looking.drawn_items() if plan.one_by_one else looking.listed_items()
+        run(
+            looking.work,
+            items,
+            result,
+            workers=pace.workers,
+            stop=stop,
+            report=looking.looked,
+            endurance=plan.endurance,
+        )
+        looking.look_at_drawn()
+    finally:
+        looking.settle()
+        if result.errors:
+            # A file that was not reached is in no count.
+            result.not_told |= OF_PLACES
+        looking.count_unfinished()
+        looking.tell_scope()
+        result.requests = sum(place.store.requests for place in sides.places)
+
+
+class _Verification:
+    """One pass over the sides."""
+
+    def __init__(
+        self,
+        plan: VerificationPlan,
+        sides: Sides,
+        media: MediaStore,
+        result: Verification,
+        numbers: random.Random,
+        ask_again: AskAgain,
+        stop: Event,
+        report: Report,
+    ) -> None:
+        self._plan = plan
+        self._sides = sides
+        self._result = result
+        self._media = media
+        self._ask_again = ask_again
+        self._stop = stop
+        self._report = report
+        self._looker = Looker(media, sides.places, deep=plan.deep, alone=plan.alone)
+        self._drawn = Drawn[Item](numbers)
+        self._missing: list[Outcome] = []
+        self._is_blind = False
+        self._again = 0
+        self._believed = 0
+        fraction = plan.share.fraction if plan.share is not None else None
+        self._highest = None if fraction is None else highest_lot(fraction)
+
+    def drawn_items(self) -> Iterator[Item]:
+        """The files of the media that were drawn: nothing is listed."""
+        result, share = self._result, self._plan.share
+        result.not_told |= OF_BUCKETS | OF_THE_DISK
+        known: Iterable[KnownFile] = self._known()
+        if share is not None and share.number is not None:
+            known = draw(known, share.number, self._plan.salt)
+        for each in known:
+            # An old thumbnail's file is looked for where it is missing under its new name.
+            if not each.legacy and self._is_drawn(each):
+                if not each.row.lengths:
+                    self._unfinished(each.path)
+                else:
+                    yield Item(each.path, each.row)
+
+    def listed_items(self) -> Iterator[Item]:
+        """All sides joined: what is well by the listings is counted, the rest is given, to be looked at."""
+        plan, legacy = self._plan, LegacyNames()
+        buckets = [Bucket(place.prefix, self._objects(place)) for place in self._sides.places]
+        for joined in join(self._files(), self._known(), buckets):
+            if self._stop.is_set() or self._is_blind:
+                return
+            may_be_absent = legacy.stand_for(joined)
+            known, is_there = joined.known, joined.file is not None or any(joined.objects)
+            if known is None:
+                self._count_unknown(joined)
+                continue
+            if not self._is_drawn(known) or (may_be_absent and not is_there):
+                continue
+            if not known.row.lengths:
+                self._unfinished(joined.path)
+                continue
+            item = Item(joined.path, known.row, joined.file, joined.objects)
+            if not plan.deep and self._is_readable(item) and (step := step_of_well(item, alone=plan.alone)):
+                self._count_well(item, step)
+                continue
+            if plan.deep or self._again < plan.looked_again:
+                self._again += 1
+                yield item
+                continue
+            self._believed += 1
+            outcome = self._outcome(item, by_listings(item))
+            self._result.add(outcome)
+            self._report(outcome)
+
+    def _is_readable(self, item: Item) -> bool:
+        return item.file is None or self._media.is_readable(item.path)
+
+    def _count_well(self, item: Item, step: VerifyStep) -> None:
+        remote = next((each for each in item.objects if each is not None), None)
+        if remote is not None:
+            self._drawn.offer(item, must_be_opened(remote))
+        one = item.file or remote
+        self._result.counts[step].add(one.size if one is not None else 0)
+
+    def work(self, item: Item) -> Outcome:
+        """Look at one file. A failure is an outcome; nothing is raised."""
+        try:
+            return self._outcome(item, self._looker.look(item.path, item.row))
+        except MediaError as error:
+            concerns_all = isinstance(error, LocalFileError) and error.concerns_all
+            unavailable = concerns_all or isinstance(error, (UnavailableError, AccessError))
+            steps = frozenset({VerifyStep.FAILED})
+            return Outcome(item.path, min(item.row.lengths), steps, str(error), "failed", unavailable=unavailable)
+
+    def looked(self, outcome: Outcome) -> None:
+        """Take note of what was looked at; what is missing waits for the database's word."""
+        if VerifyStep.MISSING not in outcome.steps:
+            self._report(outcome)
+            return
+        self._missing.append(outcome)
+        if len(self._missing) == _ASKED_AGAIN:
+            self.settle()
+
+    def settle(self) -> None:
+        """Ask the database once more for what is missing: Synapse may have deleted it meanwhile."""
+        missing, self._missing = self._missing, []
+        if not missing:
+            return
+        known: Collection[str] = [outcome.path for outcome in missing]
+        try:
+            known = frozenset(self._ask_again([outcome.path for outcome in missing]))
+        except MediaError as error:
+            self._result.fail(error, OF_PLACES)
+        for outcome in missing:
+            if outcome.path in known:
+                self._report(outcome)
+            else:
+                self._result.take_back(outcome)
+
+    def look_at_drawn(self) -> None:
+        """See of some objects that seem to be well that Synapse can read them: a listing does not tell the key."""
+        result, unreadable = self._result, 0
+        for item in self._drawn.chosen:
+            if self._stop.is_set() or result.errors:
+                return
+            now = self.work(item)
+            if now.unavailable:
+                result.fail(MediaError(now.reason), OF_PLACES)
+                return
+            result.opened += 1
+            before = self._outcome(item, by_listings(item))
+            if now.steps != before.steps:
+                result.take_back(before)
+                result.add(now)
+                self.looked(now)
+            unreadable += VerifyStep.DAMAGED in now.steps
+        if unreadable:
+            result.facts.append(
+                f"Of {result.opened:,} objects that were opened by chance Synapse could not read {unreadable:,} at"
+                " once: with --deep every object is opened."
+            )
+
+    def count_unfinished(self) -> None:
+        """Count the uploads in parts that nobody ended: they cost space, and no listing shows them."""
+        if self._stop.is_set() or self._result.errors:
+            return
+        total = 0
+        for place in self._sides.places:
+            try:
+                found = place.store.unfinished_uploads(place.prefix)
+            except (PermissionDenied, ObjectFailure) as error:
+                self._result.facts.append(f"Unfinished uploads can't be told. {error}")
+                return
+            except MediaError as error:
+                self._result.fail(error, frozenset())
+                return
+            if found is None:
+                self._result.facts.append(f"Unfinished uploads can't be told: the server of {place.name} lists none.")
+                return
+            total += found
+        self._result.unfinished_uploads = total
+
+    def tell_scope(self) -> None:
+        """Say what was not looked at, so that nobody takes a part for the whole."""
+        result, plan = self._result, self._plan
+        if plan.share is not None:
+            part = f" ({result.media / result.all_media:.2%})" if result.all_media else ""
+            result.facts.append(f"Looked at {result.media:,} of {result.all_media:,} media{part}, drawn by chance.")
+        if plan.origin is not None:
+            result.facts.append(f"Looked at media of {plan.origin} only.")
+            if not result.all_media and not result.errors:
+                result.errors.append(
+                    f"Could not verify media of {plan.origin!r}: the database knows none. Write the name of the"
+                    " homeserver as it stands in the media's addresses."
+                )
+        if plan.alone:
+            result.facts.append(f"Looked at {self._sides.places[0].name} alone.")
+        if self._believed:
+            result.facts.append(
+                f"{plan.looked_again:,} files that were not well by the listings were looked at once more;"
+                f" {self._believed:,} further ones were not."
+            )
+        if result.length_only:
+            result.facts.append(
+                f"{result.length_only:,} files were read to their end and have the right length; no hash is kept to"
+                " compare them with."
+            )
+        strays = sum(result.counts[step].files for step in (VerifyStep.UNKNOWN_FILES, VerifyStep.UNKNOWN_OBJECTS))
+        if strays and not result.all_media and plan.origin is None and not result.errors:
+            result.errors.append(
+                "Could not verify anything: the database knows no media at all, but there are files of media. Check"
+                " that 'database' in Synapse's configuration is Synapse's own."
+            )
+
+    def _outcome(self, item: Item, facts: Facts) -> Outcome:
+        return outcome_of(item, facts, dynamic=self._plan.dynamic, alone=self._plan.alone, deep=self._plan.deep)
+
+    def _unfinished(self, path: str) -> None:
+        self._result.add(Outcome(path, 0, frozenset({VerifyStep.UNFINISHED}), ""))
+
+    def _count_unknown(self, joined: Joined) -> None:
+        counts = self._result.counts
+        if joined.file is not None:
+            counts[VerifyStep.UNKNOWN_FILES].add(joined.file.size)
+        for remote in joined.objects:
+            if remote is not None:
+                counts[VerifyStep.UNKNOWN_OBJECTS].add(remote.size)
+
+    def _is_drawn(self, known: KnownFile) -> bool:
+        """Whether the file is one of the plan's; counts its media."""
+        result, share = self._result, self._plan.share
+        if share is None:
+            is_drawn = True
+        else:
+            is_drawn = self._highest is None or lot(media_of(known), self._plan.salt) <= self._highest
+        if known.path.startswith(_ORIGINALS) and is_drawn:
+            result.media += 1
+        return is_drawn
+
+    def _known(self) -> Iterator[KnownFile]:
+        try:
+            for each in self._sides.known(self._skip_row):
+                if self._plan.is_of_origin(each.path):
+                    self._result.all_media += each.path.startswith(_ORIGINALS)
+                    yield each
+        except MediaError as error:
+            self._result.fail(error, OF_PLACES | OF_BUCKETS | OF_THE_DISK)
+            self._is_blind = True
+
+    def _files(self) -> Iterator[LocalFile]:
+        if self._plan.alone:
+            self._result.not_told |= OF_THE_DISK
+            return
+        try:
+            for file in self._sides.files(self._disk_failed, self._passed_over):
+                if self._plan.is_of_origin(file.path):
+                    yield file
+        except MediaError as error:
+            self._result.fail(error, OF_PLACES | OF_THE_DISK)
+            self._is_blind = True
+
+    def _objects(self, place: Place) -> Iterator[RemoteObject]:
+        for remote in media_objects(self._listed(place), place.prefix, self._foreign):
+            self._result.empty_objects += not remote.size
+            yield remote
+
+    def _listed(self, place: Place) -> Iterator[RemoteObject]:
+        try:
+            for folder in self._plan.folders:
+                yield from place.store.list(place.prefix + folder)
+        except MediaError as error:
+            # Without the rest of it all that follows would pass for missing.
+            self._result.fail(error, OF_PLACES | OF_BUCKETS | OF_THE_DISK)
+            self._is_blind = True
+
+    def _foreign(self, remote: RemoteObject) -> None:
+        self._result.counts[VerifyStep.FOREIGN_OBJECTS].add(remote.size)
+
+    def _disk_failed(self, error: MediaError) -> None:
+        self._result.fail(error, OF_PLACES | OF_THE_DISK)
+
+    def _passed_over(self, what: PassedOver) -> None:
+        if self._plan.is_of_origin(f"{what.path}/"):
+            self._result.pass_over(what.path, what.reason, is_problem=what.is_problem)
+            if what.is_problem:
+                self._report(Outcome(what.path, 0, frozenset(), f"{what.reason}.", "skipped", is_told=True))
+
+    def _skip_row(self, path: str) -> None:
+        if self._plan.is_of_origin(path):
+            self._result.pass_over(path, _NO_ROW, is_problem=False)
+
+
+_ORIGINALS = tuple(f"{root.value}/" for root in Root if not root.is_thumbnail)
