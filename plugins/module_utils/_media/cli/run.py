@@ -61,10 +61,11 @@ def carry_out(
     *,
     writes_disk: bool,
     shard: Shard = ALL,
+    new_disk: bool = False,
 ) -> None:
     """Do ``work`` under the lock. Raises nothing: whatever ends the run is in ``summary``.
 
-    ``writes_disk``: whether files of the media store are to be removed or written.
+    ``writes_disk``: whether files of the media store are to be removed or written. ``new_disk``: as `check_sides`.
     """
     began, has_begun = time.time(), False
 
@@ -86,7 +87,8 @@ def carry_out(
             held.enter_context(lock)
             database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
             with closing(sides.store(1, FIRST_CONTACT)) as first:
-                check_sides(media, RetryingStore(first, _FIRST_WAITS, stop.wait), database, sides.bucket.prefix)
+                store = RetryingStore(first, _FIRST_WAITS, stop.wait)
+                check_sides(media, store, database, sides.bucket.prefix, new_disk=new_disk)
                 endpoint_url = first.endpoint_url
             beginning.close()
             work(Ready(sides, media, database, endpoint_url, held, stop, begins))

@@ -7,10 +7,9 @@ thread's time is waiting, and many are needed. A server that asks for fewer requ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-
-from ..stores.object_store import ObjectStore
+from typing import NamedTuple, Protocol
 
 FEWEST = 4
 FIRST = 32
@@ -54,10 +53,36 @@ def next_pace(pace: Pace, rate: float, *, slow_down: bool) -> Pace:
     return Pace(more, pace.most, trying=True, before=pace.workers, rate_before=rate)
 
 
+class Asked(Protocol):
+    """A store, as far as the pace goes."""
+
+    @property
+    def requests(self) -> int:
+        """The number of requests so far."""
+
+    @property
+    def slow_downs(self) -> int:
+        """How often fewer requests were asked for so far."""
+
+
+class Together(NamedTuple):
+    """Several stores that are asked for the same files."""
+
+    stores: Sequence[Asked]
+
+    @property
+    def requests(self) -> int:
+        return sum(store.requests for store in self.stores)
+
+    @property
+    def slow_downs(self) -> int:
+        return sum(store.slow_downs for store in self.stores)
+
+
 class PaceKeeper:
     """Measures how fast a store is asked, and keeps the pace. ``clock`` tells seconds."""
 
-    def __init__(self, store: ObjectStore, workers: int | None, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Asked, workers: int | None, clock: Callable[[], float]) -> None:
         self._store = store
         self._clock = clock
         self._pace = first_pace(workers)

@@ -9,15 +9,20 @@ from ..stores.media_store import MediaStore, links_problems
 from ..stores.object_store import ObjectStore
 
 
-def check_sides(media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str) -> None:
-    """Refuse to begin unless all three sides are there; raises a `MediaError`, nothing is touched."""
+def check_sides(
+    media: MediaStore, store: ObjectStore, database: MediaDatabase, prefix: str, *, new_disk: bool = False
+) -> None:
+    """Refuse to begin unless all three sides are there; raises a `MediaError`, nothing is touched.
+
+    ``new_disk``: somebody has said that the media store is empty because its disk is new.
+    """
     for problem in links_problems(media.path):
         raise UnavailableError(problem)
-    if not media.has_roots() and database.has_media():
+    if not new_disk and not media.has_roots() and database.has_media():
         raise UnavailableError(
             f"Could not use the media store {str(media.path)!r}: the database knows media, but the directory has"
-            " none of Synapse's directories (local_content, remote_content, ...). Is the disk mounted, and is this"
-            " Synapse's media_store_path?"
+            " none of Synapse's directories (local_content, remote_content, ...). Mount its disk, or correct"
+            " media_store_path. Onto a new, empty disk 'restore --new-disk' brings back what is in the bucket."
         )
     # A listing fails when the bucket is missing; asking for a single key does not tell that from a missing key.
     next(iter(store.list(prefix, page_size=1)), None)

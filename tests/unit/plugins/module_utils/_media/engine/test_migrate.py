@@ -633,10 +633,10 @@ def test_unmounted_media_store(homeserver: Homeserver) -> None:
 
     assert str(caught.value) == (
         f"Could not use the media store {str(homeserver.media.path)!r}: the database knows media, but the directory has"
-        " none of Synapse's directories (local_content, remote_content, ...). Is the disk mounted, and is this"
-        " Synapse's"
-        " media_store_path?"
+        " none of Synapse's directories (local_content, remote_content, ...). Mount its disk, or correct"
+        " media_store_path. Onto a new, empty disk 'restore --new-disk' brings back what is in the bucket."
     )
+    check_sides(homeserver.media, homeserver.store, homeserver.database, PREFIX, new_disk=True)
 
 
 def test_linked_media_directory(homeserver: Homeserver, tmp_path: Path) -> None:

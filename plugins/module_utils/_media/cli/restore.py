@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``restore``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+
+from ..engine import pace
+from ..engine.places import Place
+from ..engine.progress import progress, waiting
+from ..engine.restore import RestorePlan, RestoreStep, Told, new_summary
+from ..engine.restore import restore as restore_all
+from ..engine.restore_survey import Survey, survey
+from ..engine.space import check_space
+from ..engine.summary import Summary, format_bytes
+from ..engine.throttle import Throttle
+from ..rules.errors import ConfigurationError, MediaError, UnavailableError, UsageError
+from ..rules.selection import MediaKey, MediaUri, Selection, parse_media_uri, select_origins
+from ..stores.arrivals import KEPT, Arrivals
+from ..stores.database import SynapseDatabase
+from ..stores.media_store import MediaStore, PassedOver
+from ..stores.s3 import S3ObjectStore
+from ..stores.s3_failures import server_name
+from ..stores.systemd import unit_properties
+from .command import Command, Sides
+from .run import Ready, carry_out, finish
+
+_DAY_MS = 24 * 3600 * 1000
+_NONE = {"files": 0, "bytes": 0}
+_VARIABLE = "matrix_synapse_ext_synapse_s3_storage_provider"
+_TIMER = ("LoadState", "ActiveState", "NextElapseUSecRealtime")
+
+
+def restore(command: Command) -> int:
+    """Bring back what is only in the bucket."""
+    options = command.options
+    summary = new_summary(dry_run=options.dry_run)
+    # Before the lock: a list may be typed.
+    given = [text for each in options.media for text in (_listed(command) if each == "-" else [each])]
+
+    def work(ready: Ready) -> None:
+        now_ns = time.time_ns()
+        throttle = Throttle(options.bandwidth, sleep=ready.stop.wait) if options.bandwidth else None
+        plan = RestorePlan(
+            now_ns,
+            options.minimum_free,
+            repair=options.repair,
+            dry_run=options.dry_run,
+            workers=options.workers,
+            pass_on=throttle or (lambda _size: None),
+        )
+        selection = _selection(command, ready, given, now_ns, summary)
+        arrivals = ready.held.enter_context(closing(Arrivals(ready.media)))
+        summary.details["free_bytes"] = _free_bytes(arrivals)
+        if not options.dry_run:
+            arrivals.clear()
+        with waiting(command.stderr, "the listings of the buckets, the disk and the database"):
+            found = _survey(ready, plan, selection, arrivals, summary)
+        ready.held.enter_context(closing(found.spool))
+        if found.listed and not ready.database.has_media():
+            raise UnavailableError(
+                f"Could not begin: Synapse's database knows no media, and {found.listed:,} objects are in the buckets."
+                " Only what the database knows is brought back. Check 'database' in Synapse's configuration."
+            )
+        check_space(found.coming, plan.minimum_free)
+        report = ready.held.enter_context(progress(command.stderr, lambda: range(found.count)))
+        ready.begins()
+        told = restore_all(plan, found, ready.media, arrivals, summary, stop=ready.stop, report=report)
+        summary.details["free_bytes"] = _free_bytes(arrivals)
+        summary.details["repaired"] = told.repaired.as_json()
+        summary.details["unproven"] = told.unproven.as_json()
+        summary.facts += _facts(told, arrivals.kept, ready.media, dry_run=options.dry_run)
+        if summary.counts[RestoreStep.RESTORED].files:
+            summary.facts.append(_nightly_job(options.unit))
+
+    summary.details = {"free_bytes": None, "unfinished": 0, "rows_skipped": 0, "repaired": _NONE, "unproven": _NONE}
+    carry_out(command, summary, work, writes_disk=not options.dry_run, new_disk=options.new_disk)
+    return finish(command, summary)
+
+
+def _free_bytes(arrivals: Arrivals) -> int:
+    return arrivals.disk_of("file").usage()[1]
+
+
+def _facts(told: Told, kept: int, media: MediaStore, *, dry_run: bool) -> list[str]:
+    facts = []
+    if told.unproven.files:
+        facts.append(
+            f"{told.unproven.files:,} files of {format_bytes(told.unproven.bytes)} were accepted by their length, read"
+            " to their end: neither Synapse's database nor the bucket has a hash of them."
+        )
+    if kept and not dry_run:
+        facts.append(
+            f"{kept:,} damaged files were replaced. What they held is below {str(media.path / KEPT)!r} (or, where a"
+            f" directory is a mount of its own, in {KEPT!r} there): look at it, and remove it."
+        )
+    return facts
+
+
+def _nightly_job(unit: str) -> str:
+    """What frees the disk of it again."""
+    timer = unit_properties(f"{unit}.timer", _TIMER)
+    way_out = (
+        f"unless {_VARIABLE}_migration_delete_local is false. To keep the files, set that and run the role, or stop the"
+        f" timer: systemctl disable --now {unit}.timer"
+    )
+    if timer.get("ActiveState") == "active":
+        following = timer.get("NextElapseUSecRealtime", "")
+        when = f", next {following}" if following else ""
+        return (
+            f"The nightly job ({unit}.timer{when}) removes from the local disk again what the bucket holds, {way_out}"
+        )
+    if timer.get("LoadState") == "loaded":
+        return f"The timer of the nightly job ({unit}.timer) is off: nothing frees the disk again until it runs."
+    return f"A nightly job (`migrate`, {unit}.timer) would remove again what the bucket holds, {way_out}"
+
+
+def _listed(command: Command) -> list[str]:
+    with waiting(command.stderr, "the list of media on stdin"):
+        lines = [line.strip() for line in sys.stdin if line.strip()]
+    if not lines:
+        # What was to write the list has failed, or found nothing: that all is done would be no answer.
+        raise UsageError(
+            "Could not restore anything: the list of media on stdin is empty. Write one media URI a line, as"
+            " 'mxc://SERVER/ID'."
+        )
+    return lines
+
+
+def _selection(command: Command, ready: Ready, given: Sequence[str], now_ns: int, summary: Summary) -> Selection:
+    """What the options select. A media that is not known is a problem of the summary's, and the others still come."""
+    options = command.options
+    days = options.accessed_within
+    accessed_after_ms = None if days is None else now_ns // 10**6 - days * _DAY_MS
+    if not options.media and not options.origin:
+        return Selection(local=options.local, accessed_after_ms=accessed_after_ms)
+    server_name = _server_name(ready.sides)
+    own, origins = select_origins(options.origin, server_name)
+
+    def unknown(text: str, reason: str) -> None:
+        summary.problems.append({"path": text, "reason": reason})
+        print(f"{text}: {reason}", file=command.stderr)
+
+    media = _media(ready.database, given, server_name, unknown) if options.media else None
+    return Selection(options.local or own, origins, media, accessed_after_ms)
+
+
+def _server_name(sides: Sides) -> str:
+    name = sides.config.get("server_name")
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(
+            "Could not tell this homeserver's media from others': Synapse's configuration has no server_name. Name"
+            " every configuration file that Synapse is started with."
+        )
+    return name
+
+
+def _media(
+    database: SynapseDatabase, given: Sequence[str], server_name: str, unknown: Callable[[str, str], None]
+) -> frozenset[MediaKey]:
+    wanted: dict[tuple[str | None, str], MediaUri] = {}
+    for text in given:
+        try:
+            uri = parse_media_uri(text)
+        except ValueError as error:
+            unknown(text, str(error))
+            continue
+        wanted[None if uri.server == server_name else uri.server, uri.media_id] = uri
+    known = database.file_ids(wanted)
+    for key, uri in wanted.items():
+        if key not in known:
+            unknown(str(uri), "The database does not know this media. Synapse may have deleted it.")
+    return frozenset(MediaKey(origin, file_id) for (origin, _), file_id in known.items())
+
+
+def _survey(ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arrivals, summary: Summary) -> Survey:
+    places, unusable = list[Place](), list[MediaError]()
+    for bucket in dict.fromkeys(ready.sides.providers):
+        try:
+            store = ready.opened(S3ObjectStore(bucket, plan.workers or pace.MOST))
+        except MediaError as error:
+            unusable.append(error)
+            continue
+        name = f"bucket {bucket.bucket!r} at {server_name(bucket)}, prefix {bucket.prefix!r}"
+        places.append(Place(name, store, bucket.prefix))
+
+    def failed(error: MediaError) -> None:
+        summary.errors.append(str(error))
+
+    def passed_over(what: PassedOver) -> None:
+        summary.pass_over(what.path, what.reason, is_problem=what.is_problem)
+
+    def skipped(_path: str) -> None:
+        summary.details["rows_skipped"] += 1
+
+    known = ready.database.known_files(skipped)
+    found = survey(
+        known,
+        ready.media.scan(failed, passed_over),
+        places,
+        selection,
+        lambda root: arrivals.disk_of(f"{root.value}/file"),
+        repair=plan.repair,
+        unusable=unusable,
+        stopped=ready.stop.is_set,
+    )
+    summary.errors += found.errors
+    summary.counts[RestoreStep.NOT_SELECTED] = found.not_selected
+    summary.counts[RestoreStep.ALREADY_LOCAL] = found.already_local
+    summary.listed = found.listed
+    summary.details["unfinished"] = found.unfinished
+    return found
