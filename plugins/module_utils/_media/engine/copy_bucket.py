@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The subcommand ``copy-bucket``: what the database knows, from one bucket into another, proven."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+
+from ..rules.content import Content
+from ..rules.copying import Action
+from ..rules.decision import Known, Stored, known_as
+from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..stores.object_store import ObjectExists, ObjectUnreadable, RemoteObject
+from ..stores.s3_description import archived_as, must_be_opened
+from ..stores.spool import NoRoomError, OverlongError, Room, Spool, StoppedError
+from . import proof
+from .copy_inventory import CONFLICT, CopyInventory, CopySides, CopyStep, Item
+from .pace import PaceKeeper, Together
+from .proof import Proof
+from .run import Endurance, run
+from .summary import Outcome, Summary, format_bytes
+
+_OTHER_CONTENT = f"{CONFLICT}the target holds other content under this key."
+
+
+def new_summary(*, dry_run: bool = False) -> Summary:
+    """A summary without any file yet."""
+    problems_are = "What is missing, conflicts or failed is named above, and nothing of it was changed."
+    return Summary("copy-bucket", CopyStep, problems_are, reasons_of=CopyStep.COPIED, dry_run=dry_run)
+
+
+@dataclass(frozen=True)
+class CopyPlan:
+    """What one run is to do. ``workers``: files under way at once; None: found by trying."""
+
+    dry_run: bool = False
+    workers: int | None = None
+    endurance: Endurance = field(default_factory=Endurance)
+
+
+def copy_bucket(
+    plan: CopyPlan, sides: CopySides, summary: Summary, *, stop: Event, report: Callable[[Outcome], None]
+) -> None:
+    """Copy what is to be copied, and add each file to ``summary``. That both buckets are there is seen before.
+
+    ``stop`` ends the run between files; ``report`` gets every outcome in the caller's thread.
+    """
+    settled = 0
+
+    def settle(outcome: Outcome) -> None:
+        nonlocal settled
+        settled += 1
+        summary.add(outcome)
+        report(outcome)
+
+    spool = Spool(stop.is_set)
+    both = Together([sides.source.store, sides.target.store])
+    pace = PaceKeeper(both, plan.workers, time.monotonic)
+    inventory = CopyInventory(
+        sides,
+        dry_run=plan.dry_run,
+        settled=settle,
+        failed=lambda error: summary.errors.append(str(error)),
+        passed_over=lambda path, reason: summary.pass_over(path, reason, is_problem=False),
+        stopped=stop.is_set,
+    )
+    run(
+        lambda item: copy_file(sides, spool, item),
+        inventory.items(),
+        summary,
+        workers=pace.workers,
+        stop=stop,
+        report=report,
+        endurance=plan.endurance,
+    )
+    if spool.refusal:
+        # Once: all files that are as large have the same cause.
+        summary.errors.append(spool.refusal)
+    if summary.errors and not stop.is_set():
+        worked = sum(count.files for count in summary.counts.values()) - settled
+        summary.not_reached = inventory.not_reached(worked)
+    summary.requests, summary.listed = both.requests, inventory.listed
+    _tell_left(inventory, summary)
+
+
+def _tell_left(inventory: CopyInventory, summary: Summary) -> None:
+    left = inventory.left
+    counts = {
+        "local_only": (left.local_only, "on the local disk, not in the source: migrate uploads them"),
+        "other_bucket": (left.other_bucket, "in another bucket that Synapse reads: copy them from there"),
+        "unknown_objects": (left.unknown_objects, "in the source, unknown to the database: they stay there"),
+        "foreign_objects": (left.foreign_objects, "in the source, no media of Synapse's: they stay there"),
+    }
+    for name, (count, words) in counts.items():
+        summary.details[name] = count.as_json()
+        if count.files:
+            summary.facts.append(f"Not copied: {count.files:,} files ({format_bytes(count.bytes)}) {words}.")
+    summary.details["unfinished"] = left.unfinished
+
+
+def copy_file(sides: CopySides, spool: Spool, item: Item) -> Outcome:
+    """Do what is to be done with one file. A failure is an outcome; nothing is raised."""
+
+    def failed(reason: str, *, unavailable: bool = False) -> Outcome:
+        return _outcome(item, CopyStep.FAILED, reason, answered=False, unavailable=unavailable)
+
+    try:
+        if item.action is Action.COMPARE:
+            return _compare(sides, item)
+        if (listed := item.source) is None or item.action is Action.ALREADY_THERE:
+            return _already_there(sides, item)
+        return spool.use(listed.size, lambda room: _copy(sides, item, listed, room))
+    except StoppedError:
+        return Outcome(item.path, item.size, frozenset(), "the run was stopped")
+    except NoRoomError:
+        return failed("It was not copied: there is no room for it in a temporary file.")
+    except OverlongError:
+        return failed("It was not copied: it is longer than the source's listing says. It may have been replaced.")
+    except MediaError as error:
+        # Refused credentials concern a whole bucket too.
+        return failed(str(error), unavailable=isinstance(error, (UnavailableError, AccessError)))
+
+
+def _outcome(
+    item: Item, step: CopyStep, reason: str, *, why: str = "", answered: bool = True, unavailable: bool = False
+) -> Outcome:
+    return Outcome(item.path, item.size, frozenset({step}), reason, why=why, answered=answered, unavailable=unavailable)
+
+
+def _compare(sides: CopySides, item: Item) -> Outcome:
+    """Both buckets hold an object of the same length, and their ETags do not tell whether it is the same."""
+    expected = item.row.sha256 or proof.hash_of(sides.source.store, sides.source.prefix + item.path)
+    try:
+        found = proof.hash_of(sides.target.store, sides.target.prefix + item.path)
+    except ObjectUnreadable as error:
+        return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {error}")
+    if found != expected:
+        return _outcome(item, CopyStep.CONFLICT, _OTHER_CONTENT)
+    return _already_there(sides, item)
+
+
+_UNREADABLE = f"{CONFLICT}the target holds an object under this key that Synapse can't read at once."
+
+
+def _already_there(sides: CopySides, item: Item) -> Outcome:
+    """The target holds the same content: can Synapse read it at once?"""
+    store, key = sides.target.store, sides.target.prefix + item.path
+    try:
+        found = store.head(key)
+        if found is None:
+            return _outcome(item, CopyStep.FAILED, "It was in the target, and is not any more. Copy it again.")
+        if archived_as(found.storage_class) and not found.archive_status:
+            said = f"It was brought back from {found.storage_class} for a while only."
+            return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {said}")
+        if must_be_opened(found):
+            with store.open(key) as body:
+                body.read(1)
+    except ObjectUnreadable as error:
+        return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {error}")
+    return _outcome(item, CopyStep.ALREADY_THERE, "the target holds it")
+
+
+def _copy(sides: CopySides, item: Item, listed: RemoteObject, room: Room) -> Outcome:
+    with sides.source.store.open(sides.source.prefix + item.path) as body:
+        source, content = room.fill(body)
+        kept_sha256 = body.sha256
+    if problem := _problem(item, listed, content, kept_sha256):
+        return _outcome(item, CopyStep.FAILED, f"It was not copied: {problem}", answered=False)
+    store, key = sides.target.store, sides.target.prefix + item.path
+    try:
+        stored = store.put(key, source, content)
+    except ObjectExists:
+        # Either somebody was faster, or the answer to our own upload was lost: the content tells.
+        found = proof.look(store, key, content)
+    else:
+        is_proven = content.is_proven_by(stored.etag)
+        found = Proof(Stored.SAME, stored.size) if is_proven else proof.look(store, key, content)
+    if found.stored is Stored.SAME:
+        is_checked = content.is_proven_by(listed.etag) or content.sha256 in (kept_sha256, item.row.sha256)
+        return _outcome(item, CopyStep.COPIED, "copied", why="proven" if is_checked else "by_length_alone")
+    if found.stored is Stored.UNREADABLE:
+        return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {found.said}")
+    if found.stored is Stored.OTHER:
+        return _outcome(item, CopyStep.CONFLICT, _OTHER_CONTENT)
+    return _outcome(item, CopyStep.FAILED, "It is not in the target, although its upload was accepted or refused.")
+
+
+def _problem(item: Item, listed: RemoteObject, content: Content, kept_sha256: str | None) -> str:
+    """Why what was read is not what is to be copied; '' when it is."""
+    if content.size != listed.size:
+        return (
+            f"what was read has {content.size:,} bytes, the source's listing says {listed.size:,}. It may have been"
+            " replaced."
+        )
+    if kept_sha256 is not None and kept_sha256 != content.sha256:
+        return "what was read is not what the source's own SHA-256 of it says."
+    if known_as(item.row.lengths, item.row.sha256, content.size, content.sha256) is Known.DAMAGED:
+        return "the object in the source has another sha256 than the database gives."
+    return ""
