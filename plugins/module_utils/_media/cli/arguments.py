@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..rules.errors import UsageError
 from ..version import VERSION
-from .options import check_config, migrate, shell, status
+from .options import check_config, copy_bucket, migrate, purge_orphans, restore, shell, status, verify
 from .options.common import PROGRAM, add_json
 
 _EXIT_STATUSES = """exit status:
@@ -32,6 +32,16 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
         migrate.add,
     ),
     "status": ("Count what is on the local disk, in the bucket, and only on the local disk.", status.add),
+    "verify": ("See that every file of the database is there, in full, where Synapse finds it.", verify.add),
+    "restore": ("Bring media that is only in the bucket back to the local disk, proven.", restore.add),
+    "purge-orphans": (
+        "List, or delete, objects and local files whose media Synapse's database no longer knows.",
+        purge_orphans.add,
+    ),
+    "copy-bucket": (
+        "Copy what the database knows from one bucket of Synapse's configuration into another, and prove it.",
+        copy_bucket.add,
+    ),
     "shell": ("Open a shell, or run a command, with all that upstream's s3_media_upload needs.", shell.add),
 }
 

@@ -31,6 +31,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "check-config": ("check_config", "check_config"),
     "migrate": ("migrate", "migrate"),
     "status": ("status", "status"),
+    "verify": ("verify", "verify"),
+    "restore": ("restore", "restore"),
+    "purge-orphans": ("purge_orphans", "purge_orphans"),
+    "copy-bucket": ("copy_bucket", "copy_bucket"),
     "shell": ("shell", "shell"),
     "s3_media_upload": ("shell", "s3_media_upload"),
 }
@@ -104,12 +108,12 @@ def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdou
     """What was asked for is not known for sure, but whoever watches is to hear of it."""
     if "--json" in argv:
         print(json.dumps({"errors": [message], "exit_code": exit_status}), file=SteadyStream(stdout), flush=True)
+    command = next((argument for argument in argv if argument in _COMMANDS), "")
     for option, value in pairwise(argv):
-        if option == "--metrics-file":
-            from ..engine.migrate import new_summary
+        if command and option == "--metrics-file":
+            from ..engine.summary import Step, Summary
 
-            summary = new_summary()
-            summary.errors, summary.refused_with = [message], exit_status
+            summary = Summary(command, Step, "", errors=[message], refused_with=exit_status)
             with suppress(MediaError):
                 write_metrics(Path(value), summary.as_metrics(time.time()))
 

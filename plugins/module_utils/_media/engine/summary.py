@@ -203,7 +203,7 @@ class Summary:
     def as_metrics(self, finished: float) -> str:
         """The Prometheus text format, for node_exporter's textfile collector; ``finished`` in seconds since 1970."""
         lines: list[str] = []
-        prefix = f"synapse_s3_{self.command}"
+        prefix = f"synapse_s3_{self.command.replace('-', '_')}"
         for unit in ("files", "bytes"):
             name = f"{prefix}_{unit}"
             lines += [f"# HELP {name} What the last run did, in {unit}.", f"# TYPE {name} gauge"]

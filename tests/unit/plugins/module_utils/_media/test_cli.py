@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main, program
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import run as run_module
 
 
@@ -20,7 +20,9 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return status, stdout.getvalue(), stderr.getvalue()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *([name, "--help"] for name in ("preflight", "migrate", "status"))])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in program._COMMANDS if name != "s3_media_upload")]
+)
 def test_help(arguments: list[str]) -> None:
     status, stdout, stderr = run(*arguments)
 
@@ -38,6 +40,15 @@ TEST_USAGE: list[tuple[list[str], str]] = [
     (
         ["migrate", "--unused-days", "1" * 400],
         f"argument --unused-days: '{'1' * 400}' is not a whole number from 0 to 999999999",
+    ),
+    (
+        ["verify", "--sample", "all"],
+        "argument --sample: 'all' is no number of media from 1 to 999999999, and no part of them as 5% or 0.5%",
+    ),
+    (["verify", "--store", "0"], "argument --store: '0' is not a whole number from 1 to 999999999"),
+    (
+        ["purge-orphans", "--maximum-share", "5"],
+        "argument --maximum-share: '5' is not a share. Write a number from 0 to 100 and a percent sign, such as '5%'.",
     ),
     (
         ["migrate", "--engine", "rsync"],
