@@ -28,7 +28,7 @@ molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default
 	@scripts/setup
 	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
 
-bench: ## speed beside the programs it replaces (about an hour); a short one: make bench BENCH="all --quick"
+bench: ## speed beside the programs it replaces (about three hours); a short one: make bench BENCH="all --quick"
 	@scripts/setup tools minio peers
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.benchmark $(BENCH)
 

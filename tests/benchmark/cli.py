@@ -11,12 +11,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.matrixops.synapse_s3.tests.benchmark import growth, move, nightly
+from ansible_collections.matrixops.synapse_s3.tests.benchmark import growth, move, nightly, way_back
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.document import outdated, publish
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.machine import describe
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.peers import cache_directory
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.report import as_text, programs_table, tables
-from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import Condition, summarise, summarise_nights
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import (
+    Condition,
+    summarise,
+    summarise_nights,
+)
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.saved import Results, load, save
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.settings import (
     ROUND_TRIPS_MS,
@@ -31,10 +35,25 @@ from ansible_collections.matrixops.synapse_s3.tests.benchmark.tree import USUAL
 
 RESULTS = cache_directory() / "benchmark.json"
 _DESCRIPTION = """\
-Measure `migrate` beside the programs that it replaces, on this machine alone.
+Measure `migrate` and the commands of the way back beside the programs that they replace, on this machine alone.
 
 Exit status 0: measured, and every file was found where it belongs. 1: a program lost or left files, or ended with an
 error. How fast anything is never changes the status."""
+
+_WAY_BACK = {
+    "verify": "all files are where the database says, and one is not: ours and rclone check",
+    "restore": "all files of a bucket back to the local disk: ours, rclone, s5cmd and aws",
+    "copy-bucket": "all files of a bucket into another, by streams: ours and rclone",
+    "purge-orphans": "objects that the database does not know, deleted: ours and s5cmd",
+}
+_FILES = {"verify": 1_000_000, "restore": 8000, "copy-bucket": 8000, "purge-orphans": 100_000}
+_RIVALS = {
+    "verify": ["rclone"],
+    "restore": ["rclone", "s5cmd", "aws"],
+    "copy-bucket": ["rclone"],
+    "purge-orphans": ["s5cmd"],
+}
+_ON_DISK = ("restore", "copy_bucket")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -57,15 +76,16 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    everything = command("all", _all, "move, nightly and growth, one after the other (about an hour)")
+    everything = command("all", _all, "all below but sweep, one after the other (hours)")
     moving = command("move", _move, "all programs put all files of a media store into a bucket")
     night = command("nightly", _nightly, "a large bucket, few local files: ours and s3_media_upload")
     growing = command("growth", _growth, "ours alone on more and more files: its memory, its time a file")
+    ways_back = [command(benchmark, _way_back, text) for benchmark, text in _WAY_BACK.items()]
     sweeping = command("sweep", _sweep, "the other programs with many settings, to find their best")
     command("publish", _publish, "write the last results, their tables and the chart into docs/")
     command("lint", _lint, "are the tables and the chart in docs/ those of the results there?")
 
-    for each in (everything, moving, night, growing, sweeping):
+    for each in (everything, moving, night, growing, *ways_back, sweeping):
         each.add_argument(
             "--engine", type=Path, default=MODULE_UTILS, metavar="DIRECTORY", help="where our program, _media, is"
         )
@@ -84,7 +104,16 @@ def _parser() -> argparse.ArgumentParser:
     growing.add_argument(
         "--files", type=int, nargs="+", default=[10_000, 100_000], metavar="N", help="default: 10000 100000"
     )
-    for each in (night, growing):
+    for benchmark, each in zip(_WAY_BACK, ways_back, strict=True):
+        each.set_defaults(name=benchmark.replace("-", "_"), storage="memory")
+        each.add_argument("--files", type=int, default=_FILES[benchmark], metavar="N", help="default: %(default)s")
+        # A million files take longer to make than to look at.
+        rounds = 1 if benchmark == "verify" else 3
+        each.add_argument("--rounds", type=int, default=rounds, metavar="N", help="default: %(default)s")
+        _add_list(each, "--rtt", ROUND_TRIPS_MS)
+        _add_list(each, "--tool", (benchmark, *_RIVALS[benchmark]))
+    # The others' many objects are links to one file, which a disk's file system has not so many of.
+    for each in (night, growing, *(each for each in ways_back if each.get_default("name") in _ON_DISK)):
         each.add_argument("--storage", choices=STORAGES, default="memory", help="default: %(default)s")
     return parser
 
@@ -92,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
 def _all(options: argparse.Namespace) -> int:
     """Each benchmark with its own defaults."""
     common = ["--engine", str(options.engine), *(["--quick"] if options.quick else [])]
-    return max(main([name, *common]) for name in ("move", "nightly", "growth"))
+    return max(main([name, *common]) for name in ("move", "nightly", "growth", *_WAY_BACK))
 
 
 def _move(options: argparse.Namespace) -> int:
@@ -125,6 +154,23 @@ def _growth(options: argparse.Namespace) -> int:
     with _work() as work:
         runs = growth.measure_growth(options.files, options.storage, options.engine.resolve(), Path(work), _say)
         return _finish("growth", tuple(summarise(runs)))
+
+
+def _way_back(options: argparse.Namespace) -> int:
+    if options.quick:
+        options.files, options.rounds = 600, 1
+    with _work() as work:
+        task = way_back.WayBack(
+            name=options.name,
+            files=options.files,
+            storage=options.storage,
+            round_trips_ms=options.rtt,
+            rounds=options.rounds,
+            tools=options.tool,
+            engine=options.engine.resolve(),
+            work=Path(work),
+        )
+        return _finish(options.name, tuple(summarise(way_back.measure(task, _say))))
 
 
 def _sweep(options: argparse.Namespace) -> int:

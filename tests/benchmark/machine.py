@@ -10,24 +10,29 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ansible_collections.matrixops.synapse_s3.tests.benchmark.peers import peer_binary
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.peers import has_peer, peer_binary
 
 
 def describe() -> dict[str, str]:
     """In words, for a reader who wants to compare."""
     memory = re.search(r"^MemTotal:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    script = peer_binary("s3_media_upload").resolve()
     return {
         "date": datetime.now(timezone.utc).date().isoformat(),
         "machine": f"{os.cpu_count()} cores ({model[1] if model else platform.machine()}),"
         f" {int(memory[1]) / 2**20 if memory else 0:.0f} GiB, Linux {platform.release().partition('-')[0]}",
         "Python": platform.python_version(),
-        "rclone": _version(peer_binary("rclone"), "version"),
-        "s5cmd": _version(peer_binary("s5cmd"), "version"),
-        "aws": _version(peer_binary("aws"), "--version"),
-        "s3_media_upload": _version(script.with_name("pip"), "show", "synapse-s3-storage-provider"),
+        **{name: _peer(name) for name in ("rclone", "s5cmd", "aws", "s3_media_upload")},
     }
+
+
+def _peer(name: str) -> str:
+    if not has_peer(name):
+        return "(not installed)"
+    program = peer_binary(name)
+    if name == "s3_media_upload":
+        return _version(program.resolve().with_name("pip"), "show", "synapse-s3-storage-provider")
+    return _version(program, "--version" if name == "aws" else "version")
 
 
 def _version(*command: str | Path) -> str:

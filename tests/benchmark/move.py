@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -46,19 +47,19 @@ def measure(contests: Sequence[Contest], rounds: int, task: Task, say: Say) -> l
             first = number * len(entries) // rounds
             with bench_server(contest.condition, task.work) as server:
                 for entry in entries[first:] + entries[:first]:
-                    measurements.append(_undisturbed(server, contest.condition, entry, task))
-                    say(f"{len(measurements)} of {total}: {_line(measurements[-1])}")
+                    measurements.append(undisturbed(partial(measure_one, server, contest.condition, entry, task)))
+                    say(f"{len(measurements)} of {total}: {line(measurements[-1])}")
     return measurements
 
 
-def _undisturbed(server: BenchServer, condition: Condition, entry: Entry, task: Task) -> Measurement:
+def undisturbed(measure_once: Callable[[], Measurement]) -> Measurement:
     """Measure, and anew when something else kept the machine busy meanwhile; of several tries the least disturbed one.
 
     A run that failed is never repeated.
     """
     tries: list[Measurement] = []
     while len(tries) < _TRIES:
-        tries.append(measure_one(server, condition, entry, task))
+        tries.append(measure_once())
         if tries[-1].problems or _others_share(tries[-1]) <= _DISTURBED:
             return tries[-1]
     return min(tries, key=_others_share)
@@ -105,13 +106,13 @@ def _others_share(result: Measurement) -> float:
     return result.other_cpu_seconds / (result.seconds * (os.cpu_count() or 1))
 
 
-def _line(result: Measurement) -> str:
+def line(result: Measurement) -> str:
     name = f"{result.tool} ({result.connections})" if result.connections else result.tool
     numbers = (
         f"{result.files / result.seconds:,.0f} files/s ({result.files:,} in {result.seconds:.2f} s)",
         f"CPU {1000 * result.cpu_seconds / result.files:.2f} ms/file",
         f"{result.peak_bytes / 1e6:.0f} MB",
-        f"{result.requests / result.files:.2f} requests/file",
+        f"{result.requests:,} requests ({result.requests / result.files:.2f}/file)",
         f"server CPU {1000 * result.server_cpu_seconds / result.files:.2f} ms/file",
         f"others {1000 * result.other_cpu_seconds / result.files:.2f} ms/file",
     )

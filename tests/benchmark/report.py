@@ -11,10 +11,14 @@ from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import (
     MANY_CONNECTIONS_BYTES,
     MANY_FILES_BYTES,
     NIGHTLY_TARGET,
+    VERIFY_BYTES,
+    VERIFY_FILES,
+    VERIFY_REQUESTS,
     NightlyRow,
     Row,
     nightly_ratio,
     ratios,
+    verify_verdict,
 )
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.saved import Results
 
@@ -36,6 +40,10 @@ def tables(results: Results) -> dict[str, list[Table]]:
         "move": _move_tables(results.move),
         "nightly": _nightly_tables(results.nightly),
         "growth": _growth_tables(results.growth),
+        "verify": _verify_tables(results.verify),
+        "restore": _way_back_tables("Bring all back to the local disk", results.restore),
+        "copy_bucket": _way_back_tables("Copy all into another bucket", results.copy_bucket),
+        "purge_orphans": _way_back_tables("Delete orphans from the bucket", results.purge_orphans),
     }
 
 
@@ -75,24 +83,71 @@ def programs_table(rows: Sequence[Row]) -> Table:
 
 def _move_tables(rows: Sequence[Row]) -> list[Table]:
     """The measurements, and the ratios."""
+    return [_ratios_table("Ours against each, files/s", rows), programs_table(rows)] if rows else []
+
+
+def _ratios_table(title: str, rows: Sequence[Row]) -> Table:
+    return _table(
+        title,
+        ratios(rows),
+        {
+            "condition": lambda ratio: str(ratio.condition),
+            "ours": lambda ratio: ratio.ours,
+            "against": lambda ratio: ratio.rival,
+            "both at": lambda ratio: "equal connections" if ratio.equal else "their best",
+            "times faster": lambda ratio: _times(ratio.value),
+            "target": lambda ratio: "" if ratio.target is None else f"{ratio.target:g}",
+            "": lambda ratio: ratio.verdict,
+        },
+    )
+
+
+def _way_back_tables(what: str, rows: Sequence[Row]) -> list[Table]:
+    """The ratios, and the measurements with seconds and requests as a whole."""
     if not rows:
         return []
-    compared = ratios(rows)
     return [
+        _ratios_table(f"{what}: ours against each", rows),
         _table(
-            "Ours against each, files/s",
-            compared,
+            f"{what}: each program",
+            rows,
             {
-                "condition": lambda ratio: str(ratio.condition),
-                "ours": lambda ratio: ratio.ours,
-                "against": lambda ratio: ratio.rival,
-                "both at": lambda ratio: "equal connections" if ratio.equal else "their best",
-                "times faster": lambda ratio: _times(ratio.value),
-                "target": lambda ratio: "" if ratio.target is None else f"{ratio.target:g}",
-                "": lambda ratio: ratio.verdict,
+                "condition": lambda row: str(row.condition),
+                "program (connections)": lambda row: row.name,
+                "seconds": lambda row: f"{row.seconds:.1f}",
+                "files/s": lambda row: f"{row.files_per_second:,.0f}",
+                "slowest-fastest": lambda row: f"{row.slowest:,.0f}-{row.fastest:,.0f}",
+                "files x runs": lambda row: f"{row.files:,} x {row.runs}",
+                "CPU ms/file": lambda row: f"{row.cpu_ms_per_file:.3f}",
+                "memory MB": lambda row: f"{row.peak_bytes / 1e6:.0f}",
+                "requests": lambda row: f"{row.requests:,}",
+                "server's CPU ms/file": lambda row: f"{row.server_cpu_ms_per_file:.3f}",
+                "others' CPU ms/file": lambda row: f"{row.other_cpu_ms_per_file:.3f}",
+                "failed": lambda row: str(row.failed) if row.failed else "",
             },
         ),
-        programs_table(rows),
+    ]
+
+
+def _verify_tables(rows: Sequence[Row]) -> list[Table]:
+    """As of the others, and what memory and requests may be."""
+    if not rows:
+        return []
+    return [
+        *_way_back_tables("See that all is there", rows),
+        _table(
+            "Memory and requests of verify",
+            [row for row in rows if row.is_ours],
+            {
+                "condition": lambda row: str(row.condition),
+                "files": lambda row: f"{row.files:,}",
+                "memory MB": lambda row: f"{row.peak_bytes / 1e6:.0f}",
+                "MB at most": lambda _row: f"{VERIFY_BYTES / 1e6:.0f}",
+                "requests": lambda row: f"{row.requests:,}",
+                "requests at most": lambda _row: f"{VERIFY_REQUESTS:,} for {VERIFY_FILES:,} files",
+                "": verify_verdict,
+            },
+        ),
     ]
 
 

@@ -17,6 +17,14 @@ TARGETS = {
     40: {RCLONE: 2.5, S5CMD: 1.2, SCRIPT: 100.0},
 }
 NIGHTLY_TARGET = 20.0
+# Our commands of the way back, by the name of their benchmark, and what each is measured against.
+WAY_BACK = {"verify": "verify", "restore": "restore", "copy_bucket": "copy-bucket", "purge_orphans": "purge-orphans"}
+RCLONE_CHECK, RCLONE_COPY, S5CMD_COPY, AWS_COPY = "rclone check", "rclone copy", "s5cmd cp", "aws s3 cp"
+S5CMD_REMOVE = "s5cmd rm"
+# At least as fast as each of them, and so as the best.
+WAY_BACK_TARGET = 1.0
+VERIFY_BYTES = 200_000_000
+VERIFY_FILES, VERIFY_REQUESTS = 1_000_000, 1_100
 MANY_CONNECTIONS_BYTES = 100_000_000
 MANY_FILES_BYTES = 200_000_000
 
@@ -106,6 +114,20 @@ class Row:
     def name(self) -> str:
         return f"{self.tool} ({self.connections})" if self.connections else self.tool
 
+    @property
+    def is_ours(self) -> bool:
+        return self.tool == OURS or self.tool in WAY_BACK.values()
+
+    @property
+    def seconds(self) -> float:
+        """The median."""
+        return self.files / self.files_per_second
+
+    @property
+    def requests(self) -> int:
+        """The median."""
+        return round(self.requests_per_file * self.files)
+
 
 @dataclass(frozen=True)
 class NightlyRow:
@@ -156,15 +178,29 @@ def ratios(rows: Sequence[Row]) -> list[Ratio]:
     """Ours against each rival in the same condition: both at their best, and both at equal connections."""
     found = []
     for ours in rows:
-        if ours.tool != OURS:
+        if not ours.is_ours:
             continue
         for rival in rows:
-            if rival.tool != OURS and (rival.condition, rival.equal) == (ours.condition, ours.equal):
+            if not rival.is_ours and (rival.condition, rival.equal) == (ours.condition, ours.equal):
                 value = None if ours.failed or rival.failed else ours.files_per_second / rival.files_per_second
-                targets = TARGETS.get(ours.condition.rtt_ms, {}) if ours.condition.is_fast_server else {}
-                target = targets.get(rival.tool)
-                found.append(Ratio(ours.condition, ours.name, rival.name, ours.equal, value, target))
+                found.append(Ratio(ours.condition, ours.name, rival.name, ours.equal, value, _target(ours, rival)))
     return found
+
+
+def verify_verdict(row: Row) -> str:
+    """Whether `verify` keeps to its memory and, where it looked at so many files as they are meant for, requests."""
+    if row.failed:
+        return "failed"
+    too_many = row.files >= VERIFY_FILES and row.requests * VERIFY_FILES > VERIFY_REQUESTS * row.files
+    return "NOT MET" if too_many or row.peak_bytes > VERIFY_BYTES else "met"
+
+
+def _target(ours: Row, rival: Row) -> float | None:
+    if not ours.condition.is_fast_server:
+        return None
+    if ours.tool != OURS:
+        return WAY_BACK_TARGET
+    return TARGETS.get(ours.condition.rtt_ms, {}).get(rival.tool)
 
 
 def summarise_nights(nights: Iterable[NightlyRun]) -> list[NightlyRow]:

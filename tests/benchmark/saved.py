@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import Condition, NightlyRow, Row
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import WAY_BACK, Condition, NightlyRow, Row
 
-_DIGITS = 3
+# So that few requests for very many files are told apart.
+_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Results:
     move: tuple[Row, ...] = ()
     nightly: tuple[NightlyRow, ...] = ()
     growth: tuple[Row, ...] = ()
+    verify: tuple[Row, ...] = ()
+    restore: tuple[Row, ...] = ()
+    copy_bucket: tuple[Row, ...] = ()
+    purge_orphans: tuple[Row, ...] = ()
     measured_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def with_section(self, name: str, rows: tuple[Any, ...], measured_on: Mapping[str, str]) -> Results:
@@ -44,6 +49,8 @@ def load(path: Path) -> Results:
         move=tuple(_row(Row, each) for each in found["move"]),
         nightly=tuple(_row(NightlyRow, each) for each in found["nightly"]),
         growth=tuple(_row(Row, each) for each in found["growth"]),
+        # A file of before these were measured has none.
+        **{name: tuple(_row(Row, each) for each in found.get(name, [])) for name in WAY_BACK},
         measured_on=found["measured_on"],
     )
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether after a run every file is in the bucket with its bytes, and none is left locally."""
+"""Whether after a run every file is where it is to be, with its bytes, and none is elsewhere."""
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.homeserver import PREFIX, Homeserver
@@ -41,6 +41,25 @@ def find_problems(
     return problems + _count(
         "objects differ in content", [path for path, body in bodies.items() if body != content(expected[path])]
     )
+
+
+def find_local_problems(files: Sequence[TreeFile], home: Homeserver) -> list[str]:
+    """What is wrong with the media store, which is to hold these files, byte for byte, and no other."""
+    expected, there = {file.path: file for file in files}, set(home.local_files())
+    known = sorted(expected.keys() & there)
+    problems = _count("files are not on the local disk", sorted(expected.keys() - there))
+    problems += _count("local files were not asked for", sorted(there - expected.keys()))
+    return problems + _count(
+        "local files differ in content",
+        [path for path in known if (home.media / path).read_bytes() != content(expected[path])],
+    )
+
+
+def find_key_problems(client: Any, bucket: str, kept: Collection[str]) -> list[str]:
+    """What is wrong with the bucket, which is to hold objects at these paths, and no other."""
+    stored = {entry["Key"].removeprefix(PREFIX) for entry in list_objects(client, bucket)}
+    problems = _count("objects are left that were to go", sorted(stored - set(kept)))
+    return problems + _count("objects are gone that were to stay", sorted(set(kept) - stored))
 
 
 def list_objects(client: Any, bucket: str) -> Iterator[Mapping[str, Any]]:

@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.homeserver import PREFIX, Homeserver
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.tree import TINY, TreeFile, content, plan
-from ansible_collections.matrixops.synapse_s3.tests.benchmark.verification import find_problems
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.verification import (
+    find_key_problems,
+    find_local_problems,
+    find_problems,
+)
 
 FILES = list(chain.from_iterable(media.files for media in plan(TINY, 10)))
 FIRST = FILES[0].path
@@ -93,3 +97,30 @@ def test_content_under_an_etag_that_proves_nothing(home: Homeserver) -> None:
     bucket.bodies[key] = bytes(len(bucket.bodies[key]))
 
     assert problems(bucket, home) == [f"1 objects differ in content, for example {FIRST!r}"]
+
+
+def test_all_files_are_back(home: Homeserver) -> None:
+    home.write_media(FILES)
+
+    assert find_local_problems(FILES, home) == []
+
+
+def test_local_file_that_is_missing_spoiled_or_too_many(home: Homeserver) -> None:
+    home.write_media(FILES[1:])
+    (home.media / FILES[1].path).write_bytes(b"other")
+
+    assert find_local_problems([FILES[0], *FILES[1:-1]], home) == [
+        f"1 files are not on the local disk, for example {FIRST!r}",
+        f"1 local files were not asked for, for example {FILES[-1].path!r}",
+        f"1 local files differ in content, for example {FILES[1].path!r}",
+    ]
+
+
+def test_keys_that_are_left_or_gone() -> None:
+    bucket, paths = Bucket(), [file.path for file in FILES]
+
+    assert find_key_problems(bucket, "bucket", paths) == []
+    assert find_key_problems(bucket, "bucket", [*paths[1:], "gone"]) == [
+        f"1 objects are left that were to go, for example {FIRST!r}",
+        "1 objects are gone that were to stay, for example 'gone'",
+    ]
