@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 
 import requests
@@ -36,6 +37,15 @@ class MatrixClient:
     def thumbnail(self, server_name: str, media_id: str, width: int, height: int, method: str) -> bytes:
         return self._get(f"thumbnail/{server_name}/{media_id}", {"width": width, "height": height, "method": method})
 
+    def delete(self, server_name: str, media_id: str) -> None:
+        """Delete a file with its thumbnails, as an administrator of the homeserver does."""
+        response = requests.delete(
+            f"{self.homeserver_url}/_synapse/admin/v1/media/{server_name}/{media_id}",
+            headers={"Authorization": f"Bearer {self.access_token}"},
+            timeout=TIMEOUT,
+        )
+        response.raise_for_status()
+
     def _get(self, path: str, parameters: dict[str, str | int]) -> bytes:
         response = requests.get(
             f"{self.homeserver_url}/_matrix/client/v1/media/{path}",
@@ -45,6 +55,21 @@ class MatrixClient:
         )
         response.raise_for_status()
         return response.content
+
+
+def register_administrator(homeserver_url: str, shared_secret: str, name: str, password: str) -> MatrixClient:
+    """Register an administrator of the homeserver with its registration_shared_secret.
+
+    https://element-hq.github.io/synapse/latest/admin_api/register_api.html
+    """
+    url = f"{homeserver_url}/_synapse/admin/v1/register"
+    nonce = requests.get(url, timeout=TIMEOUT).json()["nonce"]
+    words = "\0".join([nonce, name, password, "admin"])
+    mac = hmac.new(shared_secret.encode(), words.encode(), "sha1").hexdigest()
+    request = {"nonce": nonce, "username": name, "password": password, "admin": True, "mac": mac}
+    response = requests.post(url, json=request, timeout=TIMEOUT)
+    response.raise_for_status()
+    return MatrixClient(homeserver_url, response.json()["access_token"])
 
 
 def register(homeserver_url: str, name: str, password: str) -> MatrixClient:

@@ -24,6 +24,7 @@ CHANGED = {
 }
 TAKEN_AWAY = {
     "enabled": False,
+    "accept_unserved_media": True,
     "synapse_health_url": "http://127.0.0.1:9/health-with-the-provider-only",
     "synapse_start_timeout": 20,
 }
@@ -83,12 +84,12 @@ def fail_to_start(run_role: RoleRunner) -> PlayResult:
 
 
 def remove(run_role: RoleRunner) -> PlayResult:
-    return run_role({"enabled": False})
+    return run_role({"enabled": False, "accept_unserved_media": True})
 
 
 def remove_again(run_role: RoleRunner) -> PlayResult:
     remove(run_role)
-    return run_role({"enabled": False}, label="again")
+    return run_role({"enabled": False, "accept_unserved_media": True}, label="again")
 
 
 def fail_to_install(run_role: RoleRunner) -> PlayResult:
@@ -218,6 +219,20 @@ def test_a_run_with_enabled_left_out_changes_nothing(run_role: RoleRunner, host_
     assert result.states[host_name] == before
 
 
+@OWN_CONFIGURATION
+def test_removal_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
+    come_back(run_role)
+    before = run_role.look()[host_name]
+    result = run_role({"enabled": False}, label="refused")
+    assert re.match(
+        r"Nothing was changed, because:\n- Could not take the provider from Synapse: [1-9][0-9]* files?"
+        r" \([0-9,]+ bytes\) that its database knows are only in the bucket, and would not be served any more\."
+        r" Bring them back with the playbook matrixops\.synapse_s3\.restore and run this again",
+        result.message(host_name),
+    ), result.output
+    assert result.states[host_name] == before
+
+
 @pytest.mark.layouts("native", "docker")
 def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
     before = come_back(run_role).states[host_name]
@@ -226,10 +241,12 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
     bucket = f"bucket 'media-of-{host_name}'"
     assert re.fullmatch(
         "Nothing was changed, because:\n"
-        rf"- Could not take Synapse from {bucket}( with prefix 'synapse/media/')? at http\S+"
-        rf" to {bucket} with prefix 'synapse/media/another/' at http\S+: [1-9][0-9]* files \([0-9,]+ bytes\)"
-        " that its database knows would not be served, being neither on the local disk nor there. Copy the objects"
-        " first, or set matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true.",
+        rf"- Could not take {bucket}( with prefix 'synapse/media/')? at http\S+ from Synapse: [1-9][0-9]* files"
+        r" \([0-9,]+ bytes\) that its database knows would not be served, being neither on the local disk nor in"
+        rf" {bucket} with prefix 'synapse/media/another/' at http\S+\. Name what Synapse is to go on reading from in"
+        " matrix_synapse_ext_synapse_s3_storage_provider_previous_stores until it is copied \\(the playbook"
+        r" matrixops\.synapse_s3\.move\), or set"
+        r" matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true\.",
         message,
     ), message
     assert result.states[host_name] == before
@@ -483,7 +500,7 @@ def test_an_image_of_the_user_s_own(
 @pytest.mark.layouts("docker")
 def test_an_image_of_the_user_s_own_from_the_beginning(run_role: RoleRunner, host_name: str, record: Record) -> None:
     own = {"synapse_image_has_provider": True}
-    removed = run_role({**own, "enabled": False}, f"--limit={host_name}")
+    removed = run_role({**own, "enabled": False, "accept_unserved_media": True}, f"--limit={host_name}")
     assert removed.failed(host_name) == 0, removed.output
     result = run_role(own, f"--limit={host_name}", label="from the beginning")
     assert result.failed(host_name) == 0, result.output
@@ -501,7 +518,7 @@ def service_images(host: Host, layout: Layout) -> list[str]:
 
 def move_to_compose(host: Host, run_role: RoleRunner) -> PlayResult:
     come_back(run_role)
-    run_role({"enabled": False}, label="before Compose")
+    run_role({"enabled": False, "accept_unserved_media": True}, label="before Compose")
     if host.service("matrix-synapse.service").is_running:
         host.check_output("systemctl disable --now matrix-synapse.service")
         host.check_output("cd /srv/compose && docker compose up --detach synapse")
@@ -540,7 +557,7 @@ def test_failed_restart_by_compose_puts_everything_back(
 @pytest.mark.layouts("docker")
 def test_removal_from_compose(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
     move_to_compose(host, run_role)
-    result = run_role({**COMPOSE, "enabled": False})
+    result = run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
     state = result.states[host_name]
     assert result.failed(host_name) == 0, result.output
     assert service_images(host, layout) == [BASE.removeprefix("docker.io/")]
@@ -552,7 +569,7 @@ def test_removal_from_compose(host: Host, run_role: RoleRunner, host_name: str, 
 @pytest.mark.layouts("docker")
 def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role: RoleRunner, host_name: str) -> None:
     move_to_compose(host, run_role)
-    run_role({**COMPOSE, "enabled": False})
+    run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
     content = "services: {synapse: {labels: [theirs]}}"
     host.check_output(f"echo '{content}' > {OVERRIDE}")
     result = run_role(COMPOSE, label="beside another's file")
@@ -561,7 +578,7 @@ def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role:
         f" '{OVERRIDE}' already, which is not this role's. Move what it says into the project's own file, and remove"
         " it."
     )
-    removed = run_role({**COMPOSE, "enabled": False}, label="beside another's file")
+    removed = run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True}, label="beside another's file")
     assert (removed.failed(host_name), removed.changed(host_name)) == (0, 0), removed.output
     assert host.file(OVERRIDE).content_string == content + "\n"
     host.check_output(f"rm {OVERRIDE}")
@@ -572,8 +589,12 @@ def test_an_engine_that_compose_does_not_reach_is_no_synapse_without_the_provide
     host: Host, run_role: RoleRunner, host_name: str
 ) -> None:
     move_to_compose(host, run_role)
-    run_role({**COMPOSE, "enabled": False})
-    unreached = {"compose_command": "env DOCKER_HOST=unix:///nowhere docker compose", "enabled": False}
+    run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
+    unreached = {
+        "compose_command": "env DOCKER_HOST=unix:///nowhere docker compose",
+        "enabled": False,
+        "accept_unserved_media": True,
+    }
     assert run_role({**COMPOSE, **unreached}).message(host_name) == (
         "Could not list the containers of the Compose project in '/srv/compose': Cannot connect to the Docker daemon at"
         " unix:///nowhere. Is the docker daemon running? See that the container engine runs."
@@ -585,7 +606,7 @@ def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
     host: Host, run_role: RoleRunner, host_name: str
 ) -> None:
     move_to_compose(host, run_role)
-    run_role({**COMPOSE, "enabled": False})
+    run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
     project, other = "/srv/compose/docker-compose.yml", "example.org/synapse:1"
     change = f"s,{BASE},{other},; s, --config-path=/data/conf.d,,"
     start = "cd /srv/compose && docker compose up --detach synapse"
@@ -611,7 +632,7 @@ def test_a_stopped_project_that_would_not_take_up_the_provider(
 ) -> None:
     """Nothing can be seen of it before it runs. It is not started for that, and refused when it does."""
     move_to_compose(host, run_role)
-    run_role({**COMPOSE, "enabled": False})
+    run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
     compose, project = "cd /srv/compose && docker compose", "/srv/compose/docker-compose.yml"
     host.check_output(f"cp {project} /srv/kept && sed --in-place 's, --config-path=/data/conf.d,,' {project}")
     host.check_output(f"{compose} rm --stop --force synapse")
@@ -621,7 +642,7 @@ def test_a_stopped_project_that_would_not_take_up_the_provider(
     host.check_output(f"{compose} up --detach synapse")
     started_by_hand = run_role(COMPOSE, label="started by hand")
     host.check_output(f"mv /srv/kept {project} && {compose} up --detach synapse")
-    removed = run_role({**COMPOSE, "enabled": False}, label="after it was stopped")
+    removed = run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True}, label="after it was stopped")
     told = NOT_RESTARTED.format("synapse", "have the provider")
     assert result.failed(host_name) == 0, result.output
     assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
@@ -643,7 +664,7 @@ def test_a_stopped_project_that_would_not_take_up_the_provider(
 @pytest.mark.layouts("docker")
 def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
     move_to_compose(host, run_role)
-    run_role({**COMPOSE, "enabled": False})
+    run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
     first = {**COMPOSE, "compose_command": "docker-compose"}
     result = run_role(first)
     assert result.failed(host_name) == 0, result.output
@@ -661,7 +682,7 @@ def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_rol
     come_back(run_role)
     host.check_output(f"systemctl start {service}")
     assert not host.file(record).exists
-    run_role({"enabled": False}, label="switch back")
+    run_role({"enabled": False, "accept_unserved_media": True}, label="switch back")
     host.check_output(f"systemctl start {service}")
     assert host.file(record).content_string == "/usr/local/bin/matrix-synapse-s3-storage-provider-migrate\n"
     assert host.check_output(f"systemctl is-active {TIMER}") == "active"
@@ -671,7 +692,7 @@ def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_rol
 def test_a_job_whose_giving_back_was_interrupted_is_given_back(host: Host, run_role: RoleRunner) -> None:
     run_role({}, label="before an interruption")
     host.check_output(f"systemctl stop {TIMER} && rm --recursive /etc/systemd/system/*-migrate.*.d")
-    run_role({"enabled": False}, label="after an interruption")
+    run_role({"enabled": False, "accept_unserved_media": True}, label="after an interruption")
     assert host.check_output(f"systemctl is-active {TIMER}") == "active"
     # And by that playbook's own schedule again.
     assert host.check_output(f"systemctl show --property=NeedDaemonReload --value {TIMER}") == "no"

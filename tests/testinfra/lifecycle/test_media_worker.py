@@ -138,7 +138,7 @@ def test_a_media_worker_serves_what_is_in_the_bucket(
 
 
 def test_a_media_worker_loses_the_provider_with_the_role(host: Host, run_role: RoleRunner, host_name: str) -> None:
-    result = run_for(run_role, {**NAMED, "enabled": False}, "removed")
+    result = run_for(run_role, {**NAMED, "enabled": False, "accept_unserved_media": True}, "removed")
     assert result.failed(host_name) == 0, result.output
     environment = host.check_output(f"systemctl show --property=Environment {UNIT} {MAIN}")
     assert "PYTHONPATH" not in environment

@@ -86,10 +86,3 @@ def test_migrate_by_a_command_of_somebody_else_s(host: Host, run_role: RoleRunne
         " Run matrixops.synapse_s3.install first."
     )
     assert not host.file("/run/was-run").exists
-
-
-def test_uninstall(host: Host, run_role: RoleRunner, host_name: str) -> None:
-    result = run_playbook(run_role, host_name, "uninstall")
-    assert result.failed(host_name) == 0, result.output
-    assert not host.file(INSTALLED).exists
-    assert result.states[host_name].health == 200
