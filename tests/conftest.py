@@ -15,7 +15,15 @@ pytest.register_assert_rewrite("ansible_collections.matrixops.synapse_s3.tests.i
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("test", deadline=None)
 settings.register_profile("soak", max_examples=20_000, deadline=None)
-settings.load_profile("soak" if os.environ.get("SYNAPSE_S3_SOAK") else "test")
+SOAK = bool(os.environ.get("SYNAPSE_S3_SOAK"))
+settings.load_profile("soak" if SOAK else "test")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    long = [] if SOAK else [item for item in items if item.get_closest_marker("soak")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

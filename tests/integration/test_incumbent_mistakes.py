@@ -129,7 +129,7 @@ def test_403_on_head_of_a_missing_key_alone(homeserver: Homeserver) -> None:
     assert named(result) == sorted(homeserver.local())
 
 
-@pytest.mark.parametrize("size", [1, 5000, 9 * MIB])
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.soak), 5000, 9 * MIB])
 @pytest.mark.parametrize("other", ["empty", "shorter", "longer", "same length"])
 def test_empty_object_under_the_key(homeserver: Homeserver, size: int, other: str) -> None:
     """The incumbent deletes the local file. So it does for any other object that is not the file."""
@@ -155,7 +155,7 @@ def test_empty_object_under_the_key(homeserver: Homeserver, size: int, other: st
 # --- The media store ---
 
 
-@pytest.mark.parametrize("size", [5000, 9 * MIB])
+@pytest.mark.parametrize("size", [5000, pytest.param(9 * MIB, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("stored", [True, False])
 @pytest.mark.parametrize("left", [0, 1, -1])
 def test_truncated_local_file(homeserver: Homeserver, size: int, stored: bool, left: int) -> None:
@@ -292,7 +292,7 @@ def growing(homeserver: Homeserver, content: Mapping[str, bytes], piece: int) ->
         thread.join()
 
 
-@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("stored", [True, pytest.param(False, marks=pytest.mark.soak)])
 def test_file_growing_during_the_run(homeserver: Homeserver, stored: bool) -> None:
     """No part of a file gets into the bucket, and none is taken for the whole."""
     content = homeserver.upload([200_000] * 20 + [9 * MIB])
