@@ -4,16 +4,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role import media_counts
 
 
-def media_move_problems(value: object, now: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Why Synapse's media can't be looked for in another place yet."""
-    return media_counts.move_problems(_checked("media_move_problems", value), now, new)
+def media_dropped_places(now: Sequence[Mapping[str, str]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, str]]:
+    """Where Synapse would not look for its media any more."""
+    return media_counts.dropped_places(now, new)
+
+
+def media_move_problems(
+    value: object, before: object, dropped: Sequence[Mapping[str, str]], new: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Why Synapse's media can't be looked for in other places yet."""
+    answers = [_checked("media_move_problems", answer) for answer in (value, before)]
+    return media_counts.move_problems(answers[0], answers[1], dropped, new)
+
+
+def media_removal_problems(value: object) -> list[str]:
+    """Why the provider can't be taken away yet."""
+    return media_counts.removal_problems(_checked("media_removal_problems", value))
 
 
 def media_offline_words(value: object) -> str:
@@ -31,6 +44,11 @@ def _checked(name: str, value: object) -> Mapping[str, Any]:
 class FilterModule:
     """What Ansible looks for."""
 
-    def filters(self) -> dict[str, Callable[..., list[str] | str]]:
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Filters by name."""
-        return {"media_move_problems": media_move_problems, "media_offline_words": media_offline_words}
+        return {
+            "media_dropped_places": media_dropped_places,
+            "media_move_problems": media_move_problems,
+            "media_removal_problems": media_removal_problems,
+            "media_offline_words": media_offline_words,
+        }

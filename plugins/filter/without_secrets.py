@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules import secrets
 
 
-def without_secrets(value: str, config: Mapping[str, str]) -> str:
-    """The text, with stars for each secret of the provider's settings."""
-    return secrets.without_secrets(value, [config])
+def without_secrets(value: str, configs: Sequence[Mapping[str, str]]) -> str:
+    """The text, with stars for each secret of the providers' settings."""
+    return secrets.without_secrets(value, configs)
 
 
 class FilterModule:
     """What Ansible looks for."""
 
-    def filters(self) -> dict[str, Callable[[str, Mapping[str, str]], str]]:
+    def filters(self) -> dict[str, Callable[[str, Sequence[Mapping[str, str]]], str]]:
         """Filters by name."""
         return {"without_secrets": without_secrets}

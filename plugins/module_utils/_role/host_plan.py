@@ -56,6 +56,8 @@ STATE_NAMES = (
     r"s3_media_upload/database\.yaml",
     r"s3_media_upload/cache\.db(-journal|-wal|-shm)?",
     r"runs/[0-9]+-[0-9]+\.(json|new)",
+    # What was purged, each key before its deletion
+    r"purge-orphans\.jsonl",
 )
 
 Item = Mapping[str, str]
@@ -188,6 +190,8 @@ class HostPlan:
     candidate_path: str
     media_store_path: str
     migrate_arguments: Texts
+    # Of the purge after it; none where there is no purge
+    purge_arguments: Texts
     after: Texts
     writable_paths: Texts
     protect_home: str
@@ -407,6 +411,7 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         kept_variables=[*KEPT_VARIABLES, *(["SYNAPSE_S3_CONTAINER"] if engine else [])],
         media_store_path=host_path(found.media_store_path, volumes),
         migrate_arguments=_migrate_arguments(given, found.shard),
+        purge_arguments=_purge_arguments(given, found.shard),
         after=["network-online.target", *([layout.after] if layout.after else []), *([] if is_compose else services)],
         # What the service itself writes to; a container has its own view.
         writable_paths=(
@@ -485,6 +490,19 @@ def _migrate_arguments(given: Values, shard: str) -> Texts:
     keep = [] if given["migration_delete_local"] else ["--keep-local"]
     metrics = [f"--metrics-file {shlex.quote(given['metrics_path'])}"] if given["metrics_path"] else []
     return [f"{name} {shlex.quote(str(text))}" for name, text in options.items() if text] + keep + metrics
+
+
+def _purge_arguments(given: Values, shard: str) -> Texts:
+    """Options of `purge-orphans`, one a line in the wrapper; none where the host does not purge.
+
+    Of hosts that share one media store the first does, and waits for the migrations of the others.
+    """
+    is_shared = bool(given["migration_shards"])
+    if not given["purge_orphans_enabled"] or (is_shared and not shard.startswith("1/")):
+        return []
+    age, share = given["purge_orphans_minimum_age"], given["purge_orphans_maximum_share"]
+    options = [f"--minimum-age {shlex.quote(age)}", f"--maximum-share {shlex.quote(share)}"]
+    return ["--delete", *options, *(["--wait"] if is_shared else [])]
 
 
 def _container_user(synapse_user: str, run_user: str) -> str:

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the program counts of the media, and what that means for somebody who changes where Synapse finds it.
+"""What the program counts of the media, and what that means for somebody who takes from Synapse where it finds it.
 
 An answer is what Ansible's module ``command`` returns of ``status --json``: ``rc``, ``stdout`` and ``stderr``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._media.rules.place import place_of
 from .answer import Answer, last_words, read_answer
 from .variables import NAME_PREFIX
 
@@ -48,26 +49,61 @@ def read_count(answer: Answer, name: str) -> Count:
     return Count(int(count["files"]), int(count["bytes"]))
 
 
-def move_problems(answer: Answer, now: Place, new: Place) -> list[str]:
-    """Why Synapse, which has its media in the place ``now``, can't be given the place ``new`` yet."""
-    advice = f"set {NAME_PREFIX}accept_unserved_media to true"
+def dropped_places(now: Sequence[Place], new: Sequence[Mapping[str, object]]) -> list[Place]:
+    """Which of the places that Synapse reads ``now`` none of the ``new`` settings leads to."""
+    kept = [place_of(settings) for settings in new]
+    return [place for place in now if place_of(place) not in kept]
+
+
+def move_problems(
+    answer: Answer, before: Answer, dropped: Sequence[Place], new: Sequence[Mapping[str, object]]
+) -> list[str]:
+    """Why places that Synapse reads from can't be taken from it yet.
+
+    :param answer: of the configuration that is to come.
+    :param before: of that which Synapse has; it may be empty.
+    """
+    accept = f"set {NAME_PREFIX}accept_unserved_media to true"
+    taken = _listed(dropped)
     try:
         count = read_count(answer, "unserved")
     except NotCounted as cause:
-        problem = f"Could not count the media that Synapse would not find in {place_in_words(new)}: {cause}"
-        return [f"{problem} Correct that, or {advice}."]
+        problem = f"Could not count the media that Synapse would not find any more without {taken}: {cause}"
+        return [f"{problem} Correct that, or {accept}."]
     if count.files == 0:
         return []
-    problem = f"Could not take Synapse from {place_in_words(now)} to {place_in_words(new)}"
-    cause_ = f"{count} that its database knows would not be served, being neither on the local disk nor there"
-    return [f"{problem}: {cause_}. Copy the objects first, or {advice}."]
+    places = _listed([place_of(settings) for settings in new])
+    problem = f"Could not take {taken} from Synapse"
+    cause_ = f"{count} that its database knows would not be served, being neither on the local disk nor in {places}"
+    advice = (
+        f"Name what Synapse is to go on reading from in {NAME_PREFIX}previous_stores until it is copied (the playbook"
+        f" matrixops.synapse_s3.move), or {accept}."
+    )
+    return [f"{problem}: {cause_}.{_lost_before(before)} {advice}"]
+
+
+def removal_problems(answer: Answer) -> list[str]:
+    """Why the provider can't be taken from Synapse yet."""
+    accept = f"set {NAME_PREFIX}accept_unserved_media to true"
+    try:
+        count = _only_stored(answer)
+    except NotCounted as cause:
+        problem = f"Could not count the media that Synapse would not serve without the provider: {cause}"
+        return [f"{problem} Correct that; or, to go without what may be only in the bucket, {accept}."]
+    if count.files == 0:
+        return []
+    problem = "Could not take the provider from Synapse"
+    cause_ = f"{count} that its database knows are only in the bucket, and would not be served any more"
+    restore = "Bring them back with the playbook matrixops.synapse_s3.restore and run this again"
+    both = "matrixops.synapse_s3.uninstall with -e restore_first=true does both"
+    return [f"{problem}: {cause_}. {restore} ({both}), or {accept}."]
 
 
 def offline_words(answer: Answer) -> str:
     """What becomes of media that only the bucket has when the provider is taken from Synapse."""
     again = "until the provider is enabled again or the media is copied back to the local disk"
     try:
-        count = read_count(answer, "stored_only")
+        count = _only_stored(answer)
     except NotCounted as cause:
         return f"Synapse does not serve what is only there {again}. Could not count that: {cause}"
     if count.files == 0:
@@ -81,6 +117,24 @@ def place_in_words(place: Place) -> str:
     if place["prefix"]:
         words += f" with prefix {place['prefix']!r}"
     return f"{words} at {place['endpoint_url']}" if place["endpoint_url"] else words
+
+
+def _only_stored(answer: Answer) -> Count:
+    """What only S3 has, in the bucket or in another that Synapse reads."""
+    counts = [read_count(answer, name) for name in ("stored_only", "stored_elsewhere")]
+    return Count(sum(count.files for count in counts), sum(count.bytes for count in counts))
+
+
+def _lost_before(before: Answer) -> str:
+    try:
+        count = read_count(before, "unserved")
+    except NotCounted:
+        return ""
+    return f" ({count} are not served now either.)" if count.files else ""
+
+
+def _listed(places: Sequence[Place]) -> str:
+    return " and ".join(map(place_in_words, places))
 
 
 def _errors(told: Mapping[str, Any]) -> str:

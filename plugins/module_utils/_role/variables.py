@@ -22,7 +22,7 @@ from .._media.rules.prefix import prefix_problems, prefix_warnings
 from .._media.rules.region import region_problems
 from .._media.rules.sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
 from .._media.rules.storage_class import DEFAULT_STORAGE_CLASS, storage_class_problems
-from . import credentials
+from . import credentials, previous_stores
 from .host import compose_names_problems, own_directory_problems, path_problems, unit_names_problems, user_name_problems
 from .kinds import FALSE_WORDS, Kind, kind_problems
 from .volumes import host_path, volume_problems
@@ -59,6 +59,9 @@ def problems(variables: Mapping[str, object]) -> list[str]:
             continue
         wrong_kind = kind_problems(variable.kind, given[name], secret=variable.secret) if name in given else []
         found += _messages(name, wrong_kind or variable.problems(values[name], values))
+        if name == previous_stores.NAME:
+            for part, text in previous_stores.store_problems(values[name], VARIABLES, values):
+                found += _messages(part, [text])
     return found if disabled else found + _misspelt_problems(given)
 
 
@@ -72,6 +75,9 @@ def warnings(variables: Mapping[str, object]) -> list[str]:
     for name, variable in VARIABLES.items():
         if not _belongs_to_mdad(name, values):
             found += _messages(name, variable.warnings(values[name], values))
+            if name == previous_stores.NAME:
+                for part, text in previous_stores.store_warnings(values[name], VARIABLES, values):
+                    found += _messages(part, [text])
     unknown = given.keys() - VARIABLES.keys() - _misspelt(given).keys()
     for name in sorted(name for name in unknown if not _belongs_to_mdad(name, values)):
         text = _IGNORED_BY_PROVIDER.get(name, "is not a variable of this role and has no effect. Remove it.")
@@ -121,7 +127,8 @@ def _is_disabled(given: Values) -> bool:
 
 def _belongs_to_mdad(name: str, values: Values) -> bool:
     """Whether matrix-docker-ansible-deploy alone uses it: it owns the provider and its configuration there."""
-    return values["layout"] == "mdad" and (name == "version" or name.startswith(("config_", "store_")))
+    is_its = name in {"version", previous_stores.NAME} or name.startswith(("config_", "store_"))
+    return bool(values["layout"] == "mdad" and is_its)
 
 
 def _mdad_warnings(given: Values, values: Values) -> list[str]:
@@ -130,16 +137,25 @@ def _mdad_warnings(given: Values, values: Values) -> list[str]:
     names = [
         f"{NAME_PREFIX}{name}"
         for name, value in given.items()
+        if name != previous_stores.NAME
         if _belongs_to_mdad(name, values) and (name not in defaults or value != defaults[name])
     ]
+    former = []
+    if given.get(previous_stores.NAME) and _belongs_to_mdad(previous_stores.NAME, values):
+        text = (
+            "has no effect with the layout 'mdad': matrix-docker-ansible-deploy writes Synapse's list of storage"
+            " providers, and does not know this variable. Give it the former store in its own"
+            " matrix_synapse_media_storage_providers, after the main one, as docs/move-to-another-service.md tells."
+        )
+        former = _messages(previous_stores.NAME, [text])
     if not names:
-        return []
+        return former
     text = (
         "without effect on this role: with the layout 'mdad', matrix-docker-ansible-deploy configures the provider, by"
         " its own variables of these names. This role reads the bucket's settings from Synapse's configuration, as that"
         " playbook has written it. To change them, run that playbook first; in a vars.yml of both, leave them."
     )
-    return [f"{', '.join(names)}: {text}"]
+    return [f"{', '.join(names)}: {text}", *former]
 
 
 def _misspelt(given: Values) -> Mapping[str, str]:
@@ -274,6 +290,18 @@ def _schedule_problems(value: str) -> Texts:
     if value.strip() and value.isprintable():
         return ()
     return ["is not a schedule. Write a calendar event of systemd in one line, such as '*-*-* 05:00:00'."]
+
+
+def _share_problems(value: str) -> Texts:
+    if re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?%", value) and 0 < float(value[:-1]) <= 100:
+        return ()
+    return [f"{value!r} is not a share. Write a number up to 100 with '%' behind it, such as '5%'."]
+
+
+def _purge_warnings(value: bool, values: Values) -> Texts:
+    if not value or values["migration_enabled"]:
+        return ()
+    return ["is true, but migration_enabled is false: no job runs at night. Set that to true, or this to false."]
 
 
 def _container_only_warnings(value: object, values: Values) -> Texts:
@@ -429,7 +457,8 @@ VARIABLES: Mapping[str, Variable] = {
     "store_local": Variable(Kind.BOOLEAN, True, _store_local_problems, _store_warnings),
     "store_remote": Variable(Kind.BOOLEAN, True, _nothing, _store_warnings),
     "store_synchronous": Variable(Kind.BOOLEAN, False),
-    "accept_unserved_media": Variable(Kind.BOOLEAN, False),
+    "previous_stores": Variable(Kind.RAW, [], secret=True),
+    "accept_unserved_media": Variable(Kind.BOOLEAN, False, when_disabled=True),
     "update_db_day_count": Variable(Kind.INTEGER, 0, _at_least(0)),
     "periodic_migration_schedule": Variable(Kind.TEXT, "*-*-* 05:00:00", _alone(_schedule_problems)),
     "migrate_systemd_required_services_list": Variable(Kind.LIST, [], _alone(unit_names_problems)),
@@ -442,6 +471,9 @@ VARIABLES: Mapping[str, Variable] = {
     "migration_workers": Variable(Kind.RAW, "", _workers_problems),
     "migration_bandwidth": Variable(Kind.TEXT, "", _unless_empty(_bandwidth_problems), _bandwidth_warnings),
     "migration_shards": Variable(Kind.TEXT, "", _shards_problems),
+    "purge_orphans_enabled": Variable(Kind.BOOLEAN, False, _nothing, _purge_warnings),
+    "purge_orphans_minimum_age": Variable(Kind.TEXT, "7d", _alone(duration_problems)),
+    "purge_orphans_maximum_share": Variable(Kind.TEXT, "5%", _alone(_share_problems)),
     "metrics_path": Variable(Kind.TEXT, "", _unless_empty(path_problems)),
     "ca_bundle_path": Variable(Kind.TEXT, "", _unless_empty(path_problems), _ca_bundle_warnings),
     "synapse_python": Variable(Kind.TEXT, "", _unless_empty(path_problems), when_disabled=True),

@@ -169,6 +169,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Host:
         config_sse_customer_key="0123456789abcdef0123456789abcdef",
         store_local=False,
         store_synchronous=True,
+        previous_stores=[{"bucket": "old-media", "access_key_id": "OLD", "secret_access_key": "0ld/+secret"}],
         ca_bundle_path="/etc/ssl/private ca.pem",
         update_db_day_count=30,
         migration_engine="s3_media_upload",
@@ -178,6 +179,9 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Host:
         migration_bandwidth="20M",
         metrics_path="/var/lib/node exporter/synapse.prom",
         periodic_migration_schedule="Sun 03:00",
+        purge_orphans_enabled=True,
+        purge_orphans_minimum_age="30d",
+        purge_orphans_maximum_share="0.5%",
         migrate_systemd_required_services_list=["dbus.service"],
         migrate_systemd_wanted_services_list=["a.service", "b.service"],
         synapse_services=["matrix-synapse.service", "matrix-synapse-worker@media1.service"],
@@ -235,12 +239,24 @@ def test_provider_of_full(full: Host) -> None:
                 "sse_customer_key": "0123456789abcdef0123456789abcdef",
                 "sse_customer_algo": "AES256",
             },
-        }
+        },
+        {
+            "module": "s3_storage_provider.S3StorageProviderBackend",
+            "store_local": False,
+            "store_remote": False,
+            "store_synchronous": False,
+            "config": {
+                "bucket": "old-media",
+                "access_key_id": "OLD",
+                "secret_access_key": "0ld/+secret",
+                "storage_class": "STANDARD",
+            },
+        },
     ]
 
 
 def test_secrets_are_in_one_file(full: Host) -> None:
-    secrets = (SECRET, "t0ken", "0123456789abcdef0123456789abcdef")
+    secrets = (SECRET, "t0ken", "0123456789abcdef0123456789abcdef", "0ld/+secret")
     holders = {path for path, file in full.files.items() for secret in secrets if secret in file.get("content", "")}
     assert [Path(path).name for path in holders] == ["synapse-s3-storage-provider.yaml"]
     assert {full.files[path]["mode"] for path in holders} == {"0400"}
@@ -425,6 +441,110 @@ def test_migrate(plain: Host, full: Host) -> None:
         *("--workers", "64", "--bandwidth", "20M", "--keep-local"),
         *("--metrics-file", "/var/lib/node exporter/synapse.prom"),
     ]
+
+
+# Stands for Synapse's Python: writes down which command it runs, and ends with the status that is named for it.
+NIGHTLY_PYTHON = """\
+#!/bin/sh
+[ "$1" != -I ] || exit 0
+case " $* " in *" migrate "*) name=migrate ;; *) name=purge ;; esac
+echo "$@" > "$0.$name.new"
+mv "$0.$name.new" "$0.$name"
+if [ -e "$0.$name.sleeps" ]; then trap 'echo stopped > "$0.$name"; exit 143' TERM; sleep 60 & wait; fi
+exit "$(cat "$0.$name.status" 2>/dev/null || echo 0)"
+"""
+
+
+@pytest.fixture(scope="module")
+def purging(tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """A host whose nightly job purges."""
+    host = make_host(reachable(tmp_path_factory.mktemp("purging")), purge_orphans_enabled=True)
+    (host.root / "python").write_text(NIGHTLY_PYTHON)
+    return host
+
+
+@pytest.fixture
+def nightly(purging: Host) -> Host:
+    """That host before its job."""
+    for left in purging.root.glob("python.*"):
+        left.unlink()
+    return purging
+
+
+def ran(host: Host, name: str) -> str:
+    """With which arguments the command was run, from its name on; '' where it was not."""
+    found = host.root / f"python.{name}"
+    words = found.read_text() if found.exists() else ""
+    return words[words.find("migrate --" if name == "migrate" else "purge-orphans ") :].strip() if words else ""
+
+
+PURGE = "purge-orphans --delete --minimum-age 7d --maximum-share 5%"
+
+
+@pytest.mark.parametrize(
+    ("migrate", "purge", "status", "is_purged"),
+    [
+        (0, 0, 0, True),
+        # Some files could not be moved: what was deleted goes all the same, and the job has failed.
+        (1, 0, 1, True),
+        (0, 1, 1, True),
+        (0, 69, 69, True),
+        (1, 69, 1, True),
+        # An outage, a wrong configuration, another run: the purge would come no farther.
+        *((failed, 0, failed, False) for failed in (2, 69, 75, 77, 78, 143)),
+    ],
+)
+def test_the_job_purges_after_the_migration_and_tells_of_both(
+    nightly: Host, migrate: int, purge: int, status: int, is_purged: bool
+) -> None:
+    (nightly.root / "python.migrate.status").write_text(str(migrate))
+    (nightly.root / "python.purge.status").write_text(str(purge))
+    run = nightly.run(f"{NAME}-migrate", "--then-purge")
+    assert ran(nightly, "migrate") == "migrate --engine parallel --minimum-age 1h"
+    assert ran(nightly, "purge") == (PURGE if is_purged else "")
+    told = "" if is_purged else f"Nothing was purged, since the migration ended with status {migrate}.\n"
+    assert (run.returncode, run.stderr) == (status, told)
+
+
+def test_a_dry_run_of_the_job_deletes_nothing(nightly: Host) -> None:
+    """Whoever copies the unit's command and adds an option does not mean the purge."""
+    run = nightly.run(f"{NAME}-migrate", "--then-purge", "--dry-run")
+    assert (run.returncode, ran(nightly, "migrate"), ran(nightly, "purge")) == (2, "", "")
+    assert run.stderr == (
+        "Could not start: --then-purge takes no other option. For the migration alone leave it out; to look first, use"
+        " purge-orphans without --delete.\n"
+    )
+    nightly.run(f"{NAME}-migrate", "--dry-run", "--then-purge")
+    assert ran(nightly, "purge") == ""
+
+
+def test_a_migration_by_hand_purges_nothing(nightly: Host) -> None:
+    run = nightly.run(f"{NAME}-migrate", "--dry-run")
+    assert (run.returncode, ran(nightly, "purge")) == (0, "")
+    assert ran(nightly, "migrate").endswith("--dry-run")
+
+
+@pytest.mark.parametrize("name", ["migrate", "purge"])
+def test_the_job_that_is_stopped_ends_with_what_it_runs(nightly: Host, name: str) -> None:
+    (nightly.root / f"python.{name}.sleeps").touch()
+    process = subprocess.Popen([nightly.bin / f"{NAME}-migrate", "--then-purge"])
+    while not ran(nightly, name):
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.2)
+    process.terminate()
+    assert process.wait(timeout=10) == 143
+    assert (nightly.root / f"python.{name}").read_text() == "stopped\n"
+    assert (nightly.root / "python.purge").exists() == (name == "purge")
+
+
+def test_the_unit_says_that_it_purges(plain: Host, full: Host) -> None:
+    for host, more, kill in ((plain, "", []), (full, " --then-purge", ["KillMode=mixed"])):
+        lines = settings(host, "service")
+        assert [line for line in lines if line.startswith(("ExecStart=", "KillMode"))] == [
+            f"ExecStart={host.bin}/{NAME}-migrate{more}",
+            *kill,
+        ]
 
 
 def test_shell(full: Host) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..rules.errors import AccessError, MediaError
+from ..rules.place import place_of
 from ..stores import synapse_config
 from ..stores.media_store import links_problems
 
@@ -38,8 +39,8 @@ class Findings:
     media_problems: list[str] = field(default_factory=list)
     # The configuration file of the worker that serves media, '' where none does
     worker_path: str = ""
-    # Where media is in S3 now: bucket, prefix and endpoint_url, empty where it is not
-    place: Mapping[str, str] = field(default_factory=dict)
+    # Where media is in S3 now, in the order in which Synapse asks: bucket, prefix and endpoint_url of each
+    places: list[dict[str, str]] = field(default_factory=list)
     media_store_path: str = ""
     database: str = ""
 
@@ -64,7 +65,7 @@ def check_config(
     found.problems += value_problems(config)
     # As Synapse has it, the last file that names an application decides.
     found.worker_path = next((str(file.path) for file in reversed(files) if file.values.get("worker_app")), "")
-    found.place = s3_place(config)
+    found.places = s3_places(config)
     if not config:
         return found
     found.media_problems = media_problems(config, found.worker_path)
@@ -149,15 +150,14 @@ def media_problems(config: Mapping[str, Any], worker_path: str) -> list[str]:
     return []
 
 
-def s3_place(config: Mapping[str, Any]) -> dict[str, str]:
+def s3_places(config: Mapping[str, Any]) -> list[dict[str, str]]:
     """Where the merged configuration has media in S3. Nothing of it is judged, and no secret is in it."""
     providers = config.get(PROVIDERS)
-    for entry in providers if isinstance(providers, list) else []:
-        if isinstance(entry, dict) and entry.get("module") == synapse_config.PROVIDER_MODULE:
-            settings = entry["config"] if isinstance(entry.get("config"), dict) else {}
-            place = {name: str(settings.get(name) or "") for name in ("bucket", "prefix", "endpoint_url")}
-            return {**place, "endpoint_url": place["endpoint_url"].rstrip("/")}
-    return {}
+    return [
+        place_of(entry["config"] if isinstance(entry.get("config"), dict) else {})
+        for entry in (providers if isinstance(providers, list) else [])
+        if isinstance(entry, dict) and entry.get("module") == synapse_config.PROVIDER_MODULE
+    ]
 
 
 def place_problems(config_paths: Sequence[Path], provider_file: Path) -> list[str]:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,16 +15,27 @@ from ansible_collections.matrixops.synapse_s3.plugins.filter import media_counts
 
 FILTERS = media_counts.FilterModule().filters()
 PLACE = {"bucket": "media", "prefix": "", "endpoint_url": ""}
-ANSWER = {"rc": 0, "stdout": '{"unserved": {"files": 0, "bytes": 0}, "stored_only": {"files": 0, "bytes": 0}}'}
+NOTHING = {"files": 0, "bytes": 0}
+COUNTS = {"unserved": NOTHING, "stored_only": NOTHING, "stored_elsewhere": NOTHING}
+ANSWER = {"rc": 0, "stdout": json.dumps(COUNTS)}
 
 
 def test_filters() -> None:
-    assert FILTERS["media_move_problems"](ANSWER, PLACE, PLACE) == []
+    assert FILTERS["media_dropped_places"]([PLACE], [{"bucket": "other"}]) == [PLACE]
+    assert FILTERS["media_move_problems"](ANSWER, {}, [PLACE], [PLACE]) == []
+    assert FILTERS["media_removal_problems"](ANSWER) == []
     assert str(FILTERS["media_offline_words"](ANSWER)).startswith("The local disk has all")
 
 
-@pytest.mark.parametrize(("name", "more"), [("media_move_problems", (PLACE, PLACE)), ("media_offline_words", ())])
-def test_wrong_input(name: str, more: tuple[dict[str, str], ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("media_move_problems", ({}, [PLACE], [PLACE])),
+        ("media_removal_problems", ()),
+        ("media_offline_words", ()),
+    ],
+)
+def test_wrong_input(name: str, more: tuple[Any, ...]) -> None:
     message = f"Could not run the filter matrixops.synapse_s3.{name}: its input is not what a command returned."
     with pytest.raises(AnsibleFilterError, match=f"^{re.escape(message)}$"):
         FILTERS[name](None, *more)

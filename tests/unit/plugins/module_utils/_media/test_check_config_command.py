@@ -90,7 +90,7 @@ def test_as_json_and_without_boto3(etc: Path) -> None:
         "problems": [],
         "media_problems": [],
         "worker_path": "",
-        "place": {"bucket": "media", "prefix": "", "endpoint_url": ""},
+        "places": [{"bucket": "media", "prefix": "", "endpoint_url": ""}],
         "media_store_path": f"{etc}/media",
         "database": "psycopg2",
         "exit_code": 0,

@@ -196,3 +196,13 @@ def test_taking_away_needs_no_right_variables(layout: str) -> None:
     removed = [key for key in right if key.startswith("installed_")]
     assert {key: right[key] for key in removed} == {key: wrong[key] for key in removed}
     assert len(removed) == 4
+
+
+def test_purge_of_hosts_that_share_a_media_store() -> None:
+    """The first purges, and waits for what the others still migrate."""
+    shared = {"purge_orphans_enabled": True, "migration_shards": "group"}
+    options = ["--delete", "--minimum-age 7d", "--maximum-share 5%"]
+    assert plan_of("native", {"purge_orphans_enabled": True})["purge_arguments"] == options
+    assert plan_of("native", shared, {**FOUND, "shard": "1/3"})["purge_arguments"] == [*options, "--wait"]
+    assert plan_of("native", shared, {**FOUND, "shard": "2/3"})["purge_arguments"] == []
+    assert plan_of("native")["purge_arguments"] == []

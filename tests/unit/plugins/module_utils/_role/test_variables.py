@@ -51,6 +51,14 @@ EVERYTHING: dict[str, Any] = {
     "store_local": True,
     "store_remote": True,
     "store_synchronous": True,
+    "previous_stores": [
+        {
+            "bucket": "old-media",
+            "endpoint_url": "https://minio.example.org/",
+            "access_key_id": "minio",
+            "secret_access_key": "minio-secret",
+        }
+    ],
     "accept_unserved_media": True,
     "update_db_day_count": 30,
     "periodic_migration_schedule": "Sun *-*-* 04:00:00",
@@ -64,6 +72,9 @@ EVERYTHING: dict[str, Any] = {
     "migration_workers": 16,
     "migration_bandwidth": "20M",
     "migration_shards": "group",
+    "purge_orphans_enabled": True,
+    "purge_orphans_minimum_age": "30d",
+    "purge_orphans_maximum_share": "0.5%",
     "metrics_path": "/var/lib/node_exporter/synapse.prom",
     "ca_bundle_path": "/etc/ssl/certs/ca-certificates.crt",
     "synapse_python": "/opt/synapse/bin/python",
@@ -126,6 +137,17 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"synapse_user": "991"}, ["synapse_user: '991' is not the name of a user. Write one such as 'matrix-synapse'."]),
     ({"layout": "docker", "synapse_user": "991"}, []),
+    *(
+        (
+            {"purge_orphans_maximum_share": share},
+            [
+                f"purge_orphans_maximum_share: {share!r} is not a share. Write a number up to 100 with '%' behind"
+                " it, such as '5%'."
+            ],
+        )
+        for share in ("5", "0%", "101%", "-1%", "5 %", "")
+    ),
+    ({"purge_orphans_enabled": "yes"}, [f"purge_orphans_enabled: is the text 'yes', not true or false. {AS_TRUE}"]),
     (
         {"config_provider": "aws"},
         ["config_provider: 'aws' is not known: this release has no provider profiles. Write ''."],
@@ -447,6 +469,13 @@ TEST_WARNINGS: list[tuple[dict[str, Any], list[str]]] = [
             "something_else: is not a variable of this role and has no effect. Remove it.",
         ],
     ),
+    (
+        {"purge_orphans_enabled": True, "migration_enabled": False},
+        [
+            "purge_orphans_enabled: is true, but migration_enabled is false: no job runs at night. Set that to true, or"
+            " this to false."
+        ],
+    ),
     ({"config_region": "eu-central-1"}, []),
     ({"enabled": False, "config_prefix": "synapse", "something_else": 1}, []),
 ]
@@ -488,7 +517,8 @@ def test_every_variable_has_a_case_of_its_own_kind() -> None:
         Kind.LIST: "x",
         Kind.RAW: [],
     }
-    found = problems(in_full({name: wrong_kind[variable.kind] for name, variable in VARIABLES.items()}))
+    wrong = {name: wrong_kind[variable.kind] for name, variable in VARIABLES.items()}
+    found = problems(in_full({**wrong, "previous_stores": "x"}))
     assert [text.partition(":")[0] for text in found] == [f"{NAME_PREFIX}{name}" for name in VARIABLES]
 
 
@@ -622,6 +652,18 @@ def test_what_another_playbook_owns_is_not_named_where_it_is_the_default_or_noth
     assert warnings(in_full({**OF_MDAD, "enabled": False})) == []
 
 
+def test_a_former_store_that_another_playbook_does_not_know_is_named_in_a_warning_of_its_own() -> None:
+    given = {"enabled": True, "layout": "mdad", "previous_stores": [{"bucket": "old"}]}
+    assert problems(in_full(given)) == []
+    assert warnings(in_full(given)) == messages(
+        [
+            "previous_stores: has no effect with the layout 'mdad': matrix-docker-ansible-deploy writes Synapse's list"
+            " of storage providers, and does not know this variable. Give it the former store in its own"
+            " matrix_synapse_media_storage_providers, after the main one, as docs/move-to-another-service.md tells."
+        ]
+    )
+
+
 ANY_VALUE = st.one_of(
     st.none(),
     st.booleans(),
@@ -682,6 +724,7 @@ def test_no_secret_is_shown(secret: Any, token: Any, key: Any, others: dict[str,
             "config_secret_access_key": secret,
             "config_session_token": token,
             "config_sse_customer_key": key,
+            "previous_stores": [{"secret_access_key": secret, "session_token": token, "sse_customer_key": key}],
         }
     )
     assert not [text for text in problems(variables) + warnings(variables) if "hidden" in text]

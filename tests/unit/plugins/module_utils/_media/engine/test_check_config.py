@@ -39,7 +39,7 @@ def test_nothing_wrong(etc: Path) -> None:
         "problems": [],
         "media_problems": [],
         "worker_path": "",
-        "place": {},
+        "places": [],
         "media_store_path": str(etc / "media"),
         "database": "psycopg2",
     }
@@ -141,7 +141,7 @@ def test_all_problems_at_once(etc: Path) -> None:
         ],
         "media_problems": [],
         "worker_path": "",
-        "place": {},
+        "places": [],
         "media_store_path": "",
         "database": "",
     }
@@ -216,8 +216,10 @@ media_storage_providers:
 def test_where_synapse_keeps_media_now(etc: Path, file: str) -> None:
     """Whoever has written it: the role, or an administrator by hand."""
     add(etc, file, S3)
-    expected = {"bucket": "media", "prefix": "synapse/", "endpoint_url": "https://s3.example.org"}
-    assert look(etc)["place"] == expected
+    assert look(etc)["places"] == [
+        {"bucket": "media", "prefix": "synapse/", "endpoint_url": "https://s3.example.org"},
+        {"bucket": "former", "prefix": "", "endpoint_url": ""},
+    ]
     assert "hunter" not in str(look(etc))
 
 
@@ -225,7 +227,7 @@ def test_where_synapse_keeps_media_now(etc: Path, file: str) -> None:
 def test_a_provider_without_settings(etc: Path, config: str) -> None:
     provider = "media_storage_providers:\n- module: s3_storage_provider.S3StorageProviderBackend\n"
     add(etc, "homeserver.yaml", provider + config)
-    assert look(etc)["place"] == {"bucket": "", "prefix": "", "endpoint_url": ""}
+    assert look(etc)["places"] == [{"bucket": "", "prefix": "", "endpoint_url": ""}]
 
 
 def test_no_secret_is_returned(etc: Path) -> None:

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Try a bucket that Synapse only reads from: that of a provider beside the one that new media go to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+
+from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError
+from ..rules.media_path import parse_media_path
+from ..rules.settings import BucketSettings
+from ..stores.object_store import ObjectMissing, ObjectStore
+from .preflight import Problem, connect_s3
+
+# So many of the first objects are looked through for one of Synapse's.
+_LOOKED_THROUGH = 1000
+
+
+def check_reading(
+    settings: BucketSettings, number: int, connect: Callable[[BucketSettings], ObjectStore] = connect_s3
+) -> list[Problem]:
+    """Reach it, list it, and begin to read an object that is there, with the configured key; write nothing.
+
+    :param number: which of the S3 providers in Synapse's configuration it is, from 1 on.
+    """
+    try:
+        store = connect(settings)
+        keys = (found.key for found in islice(store.list(settings.prefix), _LOOKED_THROUGH))
+        media = next((key for key in keys if parse_media_path(key[len(settings.prefix) :])), None)
+        if media is not None:
+            with store.open(media) as body:
+                body.read(1)
+    except ObjectMissing:
+        # It was deleted meanwhile.
+        return []
+    except MediaError as error:
+        # One object stands for all of them here.
+        status = ConfigurationError.exit_status if error.exit_status == SOME_FAILED else error.exit_status
+        meaning = (
+            f"Synapse reads from it too, as S3 provider {number} of its configuration: what is only there could not be"
+            " served."
+        )
+        return [Problem("reading", f"{error} {meaning}", status)]
+    return []
