@@ -16,6 +16,7 @@ from ..rules.orphan import Kind, Tally, kind_of
 from ..stores.database import KnownFile
 from ..stores.media_store import LocalFile
 from ..stores.object_store import RemoteObject
+from ..stores.temporary import not_kept
 from .merge import Bucket, Joined, join
 
 
@@ -179,8 +180,4 @@ def _in_words() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = f" in {tempfile.tempdir!r}" if tempfile.tempdir else ""
-        raise UnavailableError(
-            f"Could not keep the list of orphans in a temporary file{place}: {error.strerror}. Make room there, or name"
-            " another directory in the environment variable TMPDIR."
-        ) from error
+        raise UnavailableError(not_kept("the list of orphans", str(error.strerror))) from error

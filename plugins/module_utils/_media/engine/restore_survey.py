@@ -22,6 +22,7 @@ from ..stores.arrivals import Disk
 from ..stores.database import KnownFile, MediaRow
 from ..stores.media_store import LocalFile
 from ..stores.object_store import RemoteObject
+from ..stores.temporary import not_kept
 from .merge import Bucket, Joined, join
 from .places import LegacyNames, Place
 from .space import on_disk
@@ -234,11 +235,7 @@ def _new_spool() -> IO[bytes]:
 
 
 def _no_spool(error: OSError) -> MediaError:
-    place = f" in {tempfile.tempdir!r}" if tempfile.tempdir else ""
-    return UnavailableError(
-        f"Could not keep what is to be restored in a temporary file{place}: {error.strerror}. Make room there, or name"
-        " another directory in the environment variable TMPDIR."
-    )
+    return UnavailableError(not_kept("what is to be restored", str(error.strerror)))
 
 
 def _encode(item: Item) -> bytes:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from ..rules.errors import UnavailableError
 from ..rules.media_path import MediaPath, Root, Thumbnail, format_media_path, parse_media_path
 from .synapse_config import DatabaseSettings
+from .temporary import not_kept
 
 
 class MediaRow(NamedTuple):
@@ -475,12 +476,7 @@ def _spool_failure_in_words() -> Iterator[None]:
 
 
 def _no_spool(cause: str) -> UnavailableError:
-    # As found by tempfile; None where it found none, which is the cause then.
-    place = f" in {tempfile.tempdir!r}" if tempfile.tempdir else ""
-    return UnavailableError(
-        f"Could not keep the answer of Synapse's database in a temporary file{place}: {cause}. Make room there, or name"
-        " another directory in the environment variable TMPDIR."
-    )
+    return UnavailableError(not_kept("the answer of Synapse's database", cause))
 
 
 def _known_files(spool: IO[bytes], passed_over: Callable[[str], None]) -> Iterator[KnownFile]:

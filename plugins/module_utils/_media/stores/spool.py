@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeVar
 
 from ..rules.content import Content, Reader, content_of, read_content
 from ..rules.errors import MediaError
+from .temporary import not_kept
 
 Result = TypeVar("Result")
 
@@ -164,9 +165,5 @@ def _failure_in_words() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = f" in {tempfile.tempdir!r}" if tempfile.tempdir else ""
         cause = "no room is left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
-        raise NoRoomError(
-            f"Could not keep a large object in a temporary file{place}: {cause}. Make room there, or name another"
-            " directory in the environment variable TMPDIR."
-        ) from error
+        raise NoRoomError(not_kept("a large object", cause)) from error
