@@ -11,7 +11,7 @@ from threading import Event
 from ..rules.content import Content
 from ..rules.copying import Action
 from ..rules.decision import Known, Stored, known_as
-from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..rules.errors import MediaError
 from ..stores.object_store import ObjectExists, ObjectUnreadable, RemoteObject
 from ..stores.s3_description import archived_as, must_be_opened
 from ..stores.spool import NoRoomError, OverlongError, Room, Spool, StoppedError
@@ -19,7 +19,7 @@ from . import proof
 from .copy_inventory import CONFLICT, CopyInventory, CopySides, CopyStep, Item
 from .pace import PaceKeeper, Together
 from .proof import Proof
-from .run import Endurance, run
+from .run import Endurance, is_unavailable, run
 from .summary import Outcome, Summary, format_bytes
 
 _OTHER_CONTENT = f"{CONFLICT}the target holds other content under this key."
@@ -119,8 +119,7 @@ def copy_file(sides: CopySides, spool: Spool, item: Item) -> Outcome:
     except OverlongError:
         return failed("It was not copied: it is longer than the source's listing says. It may have been replaced.")
     except MediaError as error:
-        # Refused credentials concern a whole bucket too.
-        return failed(str(error), unavailable=isinstance(error, (UnavailableError, AccessError)))
+        return failed(str(error), unavailable=is_unavailable(error))
 
 
 def _outcome(

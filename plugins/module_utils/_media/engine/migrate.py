@@ -24,10 +24,9 @@ from ..rules.decision import (
     decide,
     known_as,
 )
-from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..rules.errors import MediaError
 from ..rules.shard import ALL, Shard
 from ..stores.database import MediaDatabase, MediaRow
-from ..stores.disk_errors import LocalFileError
 from ..stores.media_store import FileChangedError, LocalFile, MediaStore, PassedOver
 from ..stores.object_store import MULTIPART_THRESHOLD, ObjectExists, ObjectStore, ObjectUnreadable, RemoteObject
 from . import proof
@@ -36,7 +35,7 @@ from .lookup import Lookup, NotLooked
 from .pace import PaceKeeper
 from .proof import Proof
 from .removal import Removal, RunMustEndError
-from .run import Endurance, run
+from .run import Endurance, is_unavailable, run
 from .summary import Outcome, Step, Summary
 
 # A file up to this size, in bytes, is held in memory from its hash to its upload; a larger one is read twice.
@@ -185,9 +184,7 @@ def migrate_file(
             ends_run=error.error,
         )
     except MediaError as error:
-        # Refused credentials concern the whole bucket too, and a read-only disk all files.
-        concerns_all = isinstance(error, LocalFileError) and error.concerns_all
-        return failed(str(error), unavailable=concerns_all or isinstance(error, (UnavailableError, AccessError)))
+        return failed(str(error), unavailable=is_unavailable(error))
 
 
 def _kept(file: LocalFile, reason: Reason, *steps: Step, answered: bool = False) -> Outcome:

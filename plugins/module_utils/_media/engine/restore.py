@@ -11,18 +11,17 @@ from typing import NamedTuple
 
 from ..rules.content import Content, Reader, read_content
 from ..rules.decision import Stored
-from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..rules.errors import MediaError
 from ..rules.free_space import MinimumFree
 from ..rules.restoration import Action, Arrived, Case, Compared, Decision, Here, decide, judge
 from ..stores.arrivals import Arrival, Arrivals, DiskFullError
-from ..stores.disk_errors import LocalFileError
 from ..stores.media_store import FileChangedError, LocalFile, MediaStore
 from ..stores.object_store import ObjectFailure, ObjectMissing, RemoteObject
 from . import proof
 from .pace import PaceKeeper, Together
 from .places import Place
 from .restore_survey import Found, Item, Survey, here
-from .run import Endurance, run
+from .run import Endurance, is_unavailable, run
 from .space import Space
 from .summary import Count, Outcome, Step, Summary
 
@@ -131,10 +130,7 @@ class _Run(NamedTuple):
         except FileChangedError:
             return _ended(item, RestoreStep.CONFLICT, "The local file changed while it was looked at. Run this again.")
         except MediaError as error:
-            # Refused credentials concern the whole bucket too, and a read-only disk all files.
-            concerns_all = isinstance(error, LocalFileError) and error.concerns_all
-            unavailable = concerns_all or isinstance(error, (UnavailableError, AccessError))
-            return _ended(item, RestoreStep.FAILED, str(error), unavailable=unavailable)
+            return _ended(item, RestoreStep.FAILED, str(error), unavailable=is_unavailable(error))
 
     def _outcome(self, item: Item) -> Outcome:
         case = item.case._replace(repair=self.plan.repair)

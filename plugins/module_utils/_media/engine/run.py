@@ -11,7 +11,8 @@ from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
-from ..rules.errors import MediaError
+from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..stores.disk_errors import LocalFileError
 from .summary import Outcome, Summary
 
 Item = TypeVar("Item")
@@ -35,6 +36,13 @@ class Endurance:
 
     pauses: tuple[float, ...] = (5, 10, 20, 40, 80)
     grace: float = 12
+
+
+def is_unavailable(error: MediaError) -> bool:
+    """Whether it is not of one file: refused credentials concern the whole bucket too, a read-only disk all files."""
+    if isinstance(error, LocalFileError):
+        return error.concerns_all
+    return isinstance(error, (UnavailableError, AccessError))
 
 
 def run(

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from threading import Event
 
-from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..rules.errors import MediaError
 from ..rules.media_path import Root
 from ..rules.share import highest_lot, lot
 from ..stores.database import KnownFile
-from ..stores.disk_errors import LocalFileError
 from ..stores.media_store import LocalFile, MediaStore, PassedOver
 from ..stores.object_store import ObjectFailure, PermissionDenied, RemoteObject
 from ..stores.s3_description import must_be_opened
@@ -22,7 +21,7 @@ from .look import Facts, Item, Looker, by_listings
 from .merge import Bucket, Joined, join
 from .pace import PaceKeeper
 from .places import Drawn, LegacyNames, Place, Sides, media_objects
-from .run import run
+from .run import is_unavailable, run
 from .summary import Outcome
 from .verification import OF_BUCKETS, OF_PLACES, OF_THE_DISK, Verification, VerifyStep
 from .verification_plan import VerificationPlan
@@ -171,10 +170,10 @@ class _Verification:
         try:
             return self._outcome(item, self._looker.look(item.path, item.row))
         except MediaError as error:
-            concerns_all = isinstance(error, LocalFileError) and error.concerns_all
-            unavailable = concerns_all or isinstance(error, (UnavailableError, AccessError))
             steps = frozenset({VerifyStep.FAILED})
-            return Outcome(item.path, min(item.row.lengths), steps, str(error), "failed", unavailable=unavailable)
+            return Outcome(
+                item.path, min(item.row.lengths), steps, str(error), "failed", unavailable=is_unavailable(error)
+            )
 
     def looked(self, outcome: Outcome) -> None:
         """Take note of what was looked at; what is missing waits for the database's word."""

@@ -14,6 +14,7 @@ from functools import cache
 from typing import NamedTuple
 
 from .media_path import Root
+from .table import fits
 
 
 class Row(Enum):
@@ -86,13 +87,7 @@ class _Row(NamedTuple):
     elsewhere: Container[Elsewhere] = frozenset(Elsewhere)
 
     def fits(self, case: Case) -> bool:
-        return (
-            case.row in self.row
-            and case.source in self.source
-            and case.target in self.target
-            and case.match in self.match
-            and case.elsewhere in self.elsewhere
-        )
+        return fits(self, case)
 
 
 # The first row that fits holds.

@@ -13,6 +13,8 @@ from enum import Enum
 from functools import cache
 from typing import NamedTuple
 
+from .table import fits
+
 
 class Local(Enum):
     """How the file looks on the local disk."""
@@ -162,15 +164,7 @@ class _Row(NamedTuple):
     delete_local: Container[bool] = (True, False)
 
     def fits(self, case: Case, policy: Policy) -> bool:
-        return (
-            case.local in self.local
-            and case.known in self.known
-            and case.stored in self.stored
-            and case.object_known in self.object_known
-            and case.uploaded in self.uploaded
-            and case.in_use in self.in_use
-            and policy.delete_local in self.delete_local
-        )
+        return fits(self, case) and policy.delete_local in self.delete_local
 
 
 _EQUAL = (Stored.LISTED, Stored.SAME)

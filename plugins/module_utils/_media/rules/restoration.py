@@ -13,6 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 from .content import Content
+from .table import fits
 
 
 class Here(Enum):
@@ -128,16 +129,7 @@ class _Row(NamedTuple):
     repair: Container[bool] = _BOTH
 
     def fits(self, case: Case) -> bool:
-        return (
-            case.here in self.here
-            and case.there in self.there
-            and case.compared in self.compared
-            and case.is_finished in self.is_finished
-            and case.is_thumbnail in self.is_thumbnail
-            and case.is_recent in self.is_recent
-            and case.all_listed in self.all_listed
-            and case.repair in self.repair
-        )
+        return fits(self, case)
 
 
 _ABSENT = (Here.NOTHING,)

@@ -9,6 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from .media_path import Root
+from .table import fits
 
 
 class Copy(Enum):
@@ -148,15 +149,7 @@ class _Line(NamedTuple):
     alone: Container[bool] = (True, False)
 
     def fits(self, case: Case) -> bool:
-        return (
-            case.local in self.local
-            and case.stored in self.stored
-            and case.root in self.root
-            and case.row in self.row
-            and case.original in self.original
-            and case.dynamic in self.dynamic
-            and case.alone in self.alone
-        )
+        return fits(self, case)
 
 
 _NONE, _RIGHT = (Copy.NONE,), (Copy.RIGHT,)
