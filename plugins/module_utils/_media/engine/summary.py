@@ -170,6 +170,11 @@ class Summary:
             "asked": self.asked,
             "seconds": round(self.seconds, 3),
             "dry_run": self.dry_run,
+            **self._words_as_json(),
+        }
+
+    def _words_as_json(self) -> Mapping[str, Any]:
+        return {
             "problems": self.problems,
             "notices": self.notices,
             "facts": self.facts,

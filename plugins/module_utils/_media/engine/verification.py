@@ -118,11 +118,7 @@ class Verification(Summary):
             "length_only": self.length_only,
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
-            "problems": self.problems,
-            "notices": self.notices,
-            "facts": self.facts,
-            "errors": self.errors,
-            "exit_code": self.exit_status,
+            **self._words_as_json(),
         }
 
     def as_text(self) -> str:
