@@ -11,7 +11,7 @@ from ..engine import pace
 from ..engine.copy_bucket import CopyPlan, new_summary
 from ..engine.copy_bucket import copy_bucket as copy_all
 from ..engine.copy_inventory import CopySides
-from ..engine.places import Place
+from ..engine.places import Place, name_of
 from ..engine.progress import progress, waiting
 from ..engine.summary import Summary, format_bytes
 from ..engine.throttle import Throttle
@@ -19,15 +19,12 @@ from ..rules.errors import ALL_DONE, MediaError
 from ..rules.settings import BucketSettings
 from ..rules.two_buckets import check_apart, choose, target_below
 from ..stores.dry_run import DryRunStore
-from ..stores.retrying import RetryingStore
+from ..stores.retrying import FIRST_WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
-from ..stores.s3_failures import server_name
 from ..stores.spool import AT_ONCE, HELD
 from .command import Command, Sides
 from .run import Ready, carry_out, finish
 
-# Before the first file a server that never answers is given up within a minute and a half.
-_FIRST_WAITS = (5,)
 _UNCONDITIONAL = (
     "The target's server does no conditional writes: each key is looked up right before it is written, and what another"
     " program stores there just then would be overwritten."
@@ -48,7 +45,7 @@ def copy_bucket(command: Command) -> int:
 
 def _work(command: Command, summary: Summary, ready: Ready) -> None:
     options, providers, stop = command.options, ready.sides.providers, ready.stop
-    names = [_name(provider) for provider in providers]
+    names = [name_of(provider) for provider in providers]
     from_, to = choose(names, _main(ready.sides), options.from_, options.to)
     source, target = providers[from_ - 1], providers[to - 1]
     check_apart(source, target)
@@ -104,14 +101,10 @@ def _others(summary: Summary, ready: Ready, names: Sequence[str], not_these: tup
 
 def _check(settings: BucketSettings, ready: Ready) -> None:
     with closing(S3ObjectStore(settings, 1, FIRST_CONTACT)) as first:
-        store = RetryingStore(first, _FIRST_WAITS, ready.stop.wait)
+        store = RetryingStore(first, FIRST_WAITS, ready.stop.wait)
         next(iter(store.list(settings.prefix, page_size=1)), None)
 
 
 def _main(sides: Sides) -> int:
     """The number of the provider that new media go to."""
     return sides.providers.index(sides.bucket) + 1
-
-
-def _name(settings: BucketSettings) -> str:
-    return f"bucket {settings.bucket!r} at {server_name(settings)}, prefix {settings.prefix!r}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 
 from ..engine import pace
-from ..engine.places import Place
+from ..engine.places import Place, name_of
 from ..engine.progress import progress, waiting
 from ..engine.restore import RestorePlan, RestoreStep, Told, new_summary
 from ..engine.restore import restore as restore_all
@@ -23,7 +23,6 @@ from ..stores.arrivals import KEPT, Arrivals
 from ..stores.database import SynapseDatabase
 from ..stores.media_store import MediaStore, PassedOver
 from ..stores.s3 import S3ObjectStore
-from ..stores.s3_failures import server_name
 from ..stores.systemd import unit_properties
 from .command import Command, Sides
 from .run import Ready, carry_out, finish
@@ -184,8 +183,7 @@ def _survey(ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arr
         except MediaError as error:
             unusable.append(error)
             continue
-        name = f"bucket {bucket.bucket!r} at {server_name(bucket)}, prefix {bucket.prefix!r}"
-        places.append(Place(name, store, bucket.prefix))
+        places.append(Place(name_of(bucket), store, bucket.prefix))
 
     def failed(error: MediaError) -> None:
         summary.errors.append(str(error))

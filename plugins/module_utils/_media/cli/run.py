@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every run that changes something shares: the lock, the sides, and an end that is always told."""
+"""What every run shares: an end that is always told; and what those that change something do: the lock, the sides."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from threading import Event
 
@@ -19,17 +19,13 @@ from ..rules.shard import ALL, Shard
 from ..stores import synapse_config
 from ..stores.database import SynapseDatabase, connect
 from ..stores.media_store import MediaStore
-from ..stores.retrying import RetryingStore
+from ..stores.retrying import FIRST_WAITS, WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
 from .command import Command, Sides, read_sides
 from .metrics import write_metrics
 from .output import SteadyStream, print_result, unexpected
 from .signals import StoppedHard, clean_stop
 
-# A server that restarts is away for some seconds.
-_WAITS = (0.5, 2)
-# Before the first file a server that never answers is given up within a minute and a half.
-_FIRST_WAITS = (5,)
 _WAITED_FOR = "another run, the database, or the bucket's first answer"
 
 
@@ -51,7 +47,7 @@ class Ready:
 
     def opened(self, store: S3ObjectStore) -> RetryingStore:
         """The store with patience, for as long as the run."""
-        return RetryingStore(self.held.enter_context(closing(store)), _WAITS, self.stop.wait)
+        return RetryingStore(self.held.enter_context(closing(store)), WAITS, self.stop.wait)
 
 
 def carry_out(
@@ -67,33 +63,50 @@ def carry_out(
 
     ``writes_disk``: whether files of the media store are to be removed or written. ``new_disk``: as `check_sides`.
     """
+    if not summary.dry_run:
+        command.history.begin(time.time(), summary.command)
+    with told(command, summary) as (held, begins):
+        sides = read_sides(command)
+        sides.check_serves_media()
+        media = sides.media(writable=writes_disk)
+        stop = command.stop.event
+        beginning = held.enter_context(ExitStack())
+        beginning.enter_context(waiting(command.stderr, _WAITED_FOR))
+        lock = run_lock(media, wait=command.options.wait, stop=stop, shard=shard, only_looks=summary.dry_run)
+        held.enter_context(lock)
+        database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
+        with closing(sides.store(1, FIRST_CONTACT)) as first:
+            store = RetryingStore(first, FIRST_WAITS, stop.wait)
+            check_sides(media, store, database, sides.bucket.prefix, new_disk=new_disk)
+            endpoint_url = first.endpoint_url
+        beginning.close()
+        work(Ready(sides, media, database, endpoint_url, held, stop, begins))
+
+
+@contextmanager
+def told(command: Command, summary: Summary) -> Iterator[tuple[ExitStack, Callable[[], None]]]:
+    """Note in ``summary`` whatever ends the block, and raise nothing of it; a signal stops the block cleanly.
+
+    Gives what is closed at the end, and what is to be called when the block begins its work: what ends it before means
+    that nothing was done.
+    """
     began, has_begun = time.time(), False
 
     def begins() -> None:
         nonlocal has_begun
         has_begun = True
 
-    if not summary.dry_run:
-        command.history.begin(began, summary.command)
+    def note(message: str, exit_status: int) -> None:
+        # Counted, not raised: a run that could not begin must replace the metrics of an earlier, better one.
+        summary.errors.append(message)
+        if not has_begun:
+            summary.refused_with = exit_status
+
     try:
         with clean_stop(command.stop, command.stderr), ExitStack() as held:
-            sides = read_sides(command)
-            sides.check_serves_media()
-            media = sides.media(writable=writes_disk)
-            stop = command.stop.event
-            beginning = held.enter_context(ExitStack())
-            beginning.enter_context(waiting(command.stderr, _WAITED_FOR))
-            lock = run_lock(media, wait=command.options.wait, stop=stop, shard=shard, only_looks=summary.dry_run)
-            held.enter_context(lock)
-            database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
-            with closing(sides.store(1, FIRST_CONTACT)) as first:
-                store = RetryingStore(first, _FIRST_WAITS, stop.wait)
-                check_sides(media, store, database, sides.bucket.prefix, new_disk=new_disk)
-                endpoint_url = first.endpoint_url
-            beginning.close()
-            work(Ready(sides, media, database, endpoint_url, held, stop, begins))
+            yield held, begins
     except MediaError as error:
-        _note(summary, str(error), error.exit_status, has_begun=has_begun)
+        note(str(error), error.exit_status)
     except StoppedHard:
         # Told by ``interrupted_by``.
         pass
@@ -101,19 +114,12 @@ def carry_out(
         place = f" ({error.filename})" if error.filename else ""
         cause = error.strerror or type(error).__name__
         message = f"Could not go on: {cause}{place}. Check the disk that it names, and this host's memory."
-        _note(summary, message, UnavailableError.exit_status, has_begun=has_begun)
+        note(message, UnavailableError.exit_status)
     except Exception as error:  # noqa: BLE001 (whatever ends a run is told in words, in the JSON and in the metrics)
         command.stderr.write(traceback.format_exc())
-        _note(summary, unexpected(error), SOME_FAILED, has_begun=has_begun)
+        note(unexpected(error), SOME_FAILED)
     summary.seconds = time.time() - began
     summary.interrupted_by = command.stop.number
-
-
-def _note(summary: Summary, message: str, exit_status: int, *, has_begun: bool) -> None:
-    # Counted, not raised: a run that could not begin must replace the metrics of an earlier, better one.
-    summary.errors.append(message)
-    if not has_begun:
-        summary.refused_with = exit_status
 
 
 def finish(command: Command, summary: Summary) -> int:

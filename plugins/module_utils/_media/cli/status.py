@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
-from ..engine.places import Place
+from ..engine.places import Place, name_of
 from ..engine.places import Sides as StatusSides
 from ..engine.progress import waiting
 from ..engine.status import Status
@@ -18,14 +18,11 @@ from ..rules.last_runs import run_lines, runs_as_json
 from ..stores import synapse_config
 from ..stores.database import KnownFile, connect
 from ..stores.media_store import LocalFile, PassedOver
-from ..stores.retrying import RetryingStore
+from ..stores.retrying import FIRST_WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
-from ..stores.s3_failures import server_name
 from ..stores.systemd import unit_properties
 from .command import Command, read_sides
 from .signals import stop_at_once
-
-_WAITS = (5,)
 
 
 def status(command: Command) -> int:
@@ -52,8 +49,7 @@ def status(command: Command) -> int:
                     raise
                 unusable.append(error)
                 continue
-            name = f"bucket {bucket.bucket!r} at {server_name(bucket)}, prefix {bucket.prefix!r}"
-            places.append(Place(name, RetryingStore(store, _WAITS, stop.wait), bucket.prefix))
+            places.append(Place(name_of(bucket), RetryingStore(store, FIRST_WAITS, stop.wait), bucket.prefix))
         with waiting(command.stderr, "the disk, the bucket and the database"):
             chance = random.Random()  # noqa: S311 (which objects are looked at is no secret)
             result = compare(StatusSides(files, known, places), chance)

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import os
 import random
-import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
 from ..engine import pace
-from ..engine.places import Place
+from ..engine.places import Place, name_of
 from ..engine.places import Sides as AllSides
 from ..engine.progress import progress, telling, waiting
 from ..engine.sides import check_sides
@@ -21,58 +19,27 @@ from ..engine.verification import OF_PLACES, Verification, VerifyStep
 from ..engine.verification_plan import VerificationPlan
 from ..engine.verify import new_verification
 from ..engine.verify import verify as verify_all
-from ..rules.errors import SOME_FAILED, MediaError, UnavailableError, UsageError
+from ..rules.errors import MediaError, UsageError
 from ..rules.media_path import parse_media_path
 from ..rules.settings import BucketSettings
 from ..stores import synapse_config
 from ..stores.database import KnownFile, connect
 from ..stores.media_store import MediaStore
 from ..stores.report import Report
-from ..stores.retrying import RetryingStore
+from ..stores.retrying import FIRST_WAITS, WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
-from ..stores.s3_failures import server_name
 from .command import Command, Sides, read_sides
-from .output import unexpected
-from .run import finish
-from .signals import StoppedHard, clean_stop
+from .run import finish, told
 
-# A server that restarts is away for some seconds; before the first answer it is given up within 90.
-_WAITS = (0.5, 2)
-_FIRST_WAITS = (5,)
 # Nobody reads more names than that on a terminal: the report has all.
 _NAMED = 1000
 
 
 def verify(command: Command) -> int:
     """Look at every file that the database knows. Changes nothing, and takes no lock."""
-    began, result = time.time(), new_verification()
-    has_begun = False
-
-    def begins() -> None:
-        nonlocal has_begun
-        has_begun = True
-
-    def note(message: str, exit_status: int) -> None:
-        result.errors.append(message)
-        if not has_begun:
-            result.refused_with = exit_status
-
-    try:
-        with clean_stop(command.stop, command.stderr), ExitStack() as held:
-            _verify(command, result, held, begins)
-    except MediaError as error:
-        note(str(error), error.exit_status)
-    except StoppedHard:
-        # Told by ``interrupted_by``.
-        pass
-    except OSError as error:
-        cause = error.strerror or type(error).__name__
-        note(f"Could not go on: {cause}. Check this host's disks and its memory.", UnavailableError.exit_status)
-    except Exception as error:  # noqa: BLE001 (whatever ends a run is told in words, in the JSON and in the metrics)
-        command.stderr.write(traceback.format_exc())
-        note(unexpected(error), SOME_FAILED)
-    result.seconds = time.time() - began
-    result.interrupted_by = command.stop.number
+    result = new_verification()
+    with told(command, result) as (held, begins):
+        _verify(command, result, held, begins)
     if result.errors:
         result.not_told |= OF_PLACES
     return finish(command, result)
@@ -155,7 +122,7 @@ def _places(
         for bucket in providers:
             try:
                 with closing(S3ObjectStore(bucket, 1, FIRST_CONTACT)) as first:
-                    check_sides(media, RetryingStore(first, _FIRST_WAITS, stop.wait), database, bucket.prefix)
+                    check_sides(media, RetryingStore(first, FIRST_WAITS, stop.wait), database, bucket.prefix)
             except MediaError as error:
                 if len(providers) == 1 or bucket == sides.bucket:
                     raise
@@ -164,8 +131,7 @@ def _places(
                 continue
             connections = command.options.workers or pace.MOST
             store = held.enter_context(closing(S3ObjectStore(bucket, connections)))
-            name = f"bucket {bucket.bucket!r} at {server_name(bucket)}, prefix {bucket.prefix!r}"
-            places.append(Place(name, RetryingStore(store, _WAITS, stop.wait), bucket.prefix))
+            places.append(Place(name_of(bucket), RetryingStore(store, WAITS, stop.wait), bucket.prefix))
     return places
 
 

@@ -9,9 +9,11 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ..rules.errors import MediaError
 from ..rules.media_path import parse_media_path
+from ..rules.settings import BucketSettings
 from ..stores.database import KnownFile
 from ..stores.media_store import LocalFile, PassedOver
 from ..stores.object_store import ObjectStore, RemoteObject
+from ..stores.s3_failures import server_name
 from .merge import Joined
 
 Value = TypeVar("Value")
@@ -27,6 +29,11 @@ class Place(NamedTuple):
     name: str
     store: ObjectStore
     prefix: str
+
+
+def name_of(settings: BucketSettings) -> str:
+    """How an administrator knows a bucket; without secrets."""
+    return f"bucket {settings.bucket!r} at {server_name(settings)}, prefix {settings.prefix!r}"
 
 
 class Sides(NamedTuple):

@@ -16,6 +16,10 @@ from .object_store import ObjectStore, Readable, RemoteObject, StoreUnavailable
 Result = TypeVar("Result")
 
 _CHUNK_SIZE = 256 * 1024
+# In seconds. A server that restarts is away for some.
+WAITS = (0.5, 2)
+# Before the first file a server that never answers is given up within a minute and a half.
+FIRST_WAITS = (5,)
 
 
 class RetryingStore(StoreInFront):
