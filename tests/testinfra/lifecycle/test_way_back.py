@@ -7,8 +7,9 @@ is without the provider.
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import Any
 import pytest
 import requests
 import yaml
-from ansible_collections.matrixops.synapse_s3.tests.testinfra.bucket import create_bucket, read_objects
-from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.bucket import create_bucket, read_objects, s3_client
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints, read_endpoints
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
     Record,
@@ -73,6 +74,57 @@ def _all_is_in_the_bucket(
 def test_all_media_is_whole(run_role: RoleRunner, host_name: str) -> None:
     result = run_playbook(run_role, host_name, "verify", "verify_options=--deep")
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+
+
+def problems_by_verify(host: Host, layout: Layout) -> dict[str, str]:
+    result = json.loads(host.run(f"{layout.command} verify --deep --json").stdout.splitlines()[-1])
+    problems = {problem["path"]: problem["reason"] for problem in result["problems"]}
+    assert result["exit_code"] == (1 if problems else 0), result
+    return problems
+
+
+def test_each_damage_is_found_and_only_those(host: Host, endpoints: Endpoints, record: Record, layout: Layout) -> None:
+    client, bucket = record.client(), s3_client(endpoints)
+    names = ("deleted", "truncated", "empty", "swapped", "with it", "of another", "cut on the disk", "whole")
+    paths = {name: content_path(client.upload(f"{name:>20}".encode() * 100, "text/plain")) for name in names}
+    host.check_output(f"find {layout.media_store} -type f -exec touch --date=-2hours {{}} +")
+    migrate(host)
+    keys = {name: endpoints.prefix + path for name, path in paths.items()}
+    before = read_objects(endpoints)
+    unknown = "local_content/un/kn/ownBySynapsesDatabase"
+
+    def put(contents: Mapping[str, bytes]) -> None:
+        for key, content in contents.items():
+            bucket.put_object(Bucket=endpoints.bucket, Key=key, Body=content)
+
+    for name in ("deleted", "cut on the disk"):
+        bucket.delete_object(Bucket=endpoints.bucket, Key=keys[name])
+    foreign = {"elsewhere/" + keys["whole"]: b"", "beside": b"", endpoints.prefix + unknown: b""}
+    put(
+        {
+            keys["truncated"]: before[keys["truncated"]][:-1],
+            keys["empty"]: b"",
+            keys["swapped"]: before[keys["with it"]],
+            keys["with it"]: before[keys["swapped"]],
+            keys["of another"]: before[keys["whole"]],
+            **foreign,
+        }
+    )
+    host.check_output(
+        f"runuser --user={layout.user} -- install -D /etc/hostname {layout.media_store}/{unknown}"
+        f" && runuser --user={layout.user} -- install -D /dev/null {layout.media_store}/{paths['cut on the disk']}"
+    )
+
+    found = problems_by_verify(host, layout)
+
+    put({key: before[key] for key in keys.values()})
+    for key in foreign:
+        bucket.delete_object(Bucket=endpoints.bucket, Key=key)
+    for path in (unknown, paths["cut on the disk"]):
+        host.check_output(f"rm {layout.media_store}/{path}")
+    assert found.keys() == set(paths.values()) - {paths["whole"]}
+    assert read_objects(endpoints) == before
+    assert problems_by_verify(host, layout) == {}
 
 
 def test_what_synapse_has_deleted_goes_from_the_bucket(
@@ -137,20 +189,31 @@ def downloads(record: Record) -> Iterator[list[str]]:
         thread.join()
 
 
-def test_move_to_another_bucket_while_a_client_downloads(
-    host: Host, run_role: RoleRunner, host_name: str, endpoints: Endpoints, endpoints_path: Path, layout: Layout
+def test_move_to_another_server_while_a_client_downloads(
+    host: Host,
+    run_role: RoleRunner,
+    host_name: str,
+    endpoints: Endpoints,
+    endpoints_path: Path,
+    state_directory: Path,
+    layout: Layout,
 ) -> None:
     record = read_record(record_path(endpoints_path))
     provider = yaml.safe_load(host.check_output("cat %s", layout.dropin))["media_storage_providers"][0]
     old = provider["config"]
+    # The bucket of this host is on the server that speaks https, that of the other on the one that speaks http.
+    other = read_endpoints(state_directory / "debian12.json")
     new = replace(
         endpoints,
+        s3_url=other.s3_url,
+        s3_ca_bundle=other.s3_ca_bundle,
         bucket=f"moved-from-{host_name}",
         prefix="moved/",
         access_key_id=f"moved-{host_name}",
     )
     create_bucket(new)
     main = {
+        "config_endpoint_url": "http://minio:9000",
         "config_bucket": new.bucket,
         "config_prefix": new.prefix,
         "config_access_key_id": new.access_key_id,
