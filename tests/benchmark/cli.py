@@ -47,6 +47,8 @@ _WAY_BACK = {
     "purge-orphans": "objects that the database does not know, deleted: ours and s5cmd",
 }
 _FILES = {"verify": 1_000_000, "restore": 8000, "copy-bucket": 8000, "purge-orphans": 100_000}
+# Many files take longer to make than to look at, or to delete.
+_ROUNDS = {"verify": 1, "restore": 2, "copy-bucket": 2, "purge-orphans": 1}
 _RIVALS = {
     "verify": ["rclone"],
     "restore": ["rclone", "s5cmd", "aws"],
@@ -107,9 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     for benchmark, each in zip(_WAY_BACK, ways_back, strict=True):
         each.set_defaults(name=benchmark.replace("-", "_"), storage="memory")
         each.add_argument("--files", type=int, default=_FILES[benchmark], metavar="N", help="default: %(default)s")
-        # A million files take longer to make than to look at.
-        rounds = 1 if benchmark == "verify" else 3
-        each.add_argument("--rounds", type=int, default=rounds, metavar="N", help="default: %(default)s")
+        each.add_argument("--rounds", type=int, default=_ROUNDS[benchmark], metavar="N", help="default: %(default)s")
         _add_list(each, "--rtt", ROUND_TRIPS_MS)
         _add_list(each, "--tool", (benchmark, *_RIVALS[benchmark]))
     # The others' many objects are links to one file, which a disk's file system has not so many of.

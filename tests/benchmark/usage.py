@@ -33,10 +33,13 @@ def main() -> None:
 
 
 def busy_seconds() -> float:
-    """The CPU time that the whole machine has spent so far: user, nice, system, interrupts, and taken by its host."""
+    """The CPU time that the whole machine has spent so far: user, system, interrupts, and taken by its host.
+
+    Not that of programs of low priority: they give way.
+    """
     with open("/proc/stat") as statistics:
-        user, nice, system, _idle, _waiting, irq, softirq, steal = map(int, statistics.readline().split()[1:9])
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+        user, _nice, system, _idle, _waiting, irq, softirq, steal = map(int, statistics.readline().split()[1:9])
+    return (user + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
