@@ -32,8 +32,8 @@ bench: ## speed beside the programs it replaces (about three hours); a short one
 	@scripts/setup tools minio peers
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.benchmark $(BENCH)
 
-soak: ## kill a hundred migrations while Synapse takes uploads, and test properties at length (about 20 minutes)
-	@scripts/setup tools minio bookworm
+soak: ## kill a hundred migrations while Synapse takes uploads, test properties at length, and one more layout (about two hours)
+	@scripts/setup
 	@scripts/soak
 
 clean: ## remove everything that these targets made on this machine, but for Debian packages

@@ -19,6 +19,7 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostSt
 from testinfra.host import Host, get_host
 
 LEFT_OUT = pytest.StashKey[int]()
+SOAK = bool(os.environ.get("SYNAPSE_S3_SOAK"))
 UNITS = (
     "matrix-synapse.service",
     "matrix-synapse-s3-storage-provider-migrate.service",
@@ -134,23 +135,26 @@ def state_before(run_role_on_all: RoleRunner) -> dict[str, HostState]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "layouts(*names): the test is for hosts of these layouts only")
+    config.addinivalue_line("markers", "soak_layouts(*names): for hosts of these layouts it is for `make soak` alone")
     config.addinivalue_line("markers", "hosts(*names): the test is for these hosts of the inventory only")
     config.addinivalue_line("markers", "one_host: the test is for the first host of the inventory only")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for other layouts than the inventory's, or for other hosts, and say how many."""
+    """Leave out what is for other layouts than the inventory's, for other hosts, or for `make soak`; say how many."""
     inventory = yaml.safe_load(Path(config.getoption("--ansible-inventory")).read_text())["all"]
     name, first = inventory["vars"]["layout"], next(iter(inventory["children"]["synapse"]["hosts"]))
 
     def is_for_others(item: pytest.Item) -> bool:
         layouts, hosts = item.get_closest_marker("layouts"), item.get_closest_marker("hosts")
+        long = None if SOAK else item.get_closest_marker("soak_layouts")
         names = hosts.args if hosts is not None else ()
         if item.get_closest_marker("one_host"):
             names = (first,)
         # With parameters of the test's own the name goes on.
         named = not names or any(re.search(rf"ansible://{host}[]-]", item.name) for host in names)
-        return not named or (layouts is not None and name not in layouts.args)
+        of_layout = layouts is None or name in layouts.args
+        return not (named and of_layout) or (long is not None and name in long.args)
 
     left_out = [item for item in items if is_for_others(item)]
     items[:] = [item for item in items if item not in left_out]

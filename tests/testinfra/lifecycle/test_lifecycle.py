@@ -55,6 +55,8 @@ READ_AT_START = (
 )
 # Where the provider's configuration is the role's.
 OWN_CONFIGURATION = pytest.mark.layouts("native", "docker", "podman")
+# What the layout makes no other thing of: on a second host it is for `make soak`.
+SHOWN_NATIVELY = pytest.mark.soak_layouts("docker")
 
 
 # Somebody else's files where the role has its own, on every host from here on. They must outlive all that follows.
@@ -174,6 +176,7 @@ def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, hos
 
 
 @pytest.mark.layouts("native", "docker")
+@SHOWN_NATIVELY
 def test_failed_first_install_leaves_synapse_without_the_provider(run_role: RoleRunner, host_name: str) -> None:
     result = fail_to_install(run_role)
     state = result.states[host_name]
@@ -220,6 +223,7 @@ def test_a_run_with_enabled_left_out_changes_nothing(run_role: RoleRunner, host_
 
 
 @OWN_CONFIGURATION
+@SHOWN_NATIVELY
 def test_removal_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
     come_back(run_role)
     before = run_role.look()[host_name]
@@ -234,6 +238,7 @@ def test_removal_that_would_take_media_offline_is_refused(run_role: RoleRunner, 
 
 
 @pytest.mark.layouts("native", "docker")
+@SHOWN_NATIVELY
 def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
     before = come_back(run_role).states[host_name]
     result = run_role({"config_prefix": "synapse/media/another/"})
@@ -253,6 +258,7 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
 
 
 @pytest.mark.layouts("native", "docker")
+@SHOWN_NATIVELY
 def test_places_that_have_moved_hold_nothing_of_the_role_s_any_more(
     host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
 ) -> None:
@@ -334,6 +340,7 @@ ExecStopPost=+/bin/sh -c 'exec >/run/at-the-stop; systemctl is-active {timer}; l
 
 
 @pytest.mark.layouts("native", "docker")
+@SHOWN_NATIVELY
 def test_a_removal_that_synapse_does_not_survive_leaves_it_and_the_job_as_they_were(
     host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
