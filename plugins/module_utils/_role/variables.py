@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,9 +18,9 @@ from .._media.rules.bandwidth import parse_bandwidth
 from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems, bucket_name_warnings
 from .._media.rules.duration import duration_problems
 from .._media.rules.endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_other_endpoint
-from .._media.rules.orphan import parse_share
 from .._media.rules.prefix import prefix_problems, prefix_warnings
 from .._media.rules.region import region_problems
+from .._media.rules.share import read_share
 from .._media.rules.sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
 from .._media.rules.storage_class import DEFAULT_STORAGE_CLASS, storage_class_problems
 from . import credentials, previous_stores
@@ -295,9 +294,8 @@ def _schedule_problems(value: str) -> Texts:
 
 
 def _share_problems(value: str) -> Texts:
-    with suppress(ValueError):
-        if parse_share(value):
-            return ()
+    if read_share(value):
+        return ()
     return [f"{value!r} is not a share. Write a number up to 100 with '%' behind it, such as '5%'."]
 
 

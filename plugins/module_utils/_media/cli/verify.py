@@ -62,7 +62,7 @@ def _verify(command: Command, result: Verification, held: ExitStack, begins: Cal
     places = _places(command, result, sides, providers, media, held)
     plan = VerificationPlan(
         deep=options.deep,
-        share=options.sample,
+        sample=options.sample,
         origin=options.origin,
         alone=options.store is not None,
         dynamic=bool(sides.config.get("dynamic_thumbnails")),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from ..rules.errors import UnavailableError
 from ..rules.media_path import MediaPath, parse_media_path
-from ..rules.share import lot
+from ..rules.sample import lot
 from ..stores.database import KnownFile
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
 from ..rules.media_path import parse_media_path
-from ..rules.orphan import Kind, Tally, percent
+from ..rules.orphan import Kind, Tally
+from ..rules.share import percent
 from ..stores.database import KnownFile, MediaDatabase
 from ..stores.journal import Journal
 from ..stores.media_store import FileChangedError, LocalFile, MediaStore, PassedOver

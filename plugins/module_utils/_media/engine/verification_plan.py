@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..rules.media_path import Root
-from ..rules.share import Share
+from ..rules.sample import Sample
 from .run import Endurance
 
 # So many files that the listings do not show to be well are looked at again, each by itself: migrate may have moved
@@ -20,13 +20,13 @@ _FEW = 0.1
 class VerificationPlan:
     """What to look at.
 
-    ``share``: of all media, by chance; ``origin``: only that server's. ``alone``: one bucket is asked whether it is
+    ``sample``: of all media, by chance; ``origin``: only that server's. ``alone``: one bucket is asked whether it is
     whole. ``dynamic``: Synapse's ``dynamic_thumbnails``. ``workers``: files looked at at once; None: found by trying.
     ``salt`` makes each run draw other media.
     """
 
     deep: bool = False
-    share: Share | None = None
+    sample: Sample | None = None
     origin: str | None = None
     alone: bool = False
     dynamic: bool = False
@@ -38,7 +38,7 @@ class VerificationPlan:
     @property
     def one_by_one(self) -> bool:
         """Whether no side is listed, since few files are looked at."""
-        return self.share is not None and (self.share.fraction is None or self.share.fraction <= _FEW)
+        return self.sample is not None and (self.sample.fraction is None or self.sample.fraction <= _FEW)
 
     def is_of_origin(self, path: str) -> bool:
         """Whether the plan is about what is at this path, as far as the origin tells."""

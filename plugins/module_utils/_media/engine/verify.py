@@ -10,7 +10,7 @@ from threading import Event
 
 from ..rules.errors import MediaError
 from ..rules.media_path import Root
-from ..rules.share import highest_lot, lot
+from ..rules.sample import highest_lot, lot
 from ..stores.database import KnownFile
 from ..stores.media_store import LocalFile, MediaStore, PassedOver
 from ..stores.object_store import ObjectFailure, PermissionDenied, RemoteObject
@@ -107,16 +107,16 @@ class _Verification:
         self._is_blind = False
         self._again = 0
         self._believed = 0
-        fraction = plan.share.fraction if plan.share is not None else None
+        fraction = plan.sample.fraction if plan.sample is not None else None
         self._highest = None if fraction is None else highest_lot(fraction)
 
     def drawn_items(self) -> Iterator[Item]:
         """The files of the media that were drawn: nothing is listed."""
-        result, share = self._result, self._plan.share
+        result, sample = self._result, self._plan.sample
         result.not_told |= OF_BUCKETS | OF_THE_DISK
         known: Iterable[KnownFile] = self._known()
-        if share is not None and share.number is not None:
-            known = draw(known, share.number, self._plan.salt)
+        if sample is not None and sample.number is not None:
+            known = draw(known, sample.number, self._plan.salt)
         for each in known:
             # An old thumbnail's file is looked for where it is missing under its new name.
             if not each.legacy and self._is_drawn(each):
@@ -246,7 +246,7 @@ class _Verification:
     def tell_scope(self) -> None:
         """Say what was not looked at, so that nobody takes a part for the whole."""
         result, plan = self._result, self._plan
-        if plan.share is not None:
+        if plan.sample is not None:
             part = f" ({result.media / result.all_media:.2%})" if result.all_media else ""
             result.facts.append(f"Looked at {result.media:,} of {result.all_media:,} media{part}, drawn by chance.")
         if plan.origin is not None:
@@ -291,8 +291,8 @@ class _Verification:
 
     def _is_drawn(self, known: KnownFile) -> bool:
         """Whether the file is one of the plan's; counts its media."""
-        result, share = self._result, self._plan.share
-        if share is None:
+        result, sample = self._result, self._plan.sample
+        if sample is None:
             is_drawn = True
         else:
             is_drawn = self._highest is None or lot(media_of(known), self._plan.salt) <= self._highest

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
+
+from .share import read_share
 
 # Powers of 1000, as disks are sold and as bandwidths are written here.
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _SIZE = re.compile(r"([0-9]{1,9})([KMGT]?)")
-_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%")
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class MinimumFree:
 
     text: str
     size: int = 0
-    share: float = 0.0
+    share: Fraction = Fraction(0)
 
     def of(self, total: int) -> int:
         """The bytes that are to stay free of a disk of ``total`` bytes."""
@@ -32,8 +34,9 @@ def parse_minimum_free(text: str) -> MinimumFree:
     """
     if match := _SIZE.fullmatch(text):
         return MinimumFree(text, size=int(match[1]) * _FACTORS[match[2]])
-    if match := _SHARE.fullmatch(text):
-        return MinimumFree(text, share=float(match[1]) / 100)
+    share = read_share(text)
+    if share is not None and share < 1:
+        return MinimumFree(text, share=share)
     message = (
         f"{text!r} is neither a size nor a share. Write a whole number, and K, M, G or T for thousands, millions and so"
         " on of bytes, such as '5G'; or a share of the disk below 100 %, such as '5%'."

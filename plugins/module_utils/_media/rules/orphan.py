@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from enum import Enum
 from fractions import Fraction
@@ -11,8 +10,8 @@ from typing import NamedTuple
 
 from .errors import ConfigurationError, MediaError, join_problems
 from .media_path import format_media_path, parse_media_path
+from .share import percent
 
-_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 # A database that knows media of which more than this is nowhere is not the one that belongs to the media.
 _MISSING_AT_MOST = Fraction(1, 2)
 
@@ -39,18 +38,6 @@ def kind_of(path: str, modified: float | None, *, is_known: bool, recent_after: 
     if media is None or format_media_path(media) != path:
         return Kind.FOREIGN
     return Kind.TOO_RECENT if modified is None or modified > recent_after else Kind.ORPHAN
-
-
-def parse_share(text: str) -> Fraction:
-    """The share in ``text``, such as ``5%`` or ``0.5%``, of 1.
-
-    :raises ValueError: with a text for the administrator, when it is no share.
-    """
-    match = _SHARE.fullmatch(text)
-    if match is None or Fraction(match[1]) > 100:
-        message = f"{text!r} is not a share. Write a number from 0 to 100 and a percent sign, such as '5%'."
-        raise ValueError(message)
-    return Fraction(match[1]) / 100
 
 
 class Tally(NamedTuple):
@@ -141,8 +128,3 @@ def _signs(tally: Tally, maximum: Fraction, server_name: str) -> Sequence[str]:
             + (" If they do, and that media is lost, give a larger --maximum-share." if some_are_there else "")
         )
     return signs
-
-
-def percent(share: Fraction) -> str:
-    """A share as people read it."""
-    return f"{float(share * 100):.4g}%"

@@ -1,40 +1,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A share of all media, drawn by chance: each media with its thumbnails is in it or not, by a number of its own."""
+"""Shares of a whole as people write and read them: a number and a percent sign."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from typing import NamedTuple
+from fractions import Fraction
 
-from .media_path import MediaPath
-
-_ALL = 2**64
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
 
 
-class Share(NamedTuple):
-    """How much of all media to look at: a ``number`` of them, or the ``fraction`` (above 0, at most 1) of all."""
-
-    number: int | None = None
-    fraction: float | None = None
-
-
-def parse_share(text: str) -> Share:
-    """A number as 1000, or a part as 5% or 0.5%. Raises ValueError in words for anything else."""
-    match = re.fullmatch(r"([0-9]{1,9})|([0-9]{1,3}(?:\.[0-9]{1,6})?)%", text)
-    if match and match[1] and int(match[1]):
-        return Share(number=int(match[1]))
-    if match and match[2] and 0 < float(match[2]) <= 100:
-        return Share(fraction=float(match[2]) / 100)
-    raise ValueError(f"{text!r} is no number of media from 1 to 999999999, and no part of them as 5% or 0.5%")
+def read_share(text: str) -> Fraction | None:
+    """The share in ``text``, such as ``5%`` or ``0.5%``, of 1: from 0 to 1. None: it is no share."""
+    match = _SHARE.fullmatch(text)
+    share = Fraction(match[1]) / 100 if match else None
+    return share if share is not None and share <= 1 else None
 
 
-def lot(media: MediaPath, salt: bytes) -> int:
-    """The number from 0 to 2**64 - 1 of a media and of all its thumbnails; with another ``salt`` it is another."""
-    text = f"{media.root.is_remote}/{media.origin}/{media.file_id}"
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, key=salt).digest(), "big")
+def parse_share(text: str) -> Fraction:
+    """The same where it has to be one.
+
+    :raises ValueError: with a text for the administrator, when it is no share.
+    """
+    share = read_share(text)
+    if share is None:
+        message = f"{text!r} is not a share. Write a number from 0 to 100 and a percent sign, such as '5%'."
+        raise ValueError(message)
+    return share
 
 
-def highest_lot(fraction: float) -> int:
-    """The media whose lot is no higher are that part of all."""
-    return min(_ALL - 1, int(fraction * _ALL))
+def percent(share: Fraction) -> str:
+    """A share as people read it."""
+    return f"{float(share * 100):.4g}%"

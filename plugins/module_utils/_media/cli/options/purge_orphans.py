@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ...rules.orphan import parse_share
+from ...rules.share import parse_share
 from .common import add_minimum_age, add_run, converted
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ...rules.share import parse_share
+from ...rules.sample import parse_sample
 from .common import STATE_DIRECTORY, add_json, add_workers, converted, whole_number
 
 
@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sample",
-        type=converted(parse_share),
+        type=converted(parse_sample),
         metavar="N|N%",
         help="look at so many media, or such a part of them, drawn by chance, with their thumbnails (default: all)",
     )

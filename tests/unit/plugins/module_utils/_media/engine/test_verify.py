@@ -25,7 +25,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     MediaError,
     UnavailableError,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.share import Share
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.sample import Sample
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import KnownFile, MediaRow
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
@@ -177,7 +177,7 @@ def test_old_thumbnails_without_a_method(homeserver: Homeserver) -> None:
     homeserver.have(OLD_NAME, stored=b"1234")
 
     listed = homeserver.verify()
-    drawn = homeserver.verify(plan=replace(PLAN, share=Share(number=5)))
+    drawn = homeserver.verify(plan=replace(PLAN, sample=Sample(number=5)))
 
     assert counts(listed) == counts(drawn) == {"stored_only": 1}
 

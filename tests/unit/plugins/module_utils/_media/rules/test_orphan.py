@@ -17,7 +17,6 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     Tally,
     is_more,
     kind_of,
-    parse_share,
     refusal,
 )
 from hypothesis import given
@@ -67,22 +66,6 @@ def test_no_orphan_is_anything_but_a_path_of_synapses(path: str) -> None:
         media = parse_media_path(path)
         assert media is not None
         assert format_media_path(media) == path
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("5%", FIVE), ("0%", Fraction(0)), ("100%", Fraction(1)), ("0.5%", Fraction(5, 1000)), ("100.0%", Fraction(1))],
-)
-def test_share(text: str, expected: Fraction) -> None:
-    assert parse_share(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "5", "%", "-5%", "101%", "100.1%", ".5%", "5 %", "1e1%", "\u0665%"])
-def test_what_is_no_share(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a share") as failure:
-        parse_share(text)
-    expected = f"{text!r} is not a share. Write a number from 0 to 100 and a percent sign, such as '5%'."
-    assert str(failure.value) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,47 +1,46 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import (
-    MediaPath,
-    Root,
-    Thumbnail,
-)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.share import (
-    Share,
-    highest_lot,
-    lot,
     parse_share,
+    percent,
+    read_share,
 )
 
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("1", Share(1)), ("1000", Share(1000)), ("5%", Share(fraction=0.05)), ("0.5%", Share(fraction=0.005))],
+    [
+        ("5%", Fraction(5, 100)),
+        ("0%", Fraction(0)),
+        ("100%", Fraction(1)),
+        ("0.5%", Fraction(5, 1000)),
+        ("100.0%", Fraction(1)),
+        ("0.000001%", Fraction(1, 10**8)),
+    ],
 )
-def test_share(text: str, share: Share) -> None:
-    assert parse_share(text) == share
+def test_share(text: str, share: Fraction) -> None:
+    assert read_share(text) == parse_share(text) == share
 
 
-@pytest.mark.parametrize("text", ["", "0", "0%", "101%", "-1", "5 %", "1e3", "nan%", "%", "1234567890", "٣"])
-def test_no_share(text: str) -> None:
-    with pytest.raises(
-        ValueError, match="is no number of media from 1 to 999999999, and no part of them as 5%"
-    ) as told:
+@pytest.mark.parametrize(
+    "text", ["", "5", "%", "-5%", "101%", "100.1%", ".5%", "5.%", "5 %", "5%\n", "1e1%", "nan%", "\u0665%"]
+)
+def test_what_is_no_share(text: str) -> None:
+    message = f"{text!r} is not a share. Write a number from 0 to 100 and a percent sign, such as '5%'."
+
+    assert read_share(text) is None
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         parse_share(text)
-    assert str(told.value).startswith(repr(text))
 
 
-def test_thumbnails_are_drawn_with_their_original() -> None:
-    original = MediaPath(Root.REMOTE_CONTENT, "example.org", "abcdef", None)
-    thumbnail = MediaPath(Root.REMOTE_THUMBNAIL, "example.org", "abcdef", Thumbnail(32, 32, "image/png", "crop"))
-
-    assert lot(original, b"salt") == lot(thumbnail, b"salt") != lot(original, b"other")
-    assert lot(original._replace(root=Root.LOCAL_CONTENT, origin=None), b"salt") != lot(original, b"salt")
-
-
-def test_a_fraction_draws_about_as_many() -> None:
-    media = [MediaPath(Root.LOCAL_CONTENT, None, f"abcd{number}", None) for number in range(10_000)]
-    drawn = sum(lot(each, b"salt") <= highest_lot(0.2) for each in media)
-    assert 1800 < drawn < 2200
-    assert all(lot(each, b"salt") <= highest_lot(1) for each in media)
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(Fraction(0), "0%"), (Fraction(1, 19), "5.263%"), (Fraction(5, 1000), "0.5%"), (Fraction(1), "100%")],
+)
+def test_share_for_people(share: Fraction, text: str) -> None:
+    assert percent(share) == text
