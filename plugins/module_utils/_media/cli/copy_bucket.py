@@ -14,7 +14,6 @@ from ..engine.copy_inventory import CopySides
 from ..engine.places import Place, name_of
 from ..engine.progress import progress, waiting
 from ..engine.summary import Summary, format_bytes
-from ..engine.throttle import Throttle
 from ..rules.errors import ALL_DONE, MediaError
 from ..rules.settings import BucketSettings
 from ..rules.two_buckets import check_apart, choose, target_below
@@ -61,9 +60,7 @@ def _work(command: Command, summary: Summary, ready: Ready) -> None:
         file=command.stderr,
     )
     connections = options.workers or pace.MOST
-    # A stop is not held up by what was to be sent slowly.
-    throttle = Throttle(options.bandwidth, sleep=stop.wait) if options.bandwidth else None
-    s3 = S3ObjectStore(target, connections, pass_on=throttle, conditional=None)
+    s3 = S3ObjectStore(target, connections, pass_on=ready.throttle(options.bandwidth), conditional=None)
     into = ready.opened(s3)
     sides = CopySides(
         ready.media,

@@ -14,7 +14,6 @@ from ..engine.migrate import migrate as migrate_all
 from ..engine.progress import progress
 from ..engine.removal import NoRemoval, Remover
 from ..engine.summary import Summary
-from ..engine.throttle import Throttle
 from ..rules.decision import Policy
 from ..rules.errors import MediaError
 from ..stores.dry_run import DryRunStore
@@ -73,9 +72,7 @@ def run_plan(
                 print(f"Put back {path!r}: an earlier run was killed while it removed it.", file=command.stderr)
         if before is not None:
             summary.errors += before(ready.sides, ready.endpoint_url)
-        # A stop is not held up by what was to be sent slowly.
-        throttle = Throttle(bandwidth, sleep=stop.wait) if bandwidth else None
-        s3 = ready.sides.store(plan.workers or pace.MOST, pass_on=throttle, conditional=None)
+        s3 = ready.sides.store(plan.workers or pace.MOST, pass_on=ready.throttle(bandwidth), conditional=None)
         store: ObjectStore = ready.opened(s3)
         removal = NoRemoval() if leaves_disk else Remover(media, store, aside, stop.wait)
         if summary.dry_run:

@@ -16,7 +16,6 @@ from ..engine.restore import restore as restore_all
 from ..engine.restore_survey import Survey, survey
 from ..engine.space import check_space
 from ..engine.summary import Summary, format_bytes
-from ..engine.throttle import Throttle
 from ..rules.errors import ConfigurationError, MediaError, UnavailableError, UsageError
 from ..rules.selection import MediaKey, MediaUri, Selection, parse_media_uri, select_origins
 from ..stores.arrivals import KEPT, Arrivals
@@ -42,14 +41,13 @@ def restore(command: Command) -> int:
 
     def work(ready: Ready) -> None:
         now_ns = time.time_ns()
-        throttle = Throttle(options.bandwidth, sleep=ready.stop.wait) if options.bandwidth else None
         plan = RestorePlan(
             now_ns,
             options.minimum_free,
             repair=options.repair,
             dry_run=options.dry_run,
             workers=options.workers,
-            pass_on=throttle or (lambda _size: None),
+            pass_on=ready.throttle(options.bandwidth),
         )
         selection = _selection(command, ready, given, now_ns, summary)
         arrivals = ready.held.enter_context(closing(Arrivals(ready.media)))

@@ -14,6 +14,7 @@ from ..engine.lock import run_lock
 from ..engine.progress import waiting
 from ..engine.sides import check_sides
 from ..engine.summary import Summary
+from ..engine.throttle import Throttle
 from ..rules.errors import SOME_FAILED, MediaError, UnavailableError
 from ..rules.shard import ALL, Shard
 from ..stores import synapse_config
@@ -48,6 +49,13 @@ class Ready:
     def opened(self, store: S3ObjectStore) -> RetryingStore:
         """The store with patience, for as long as the run."""
         return RetryingStore(self.held.enter_context(closing(store)), WAITS, self.stop.wait)
+
+    def throttle(self, bandwidth: int | None) -> Callable[[int], None]:
+        """Called before so many bytes are passed on, it keeps them to ``bandwidth`` a second; None: no limit.
+
+        A stop is not held up by what was to be passed on slowly.
+        """
+        return Throttle(bandwidth, sleep=self.stop.wait) if bandwidth else lambda _size: None
 
 
 def carry_out(
