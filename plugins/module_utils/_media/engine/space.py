@@ -58,15 +58,6 @@ class Space:
         Raises DiskFullError when it would take the disk below the minimum.
         """
         left = on_disk(size)
-        with self._lock:
-            total, free = disk.usage()
-            if free - self._under_way[disk.device] - left < self._minimum.of(total):
-                raise DiskFullError(
-                    f"Could not go on: the disk of {disk.path!r} has {format_bytes(free)} free of"
-                    f" {format_bytes(total)}, and {_least(self._minimum, total)} are to stay free. Others have taken"
-                    " some since this began. Make room there, and run this again: what was restored stays."
-                )
-            self._under_way[disk.device] += left
 
         def wrote(written: int) -> None:
             nonlocal left
@@ -75,7 +66,19 @@ class Space:
                 left -= less
                 self._under_way[disk.device] -= less
 
+        with self._lock:
+            self._under_way[disk.device] += left
+            under_way = self._under_way[disk.device]
         try:
+            # Asked without the lock, for which all would wait, and after what it is compared with: what others write
+            # meanwhile makes it too little, never too much.
+            total, free = disk.usage()
+            if free - under_way < self._minimum.of(total):
+                raise DiskFullError(
+                    f"Could not go on: the disk of {disk.path!r} has {format_bytes(free)} free of"
+                    f" {format_bytes(total)}, and {_least(self._minimum, total)} are to stay free. Others have taken"
+                    " some since this began. Make room there, and run this again: what was restored stays."
+                )
             yield wrote
         finally:
             wrote(left)
