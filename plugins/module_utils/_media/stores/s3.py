@@ -19,7 +19,7 @@ import botocore.exceptions
 import botocore.session
 from botocore.config import Config
 from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies, parse_timestamp
+from botocore.utils import get_environ_proxies
 
 from ..rules.content import Content
 from ..rules.errors import MediaError
@@ -34,6 +34,7 @@ from .s3_errors import LIBRARY_ERRORS, REDIRECTS, http_status, region_named
 from .s3_explainer import Explainer
 from .s3_failures import SLOW_DOWN_CODES
 from .s3_list import listed_objects
+from .s3_list_parser import ListParserFactory
 from .s3_multipart import PARTS_AT_ONCE, Multipart
 from .s3_part import Part
 from .s3_versions import S3Versions
@@ -92,7 +93,7 @@ class S3ObjectStore:
         self._new_object = {**self._encryption, "StorageClass": settings.storage_class}
         limits = limits or Limits()
         session = botocore.session.get_session()
-        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_date)
+        session.register_component("response_parser_factory", ListParserFactory())
         self._client = self._connect(session, max_connections, limits)
         self._direct = self._connect_directly(session, limits)
         self._multipart = Multipart(
@@ -463,11 +464,6 @@ class _Content:
         with self._explained():
             content: bytes = self._body.read(size)
             return content
-
-
-def _parse_date(text: Any) -> Any:
-    """A date as boto3 wants it, but for those of a listing: it would take longer over them than over all the rest."""
-    return text if str(text).endswith("Z") else parse_timestamp(text)
 
 
 def _frozen(credentials: botocore.credentials.Credentials) -> Credentials:

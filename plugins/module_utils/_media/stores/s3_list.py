@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages of a list of objects, asked for one after the other, and only believed where they can be.
+"""The pages of a list of objects, each asked for while the one before it is read, and only believed where they can be.
 
 Not left to boto3's paginator: it ends without a word where a server has no way to ask for the rest.
 """
@@ -7,9 +7,11 @@ Not left to boto3's paginator: it ends without a word where a server has no way 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from ..rules.errors import MediaError
+from .ahead import begin
 from .object_store import RemoteObject
 from .s3_description import listed_object
 
@@ -20,14 +22,18 @@ _EMPTY_PAGES = 1000
 def listed_objects(
     ask: Callable[..., Any], refusal: Callable[[str], MediaError], prefix: str, after: str
 ) -> Iterator[RemoteObject]:
-    """All objects below ``prefix`` whose keys come after ``after``, ascending; each page when its first is asked for.
+    """All objects below ``prefix`` whose keys come after ``after``, ascending.
+
+    A page is asked for when its first object is, and from the third on when the one before it is there: who wants a
+    second page mostly wants all.
 
     ``ask`` makes the request ListObjectsV2 for a page, with the position as boto3's arguments; ``refusal`` makes the
     error to raise of a code of ``s3_failures``. What can't be the whole list raises it.
     """
-    position, previous, empty = {"StartAfter": after} if after else {}, "", 0
+    previous, empty, number = "", 0, 1
+    answer: Callable[[], Any] = partial(ask, **({"StartAfter": after} if after else {}))
     while True:
-        page = ask(**position)
+        page = answer()
         if "IsTruncated" not in page:
             # Any web page with status 200 would pass for the list of an empty bucket.
             raise refusal("not_s3")
@@ -40,6 +46,11 @@ def listed_objects(
             raise refusal("list_count")
         if entries and entries[0]["Key"] <= previous:
             raise refusal("list_repeated")
+        is_last = not token or not (entries or page["IsTruncated"])
+        if not is_last:
+            # By the token alone: some servers would begin at the start again if they were told that too.
+            answer = partial(ask, ContinuationToken=token)
+            answer = begin(answer) if number > 1 else answer
         for entry in entries:
             key = entry["Key"]
             if key <= previous:
@@ -51,9 +62,8 @@ def listed_objects(
             if key > after:
                 yield listed_object(entry)
         empty = 0 if entries else empty + 1
-        if not token or not (entries or page["IsTruncated"]):
+        if is_last:
             return
         if empty > _EMPTY_PAGES:
             raise refusal("list_endless")
-        # By itself: some servers would begin at the start again if they were told that too.
-        position = {"ContinuationToken": token}
+        number += 1
