@@ -25,7 +25,7 @@ from ..rules.errors import MediaError
 from ..rules.media_path import Root
 from .directories import (
     DIRECTORY,
-    closing_descriptor,
+    hold_open,
     is_there_in,
     mount_of,
     names_in,
@@ -190,7 +190,7 @@ class Arrivals:
         try:
             with suppress(FileExistsError):
                 os.mkdir(_ASIDE, 0o700, dir_fd=top)
-            aside = self._held.enter_context(closing_descriptor(os.open(_ASIDE, DIRECTORY, dir_fd=top)))
+            aside = hold_open(_ASIDE, self._held, top)
             _empty(aside)
         finally:
             os.close(top)
@@ -204,15 +204,15 @@ class Arrivals:
 
     def _walk(self, components: list[str], held: ExitStack) -> list[int]:
         """Open the media store, and the directories on the way to a file in it, as far as they are there."""
-        walked = [held.enter_context(closing_descriptor(os.open(self._path, DIRECTORY & ~os.O_NOFOLLOW)))]
+        walked = [hold_open(self._path, held, flags=DIRECTORY & ~os.O_NOFOLLOW)]
         with suppress(FileNotFoundError):
             for name in components[:-1]:
-                walked.append(held.enter_context(closing_descriptor(os.open(name, DIRECTORY, dir_fd=walked[-1]))))
+                walked.append(hold_open(name, held, walked[-1]))
         return walked
 
     def _make_directory(self, name: str, parent: int, held: ExitStack) -> int:
         os.mkdir(name, 0o700, dir_fd=parent)
-        made = held.enter_context(closing_descriptor(os.open(name, DIRECTORY, dir_fd=parent)))
+        made = hold_open(name, held, parent)
         self._give(made, self._directory_mode)
         return made
 
@@ -336,12 +336,12 @@ class Arrival:
 
     def _room_to_keep(self, components: list[str], held: ExitStack) -> tuple[int, str]:
         """The directory where a file of this path is kept, made if need be, and a free name in it."""
-        kept = held.enter_context(closing_descriptor(os.open(self.disk.path, DIRECTORY & ~os.O_NOFOLLOW)))
+        kept = hold_open(self.disk.path, held, flags=DIRECTORY & ~os.O_NOFOLLOW)
         for name in (KEPT, *components[:-1]):
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=kept)
                 sync_names(kept)
-            kept = held.enter_context(closing_descriptor(os.open(name, DIRECTORY, dir_fd=kept)))
+            kept = hold_open(name, held, kept)
         name, taken, number = components[-1], names_in(kept), 0
         while (free := f"{name}.{number}" if number else name) in taken:
             number += 1

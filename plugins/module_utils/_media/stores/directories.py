@@ -5,19 +5,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 
 # How one is opened: itself, never what a link leads to.
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@contextmanager
-def closing_descriptor(descriptor: int) -> Iterator[int]:
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+def hold_open(name: str, held: ExitStack, directory: int | None = None, flags: int = DIRECTORY) -> int:
+    """Open a directory, by its name in another one that is open, until ``held`` ends."""
+    descriptor = os.open(name, flags, dir_fd=directory)
+    held.callback(os.close, descriptor)
+    return descriptor
 
 
 def mount_of(descriptor: int) -> tuple[int, str]:
@@ -41,7 +39,7 @@ def sync_file_system(descriptor: int) -> None:
 
 def open_if_there(name: str, directory: int, held: ExitStack) -> int | None:
     try:
-        return held.enter_context(closing_descriptor(os.open(name, DIRECTORY, dir_fd=directory)))
+        return hold_open(name, held, directory)
     except FileNotFoundError:
         return None
 
@@ -52,7 +50,8 @@ def names_in(directory: int) -> set[str]:
 
 def remove_tree(name: str, directory: int) -> None:
     """Remove a directory of ours with what is in it: directories, and in the last one a file."""
-    with closing_descriptor(os.open(name, DIRECTORY, dir_fd=directory)) as tree:
+    with ExitStack() as held:
+        tree = hold_open(name, held, directory)
         for each in names_in(tree):
             try:
                 os.unlink(each, dir_fd=tree)
