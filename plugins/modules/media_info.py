@@ -114,6 +114,12 @@ status:
     unserved:
       description: What the database knows and neither has.
       type: dict
+    damaged:
+      description: What is somewhere, and nowhere in the database's length or out of an archive.
+      type: dict
+    repairable:
+      description: What is damaged on the local disk and whole in a bucket.
+      type: dict
     exit_code:
       description: The status with which it ended, V(0) or V(1).
       type: int

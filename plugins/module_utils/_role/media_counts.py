@@ -15,6 +15,7 @@ from .answer import Answer, last_words, read_answer
 from .variables import NAME_PREFIX
 
 Place = Mapping[str, str]
+_REPAIRABLE = "are damaged on the local disk, and whole only in the bucket"
 
 
 @dataclass(frozen=True)
@@ -66,49 +67,57 @@ def move_problems(
     accept = f"set {NAME_PREFIX}accept_unserved_media to true"
     taken = _listed(dropped)
     try:
-        count = read_count(answer, "unserved")
+        absent, damaged = read_count(answer, "unserved"), read_count(answer, "damaged")
     except NotCounted as cause:
         problem = f"Could not count the media that Synapse would not find any more without {taken}: {cause}"
         return [f"{problem} Correct that, or {accept}."]
-    if count.files == 0:
-        return []
     places = _listed([place_of(settings) for settings in new])
-    problem = f"Could not take {taken} from Synapse"
-    cause_ = f"{count} that its database knows would not be served, being neither on the local disk nor in {places}"
+    causes = _those(
+        (absent, f"that its database knows would not be served, being neither on the local disk nor in {places}"),
+        (damaged, f"that its database knows would be found damaged only, on the local disk or in {places}"),
+    )
+    if not causes:
+        return []
     advice = (
         f"Name what Synapse is to go on reading from in {NAME_PREFIX}previous_stores until it is copied (the playbook"
         f" matrixops.synapse_s3.move), or {accept}."
     )
-    return [f"{problem}: {cause_}.{_lost_before(before)} {advice}"]
+    return [f"Could not take {taken} from Synapse: {causes}.{_lost_before(before)} {advice}"]
 
 
 def removal_problems(answer: Answer) -> list[str]:
     """Why the provider can't be taken from Synapse yet."""
     accept = f"set {NAME_PREFIX}accept_unserved_media to true"
     try:
-        count = _only_stored(answer)
+        count, repairable = _only_stored(answer), read_count(answer, "repairable")
     except NotCounted as cause:
         problem = f"Could not count the media that Synapse would not serve without the provider: {cause}"
         return [f"{problem} Correct that; or, to go without what may be only in the bucket, {accept}."]
-    if count.files == 0:
+    causes = _those(
+        (count, "that its database knows are only in the bucket, and would not be served any more"),
+        (repairable, _REPAIRABLE),
+    )
+    if not causes:
         return []
-    problem = "Could not take the provider from Synapse"
-    cause_ = f"{count} that its database knows are only in the bucket, and would not be served any more"
     restore = "Bring them back with the playbook matrixops.synapse_s3.restore and run this again"
     both = "matrixops.synapse_s3.uninstall with -e restore_first=true does both"
-    return [f"{problem}: {cause_}. {restore} ({both}), or {accept}."]
+    repair = ", with -e restore_options=--repair for what is damaged" if repairable.files else ""
+    return [f"Could not take the provider from Synapse: {causes}. {restore} ({both}){repair}, or {accept}."]
 
 
 def offline_words(answer: Answer) -> str:
     """What becomes of media that only the bucket has when the provider is taken from Synapse."""
     again = "until the provider is enabled again or the media is copied back to the local disk"
     try:
-        count = _only_stored(answer)
+        count, repairable = _only_stored(answer), read_count(answer, "repairable")
     except NotCounted as cause:
         return f"Synapse does not serve what is only there {again}. Could not count that: {cause}"
-    if count.files == 0:
+    offline = _those(
+        (count, f"that Synapse's database knows are only there, and are not served {again}"), (repairable, _REPAIRABLE)
+    )
+    if not offline:
         return "The local disk has all of the media that Synapse's database knows and the bucket holds."
-    return f"{count} that Synapse's database knows are only there, and are not served {again}."
+    return f"{offline}."
 
 
 def place_in_words(place: Place) -> str:
@@ -121,16 +130,25 @@ def place_in_words(place: Place) -> str:
 
 def _only_stored(answer: Answer) -> Count:
     """What only S3 has, in the bucket or in another that Synapse reads."""
-    counts = [read_count(answer, name) for name in ("stored_only", "stored_elsewhere")]
+    return _sum(answer, "stored_only", "stored_elsewhere")
+
+
+def _sum(answer: Answer, *names: str) -> Count:
+    counts = [read_count(answer, name) for name in names]
     return Count(sum(count.files for count in counts), sum(count.bytes for count in counts))
+
+
+def _those(*counts: tuple[Count, str]) -> str:
+    """Of the counts that are not 0, what they are of; '' where all are."""
+    return "; ".join(f"{count} {words}" for count, words in counts if count.files)
 
 
 def _lost_before(before: Answer) -> str:
     try:
-        count = read_count(before, "unserved")
+        count = _sum(before, "unserved", "damaged")
     except NotCounted:
         return ""
-    return f" ({count} are not served now either.)" if count.files else ""
+    return f" ({count} are missing or damaged now already.)" if count.files else ""
 
 
 def _listed(places: Sequence[Place]) -> str:

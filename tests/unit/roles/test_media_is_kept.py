@@ -102,19 +102,25 @@ def problems(
 
 
 def test_another_bucket_is_refused_with_media_behind_the_old_one(tmp_path: Path) -> None:
-    answers = {"to-come": {"unserved": SOME}, "now": {"unserved": {"files": 1, "bytes": 1}}}
+    answers = {
+        "to-come": {"unserved": SOME, "damaged": NOTHING},
+        "now": {"unserved": {"files": 1, "bytes": 1}, "damaged": NOTHING},
+    }
     noted, calls = problems(tmp_path, MOVE, answers)
     assert calls == ["status --json to-come", "status --json now"]
     (problem,) = noted
     assert problem.startswith(
         "Could not take bucket 'old' at https://old.example.org from Synapse: 3 files (30 bytes) that its database"
-        " knows would not be served, being neither on the local disk nor in bucket 'new'. (1 file (1 bytes) are not"
-        " served now either.) Name what"
+        " knows would not be served, being neither on the local disk nor in bucket 'new'. (1 file (1 bytes) are"
+        " missing or damaged now already.) Name what"
     )
 
 
 def test_another_bucket_that_has_all_of_it(tmp_path: Path) -> None:
-    assert problems(tmp_path, MOVE, {"to-come": {"unserved": NOTHING}}) == ([], ["status --json to-come"])
+    assert problems(tmp_path, MOVE, {"to-come": {"unserved": NOTHING, "damaged": NOTHING}}) == (
+        [],
+        ["status --json to-come"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +133,9 @@ def test_nothing_is_counted_where_the_old_one_is_still_read_or_given_up(
 
 
 def test_a_removal_is_refused_with_media_in_the_bucket_alone(tmp_path: Path) -> None:
-    noted, calls = problems(tmp_path, REMOVAL, {"now": {"stored_only": SOME, "stored_elsewhere": NOTHING}})
+    noted, calls = problems(
+        tmp_path, REMOVAL, {"now": {"stored_only": SOME, "stored_elsewhere": NOTHING, "repairable": NOTHING}}
+    )
     assert calls == ["status --json now"]
     assert noted[0].startswith("Could not take the provider from Synapse: 3 files (30 bytes) that its database knows")
 
@@ -135,7 +143,7 @@ def test_a_removal_is_refused_with_media_in_the_bucket_alone(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("told", "variables"),
     [
-        ({"stored_only": NOTHING, "stored_elsewhere": NOTHING}, {}),
+        ({"stored_only": NOTHING, "stored_elsewhere": NOTHING, "repairable": NOTHING}, {}),
         ({"errors": ["Could not reach the bucket."]}, {"accept_unserved_media": True}),
     ],
     ids=["all is local", "accepted"],
@@ -157,6 +165,8 @@ def test_what_a_migration_has_freed_since_the_first_look_stops_the_removal_too(t
             ],
         },
     ]
-    noted, calls = problems(tmp_path, tasks, {"now": {"stored_only": SOME, "stored_elsewhere": NOTHING}})
+    noted, calls = problems(
+        tmp_path, tasks, {"now": {"stored_only": SOME, "stored_elsewhere": NOTHING, "repairable": NOTHING}}
+    )
     assert calls == ["status --json now"]
     assert noted[0].startswith("Could not take the provider from Synapse: 3 files (30 bytes) that its database knows")

@@ -30,7 +30,8 @@ class Status:
     """Counts of files; what could not be looked at makes those that depend on it unknown.
 
     ``at_risk``: the local disk has the only good copy. ``unserved``: originals that the database knows, and that are
-    in neither place; ``unserved_thumbnails`` likewise.
+    in neither place; ``unserved_thumbnails`` likewise. ``damaged``: files that are somewhere, and nowhere whole: in the
+    database's length, and not in an archive. ``repairable``: files that a bucket has whole, and the local disk has not.
     """
 
     local: Count = field(default_factory=Count)
@@ -43,6 +44,8 @@ class Status:
     unserved: Count = field(default_factory=Count)
     unserved_thumbnails: Count = field(default_factory=Count)
     wrong_length: Count = field(default_factory=Count)
+    damaged: Count = field(default_factory=Count)
+    repairable: Count = field(default_factory=Count)
     unfinished: int = 0
     unknown_objects: Count = field(default_factory=Count)
     unknown_files: Count = field(default_factory=Count)
@@ -141,6 +144,8 @@ _LABELS = {
     "unserved": "Known to the database, but in neither place",
     "unserved_thumbnails": "Thumbnails of these, and other lost ones",
     "wrong_length": "In the bucket, not of the database's length",
+    "damaged": "Damaged wherever it is, by length or archive",
+    "repairable": "Damaged on the local disk, whole in a bucket",
     "unknown_objects": "In the bucket, unknown to the database",
     "unknown_files": "On the local disk, unknown to the database",
     "archived": "In the bucket, in an archive class",
@@ -160,19 +165,17 @@ _OF_THE_BUCKET = frozenset(
         "unserved",
         "unserved_thumbnails",
         "wrong_length",
+        "damaged",
+        "repairable",
         "unknown_objects",
         "archived",
         "stored_elsewhere",
         "foreign_objects",
     }
 )
-_OF_THE_DATABASE = frozenset(
-    {"stored_only", "unserved", "unserved_thumbnails", "unknown_objects", "unknown_files", "stored_elsewhere"}
-)
-_OF_THE_DISK = frozenset(
-    {"local", "both", "at_risk", "stored_only", "unserved", "unserved_thumbnails", "unknown_files", "stored_elsewhere"}
-)
-_OF_OTHERS = frozenset({"unserved", "unserved_thumbnails", "stored_elsewhere"})
+_OF_OTHERS = frozenset({"unserved", "unserved_thumbnails", "stored_elsewhere", "damaged", "repairable"})
+_OF_THE_DATABASE = _OF_OTHERS | {"stored_only", "unknown_objects", "unknown_files"}
+_OF_THE_DISK = _OF_OTHERS | {"local", "both", "at_risk", "stored_only", "unknown_files"}
 _OF_ABSENCE = _OF_OTHERS | {"stored_only"}
 
 
@@ -217,6 +220,8 @@ def _count(result: Status, joined: Joined, *, may_be_absent: bool) -> None:
         result.wrong_length.add(remote.size)
         reason = f"the object has {remote.size:,} bytes, which is not the length that the database gives"
         result.name_problem(remote.key, reason)
+    if row is not None and row.row.lengths:
+        _count_damage(result, row.row.lengths, joined)
     if file is not None and (reason := _at_risk(file, remote, elsewhere)):
         result.at_risk.add(file.size)
         result.at_risk_by_reason.setdefault(reason, Count()).add(file.size)
@@ -235,6 +240,16 @@ def _count(result: Status, joined: Joined, *, may_be_absent: bool) -> None:
         (result.unserved_thumbnails if is_thumbnail else result.unserved).add(size)
         if len(result.candidates) <= _LOOKED_AGAIN:
             result.candidates.append((joined.path, size, is_thumbnail))
+
+
+def _count_damage(result: Status, lengths: frozenset[int], joined: Joined) -> None:
+    is_local, is_whole_here = joined.file is not None, joined.file is not None and joined.file.size in lengths
+    stored = [found for found in joined.objects if found is not None]
+    is_whole_there = any(found.size in lengths and not archived_as(found.storage_class) for found in stored)
+    if is_local and not is_whole_here and is_whole_there:
+        result.repairable.add(min(lengths))
+    elif (is_local or stored) and not is_whole_here and not is_whole_there:
+        result.damaged.add(min(lengths))
 
 
 def _at_risk(file: LocalFile, remote: RemoteObject | None, elsewhere: Sequence[RemoteObject | None]) -> str:

@@ -28,7 +28,7 @@ UNSERVED = "that its database knows would not be served, being neither on the lo
 NOT_RELIABLE: list[tuple[Any, str]] = [
     ({"rc": 0, "stdout": '{"local": {"files": 1, "bytes": 1}}'}, "the program does not tell it."),
     (
-        {"rc": 0, "stdout": '{"unserved": 7, "stored_only": 7, "stored_elsewhere": 7}'},
+        {"rc": 0, "stdout": '{"unserved": 7, "damaged": 7, "stored_only": 7, "stored_elsewhere": 7}'},
         "the program does not tell it.",
     ),
     ({"rc": 1, "stdout": '{"unserved": null, "errors": ["Could not list: no."]}'}, "Could not list: no."),
@@ -48,7 +48,11 @@ def count(files: int, size: int) -> dict[str, int]:
 
 
 def only_stored(bucket: dict[str, int], elsewhere: dict[str, int], **more: Any) -> dict[str, Any]:
-    return answer({"stored_only": bucket, "stored_elsewhere": elsewhere, **more})
+    return answer({"stored_only": bucket, "stored_elsewhere": elsewhere, "repairable": count(0, 0), **more})
+
+
+def not_served(files: int, size: int, damaged: dict[str, int] | None = None) -> dict[str, Any]:
+    return answer({"unserved": count(files, size), "damaged": damaged or count(0, 0)})
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_what_synapse_would_not_read_any_more(
 
 
 def test_a_bucket_with_media_that_the_new_one_does_not_have() -> None:
-    unserved = answer({"unserved": count(12345, 6789012)})
+    unserved = not_served(12345, 6789012)
     assert move_problems(unserved, {}, [OLD], [NEW]) == [
         f"Could not take {OLD_IN_WORDS} from Synapse: 12,345 files (6,789,012 bytes) {UNSERVED} {NAME_IT}"
     ]
@@ -80,17 +84,37 @@ def test_a_bucket_with_media_that_the_new_one_does_not_have() -> None:
 
 def test_a_former_store_taken_out_too_early() -> None:
     """Media that is lost already is told beside it, and not taken off: it need not be the same."""
-    unserved, before = answer({"unserved": count(3, 30)}), answer({"unserved": count(1, 10)})
+    unserved, before = not_served(3, 30), not_served(1, 10)
     assert move_problems(unserved, before, [OLD, OLDER], [NEW]) == [
         f"Could not take {OLD_IN_WORDS} and bucket 'first' from Synapse: 3 files (30 bytes) {UNSERVED}"
-        f" (1 file (10 bytes) are not served now either.) {NAME_IT}"
+        f" (1 file (10 bytes) are missing or damaged now already.) {NAME_IT}"
     ]
-    before = answer({"unserved": count(0, 0)})
-    assert "now either" not in move_problems(unserved, before, [OLD], [NEW])[0]
+    before = not_served(0, 0)
+    assert "now already" not in move_problems(unserved, before, [OLD], [NEW])[0]
+
+
+def test_a_former_store_with_the_only_copy_that_is_whole() -> None:
+    """Its object in the new bucket is not of the database's length: copy-bucket has called that a conflict."""
+    told = {**not_served(0, 0, count(2, 1100)), "rc": 1}
+    assert move_problems(told, not_served(0, 0), [OLD], [NEW]) == [
+        f"Could not take {OLD_IN_WORDS} from Synapse: 2 files (1,100 bytes) that its database knows would be found"
+        f" damaged only, on the local disk or in bucket 'other'. {NAME_IT}"
+    ]
+    (both,) = move_problems(not_served(3, 30, count(1, 5)), not_served(1, 10, count(1, 5)), [OLD], [NEW])
+    assert "3 files (30 bytes) that its" in both
+    assert "; 1 file (5 bytes) that its" in both
+    assert "(2 files (15 bytes) are missing or damaged now already.)" in both
+
+
+def test_a_count_that_an_older_program_does_not_tell() -> None:
+    (problem,) = move_problems(answer({"unserved": count(0, 0)}), {}, [OLD], [NEW])
+    assert "the program does not tell it." in problem
+    old = answer({"stored_only": count(0, 0), "stored_elsewhere": count(0, 0)})
+    assert "the program does not tell it." in removal_problems(old)[0]
 
 
 def test_a_place_that_has_all_of_it() -> None:
-    assert move_problems(answer({"unserved": count(0, 0)}), {}, [OLD], [NEW]) == []
+    assert move_problems(not_served(0, 0), {}, [OLD], [NEW]) == []
 
 
 @pytest.mark.parametrize(("told", "cause"), NOT_RELIABLE)
@@ -108,6 +132,17 @@ def test_a_removal_with_media_that_only_s3_has() -> None:
     assert removal_problems(only_stored(count(12, 3000), count(0, 0))) == [expected.format("12 files (3,000 bytes)")]
     # Also what only a former store has.
     assert removal_problems(only_stored(count(1, 1), count(2, 20))) == [expected.format("3 files (21 bytes)")]
+
+
+def test_a_removal_with_damaged_files_that_the_bucket_has_whole() -> None:
+    told = only_stored(count(0, 0), count(0, 0), repairable=count(1, 1000))
+    damaged = "1 file (1,000 bytes) are damaged on the local disk, and whole only in the bucket."
+    assert removal_problems(told) == [
+        f"Could not take the provider from Synapse: {damaged} Bring them back with the playbook"
+        " matrixops.synapse_s3.restore and run this again (matrixops.synapse_s3.uninstall with -e restore_first=true"
+        f" does both), with -e restore_options=--repair for what is damaged, or {ACCEPT}"
+    ]
+    assert offline_words(told) == damaged
 
 
 def test_a_removal_with_all_media_on_the_disk() -> None:

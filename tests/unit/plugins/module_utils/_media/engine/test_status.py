@@ -137,6 +137,44 @@ def test_thumbnail_under_its_old_name(homeserver: Homeserver) -> None:
     assert result.unknown_objects == Count()
 
 
+def test_what_is_nowhere_whole(homeserver: Homeserver) -> None:
+    """It must not pass for served where somebody asks whether another place can go."""
+    homeserver.stores.append(MemoryStore())
+    empty, torn, archived, elsewhere, unfinished = (f"local_content/aa/bb/{name}" for name in "12345")
+    for path in (empty, torn, archived, elsewhere):
+        homeserver.know(path)
+    homeserver.know(unfinished, None)
+    homeserver.store(empty, b"")
+    homeserver.store(torn, b"12")
+    homeserver.save(torn, b"1")
+    homeserver.store(archived)
+    homeserver.stores[0].storage_classes["hs/" + archived] = "GLACIER"
+    homeserver.store(elsewhere, b"")
+    homeserver.store(elsewhere, number=1)
+    homeserver.store(unfinished, b"")
+
+    result = homeserver.status()
+
+    assert (result.damaged, result.repairable, result.unserved) == (Count(3, 12), Count(), Count())
+    homeserver.store(archived, number=1)
+    assert homeserver.status().damaged == Count(2, 8)
+
+
+def test_what_is_whole_in_a_bucket_alone(homeserver: Homeserver) -> None:
+    homeserver.stores.append(MemoryStore())
+    homeserver.know(BOTH)
+    homeserver.know(LOCAL)
+    homeserver.save(BOTH, b"1")
+    homeserver.save(LOCAL, b"")
+    homeserver.store(BOTH)
+    homeserver.store(LOCAL, b"1")
+    homeserver.store(LOCAL, number=1)
+
+    result = homeserver.status()
+
+    assert (result.damaged, result.repairable) == (Count(), Count(2, 8))
+
+
 def test_what_another_provider_holds_is_served(homeserver: Homeserver) -> None:
     homeserver.stores.append(MemoryStore())
     homeserver.know(NEITHER)
