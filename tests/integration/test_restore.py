@@ -92,8 +92,8 @@ def test_named_media_come_with_their_thumbnails(homeserver: Homeserver) -> None:
     wanted |= {path: (homeserver.media / path).read_bytes() for path in (own, theirs)}
     only_stored(homeserver, wanted | others)
     own_id, their_id = (path.split("/", depth)[-1].replace("/", "") for path, depth in ((own, 1), (theirs, 2)))
-    listed = f"mxc://a.example/of-{their_id}\n\nmxc://a.example/unknown\nAbCdEf\n"
-    (homeserver.media.parent / "list").write_text(listed)
+    listed = f"mxc://a.example/of-{their_id}\n\nmxc://a.example/unknown\nAbCdEf\nmxc://a.example/".encode() + b"\xff\n"
+    (homeserver.media.parent / "list").write_bytes(listed)
 
     with (homeserver.media.parent / "list").open() as source:
         process = start_with(homeserver, source.fileno(), "--media", f"mxc://{NAME}/{own_id}", "--media", "-")
@@ -104,6 +104,10 @@ def test_named_media_come_with_their_thumbnails(homeserver: Homeserver) -> None:
     assert result["exit_code"] == 1
     assert result["problems"] == [
         {"path": "AbCdEf", "reason": "'AbCdEf' is not a media URI. Write it as clients do: 'mxc://SERVER/ID'."},
+        {
+            "path": "mxc://a.example/\udcff",
+            "reason": "'mxc://a.example/\\udcff' is not a media URI. Write it as clients do: 'mxc://SERVER/ID'.",
+        },
         {
             "path": "mxc://a.example/unknown",
             "reason": "The database does not know this media. Synapse may have deleted it.",
@@ -132,6 +136,24 @@ def test_the_users_own_media(homeserver: Homeserver, arguments: list[str]) -> No
 
     assert homeserver.local() == own
     assert (result["restored"], result["not_selected"], result["exit_code"]) == (count(own), count(theirs), 0)
+
+
+def test_an_origin_of_which_the_database_knows_nothing(homeserver: Homeserver) -> None:
+    """A name with a slip in it selects nothing, and that is no success."""
+    homeserver.configure(server_name=NAME)
+    theirs = homeserver.fetch("a.example", [20])
+    only_stored(homeserver, theirs)
+
+    result = restore(homeserver, "--origin", "a.exmaple", "--origin", "a.example", "--origin", NAME)
+
+    assert (result["restored"], result["exit_code"]) == (count(theirs), 1)
+    assert result["problems"] == [
+        {
+            "path": "a.exmaple",
+            "reason": "The database knows no media of this homeserver. Write its name as it stands in the media's"
+            " addresses.",
+        }
+    ]
 
 
 def test_without_a_server_name(homeserver: Homeserver) -> None:

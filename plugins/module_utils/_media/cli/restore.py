@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from .run import Ready, carry_out, finish
 _DAY_MS = 24 * 3600 * 1000
 _NONE = {"files": 0, "bytes": 0}
 _VARIABLE = "matrix_synapse_ext_synapse_s3_storage_provider"
+_NO_ORIGIN = "The database knows no media of this homeserver. Write its name as it stands in the media's addresses."
 _TIMER = ("LoadState", "ActiveState", "NextElapseUSecRealtime")
 
 
@@ -49,7 +51,12 @@ def restore(command: Command) -> int:
             workers=options.workers,
             pass_on=ready.throttle(options.bandwidth),
         )
-        selection = _selection(command, ready, given, now_ns, summary)
+
+        def unknown(text: str, reason: str) -> None:
+            summary.problems.append({"path": text, "reason": reason})
+            print(f"{text}: {reason}", file=command.stderr)
+
+        selection = _selection(command, ready, given, now_ns, unknown)
         arrivals = ready.held.enter_context(closing(Arrivals(ready.media)))
         summary.details["free_bytes"] = _free_bytes(arrivals)
         if not options.dry_run:
@@ -62,6 +69,9 @@ def restore(command: Command) -> int:
                 f"Could not begin: Synapse's database knows no media, and {found.listed:,} objects are in the buckets."
                 " Only what the database knows is brought back. Check 'database' in Synapse's configuration."
             )
+        if not ready.stop.is_set():
+            for origin in sorted(selection.origins - found.origins):
+                unknown(origin, _NO_ORIGIN)
         check_space(found.coming, plan.minimum_free)
         report = ready.held.enter_context(progress(command.stderr, lambda: range(found.count)))
         ready.begins()
@@ -116,6 +126,9 @@ def _nightly_job(unit: str) -> str:
 
 
 def _listed(command: Command) -> list[str]:
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        # A line that is no text is told as no media URI, and the others still come.
+        sys.stdin.reconfigure(errors="surrogateescape")
     with waiting(command.stderr, "the list of media on stdin"):
         lines = [line.strip() for line in sys.stdin if line.strip()]
     if not lines:
@@ -127,8 +140,10 @@ def _listed(command: Command) -> list[str]:
     return lines
 
 
-def _selection(command: Command, ready: Ready, given: Sequence[str], now_ns: int, summary: Summary) -> Selection:
-    """What the options select. A media that is not known is a problem of the summary's, and the others still come."""
+def _selection(
+    command: Command, ready: Ready, given: Sequence[str], now_ns: int, unknown: Callable[[str, str], None]
+) -> Selection:
+    """What the options select. ``unknown`` is told of media that is not known; the others still come."""
     options = command.options
     days = options.accessed_within
     accessed_after_ms = None if days is None else now_ns // 10**6 - days * _DAY_MS
@@ -136,11 +151,6 @@ def _selection(command: Command, ready: Ready, given: Sequence[str], now_ns: int
         return Selection(local=options.local, accessed_after_ms=accessed_after_ms)
     server_name = _server_name(ready.sides)
     own, origins = select_origins(options.origin, server_name)
-
-    def unknown(text: str, reason: str) -> None:
-        summary.problems.append({"path": text, "reason": reason})
-        print(f"{text}: {reason}", file=command.stderr)
-
     media = _media(ready.database, given, server_name, unknown) if options.media else None
     return Selection(options.local or own, origins, media, accessed_after_ms)
 

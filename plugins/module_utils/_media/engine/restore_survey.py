@@ -108,7 +108,8 @@ class Survey:
     """What is to be done. ``coming``: how much is to come to each disk, as `on_disk` tells it.
 
     ``unfinished``: rows without a length and without a file, which Synapse may still finish. ``skipped``: rows that
-    stand for no file of Synapse's. ``errors``: buckets that could not be listed.
+    stand for no file of Synapse's. ``errors``: buckets that could not be listed. ``origins``: those of the selected
+    ones of which the database knows media.
     """
 
     places: Sequence[Place]
@@ -121,6 +122,7 @@ class Survey:
     skipped: int = 0
     listed: int = 0
     errors: list[str] = field(default_factory=list)
+    origins: set[str] = field(default_factory=set)
 
     def items(self) -> Iterator[Item]:
         """The files to work on, ascending by path. Raises UnavailableError when the temporary file can't be read."""
@@ -166,6 +168,8 @@ def survey(
             if media is None:
                 # The database gives only paths of Synapse's.
                 continue
+            if media.origin in selection.origins:
+                result.origins.add(media.origin)
             item = _item(joined, row.row, all_listed=not result.errors)
             if not selection.has(media, row.row.accessed_ms):
                 result.not_selected.add(item.size)

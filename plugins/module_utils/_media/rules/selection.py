@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from .media_path import MediaPath
 
-# https://spec.matrix.org/latest/client-server-api/#matrix-content-mxc-uris. The ID is opaque to other homeservers.
-_URI = re.compile(r"mxc://(?P<server>[A-Za-z0-9_.\[\]:-]+)/(?P<media_id>[^/?#\s\x00-\x1f\x7f]+)")
+# https://spec.matrix.org/latest/client-server-api/#matrix-content-mxc-uris. The ID is opaque to other homeservers. What
+# is no UTF-8, which Python has as surrogates, no database knows.
+_URI = re.compile(r"mxc://(?P<server>[A-Za-z0-9_.\[\]:-]+)/(?P<media_id>[^/?#\s\x00-\x1f\x7f\ud800-\udfff]+)")
 _LONGEST_ID = 1000
 
 

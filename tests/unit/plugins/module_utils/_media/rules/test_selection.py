@@ -92,6 +92,7 @@ def test_uris(text: str, server: str, media_id: str) -> None:
         "mxc://example.org/a\n",
         "MXC://example.org/a",
         "mxc://example.org/" + "a" * 1001,
+        "mxc://example.org/a\udcff",
     ],
 )
 def test_no_uris(text: str) -> None:
