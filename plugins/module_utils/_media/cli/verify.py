@@ -23,7 +23,7 @@ from ..rules.errors import MediaError, UsageError
 from ..rules.media_path import parse_media_path
 from ..rules.settings import BucketSettings
 from ..stores import synapse_config
-from ..stores.database import KnownFile, connect
+from ..stores.database import KnownFile, MediaRow, connect
 from ..stores.media_store import MediaStore
 from ..stores.report import Report
 from ..stores.retrying import FIRST_WAITS, WAITS, RetryingStore
@@ -75,11 +75,11 @@ def _verify(command: Command, result: Verification, held: ExitStack, begins: Cal
             # All is read by this: no connection is held while the sides are compared.
             return database.known_files(skipped)
 
-    def ask_again(paths: Sequence[str]) -> set[str]:
+    def ask_again(paths: Sequence[str]) -> dict[str, MediaRow]:
         parsed = {path: media_path for path in paths if (media_path := parse_media_path(path))}
         with connect(synapse_config.database_settings(sides.config)) as database:
             rows = database.media_rows(parsed.values())
-        return {path for path, media_path in parsed.items() if media_path in rows}
+        return {path: rows[media_path] for path, media_path in parsed.items() if media_path in rows}
 
     all_sides = AllSides(media.scan, known, places)
     tell = _teller(command, plan, result, held, report)

@@ -45,15 +45,24 @@ class Found(NamedTuple):
     is_proven: bool = False
 
 
+class Source(NamedTuple):
+    """What Synapse would make a thumbnail of: the original's path, and the ``size`` in bytes of what it would take."""
+
+    path: str
+    size: int
+
+
 class Facts(NamedTuple):
     """All places: the local disk, and the buckets in Synapse's order. ``original``: of a thumbnail that is nowhere.
 
-    ``is_on_disk``: where one bucket alone is asked and does not have it, that the local disk does.
+    ``source``: that original, where it is THERE; whether it is whole, its row tells. ``is_on_disk``: where one bucket
+    alone is asked and does not have it, that the local disk does.
     """
 
     local: Found
     stored: tuple[Found, ...]
     original: Original = Original.NOT_TOLD
+    source: Source | None = None
     is_on_disk: bool = False
 
     @property
@@ -113,16 +122,20 @@ class Looker:
         if media is None or thumbnail is None:
             return facts
         original = format_media_path(media._replace(root=_ORIGINALS[media.root], thumbnail=None))
-        return facts._replace(original=Original.THERE if self._is_there(original) else Original.LOST)
+        size = self._size_served(original)
+        if not size:
+            return facts._replace(original=Original.LOST)
+        return facts._replace(original=Original.THERE, source=Source(original, size))
 
     def _look(self, path: str, row: MediaRow) -> Facts:
         local = NOTHING if self._alone else self._look_at_disk(path, row)
         return _compared(Facts(local, tuple(self._look_at_object(place, path, row) for place in self._places)))
 
-    def _is_there(self, path: str) -> bool:
-        if (file := self._media.find(path)) and file.size:
-            return True
-        return any(_holds(place, path) for place in self._places)
+    def _size_served(self, path: str) -> int:
+        """In bytes, what Synapse takes: the local file, or the first object. 0: there is none, or it can't read it."""
+        if file := self._media.find(path):
+            return file.size
+        return next((size for place in self._places if (size := _size_in(place, path)) is not None), 0)
 
     def _look_at_disk(self, path: str, row: MediaRow) -> Found:
         for _ in range(_TRIES):
@@ -169,12 +182,19 @@ class Looker:
         return Found(copy, remote.size)
 
 
-def _holds(place: Place, path: str) -> bool:
+def _size_in(place: Place, path: str) -> int | None:
+    """The size of an object, in bytes; 0 where Synapse can't read it, and None where there is none."""
+    key = place.prefix + path
     try:
-        remote = place.store.head(place.prefix + path)
+        remote = place.store.head(key)
+        if remote is not None and must_be_opened(remote):
+            with place.store.open(key) as body:
+                body.read(1)
+    except ObjectMissing:
+        return None
     except ObjectUnreadable:
-        return False
-    return remote is not None and remote.size > 0
+        return 0
+    return None if remote is None else remote.size
 
 
 def _read(source: Reader, row: MediaRow, etag: str = "", stored: Readable | None = None) -> Found:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 
 from ..rules.errors import MediaError
 from ..rules.media_path import Root
 from ..rules.sample import highest_lot, lot
-from ..stores.database import KnownFile
+from ..rules.verdict import Original
+from ..stores.database import KnownFile, MediaRow
 from ..stores.media_store import LocalFile, MediaStore, PassedOver
 from ..stores.object_store import ObjectFailure, PermissionDenied, RemoteObject
 from ..stores.s3_description import must_be_opened
@@ -31,8 +32,8 @@ _ASKED_AGAIN = 4000
 _NO_ROW = "a row of the database that stands for no file of Synapse's"
 
 Report = Callable[[Outcome], None]
-# Paths -> which of them the database knows now.
-AskAgain = Callable[[Sequence[str]], Collection[str]]
+# Paths -> the rows of those that the database knows now.
+AskAgain = Callable[[Sequence[str]], Mapping[str, MediaRow]]
 
 
 def new_verification() -> Verification:
@@ -53,7 +54,8 @@ def verify(
 ) -> None:
     """Look at every file of the plan and add it to ``result``; ``report`` is told each outcome that was looked at.
 
-    ``ask_again``: what is missing may have been deleted by Synapse since the database was read.
+    ``ask_again``: what is missing may have been deleted by Synapse since the database was read. It is asked of the
+    original of a missing thumbnail too: one that is damaged is none to make it anew of.
     Raises nothing for what a side answers, or does not: ``result`` says what can't be told then.
     """
     pace = PaceKeeper(sides.places[0].store, plan.workers, time.monotonic)
@@ -104,6 +106,8 @@ class _Verification:
         self._looker = Looker(media, sides.places, deep=plan.deep, alone=plan.alone)
         self._drawn = Drawn[Item](numbers)
         self._missing: list[Outcome] = []
+        # By the paths of missing thumbnails whose originals are there.
+        self._sources: dict[str, tuple[Item, Facts]] = {}
         self._is_blind = False
         self._again = 0
         self._believed = 0
@@ -168,7 +172,10 @@ class _Verification:
     def work(self, item: Item) -> Outcome:
         """Look at one file. A failure is an outcome; nothing is raised."""
         try:
-            return self._outcome(item, self._looker.look(item.path, item.row))
+            facts = self._looker.look(item.path, item.row)
+            if facts.source is not None:
+                self._sources[item.path] = item, facts
+            return self._outcome(item, facts)
         except MediaError as error:
             steps = frozenset({VerifyStep.FAILED})
             return Outcome(
@@ -189,16 +196,25 @@ class _Verification:
         missing, self._missing = self._missing, []
         if not missing:
             return
-        known: Collection[str] = [outcome.path for outcome in missing]
+        of_thumbnails = {outcome.path: self._sources.pop(outcome.path, None) for outcome in missing}
+        originals = {facts.source.path for _, facts in filter(None, of_thumbnails.values()) if facts.source is not None}
         try:
-            known = frozenset(self._ask_again([outcome.path for outcome in missing]))
+            rows = self._ask_again([*of_thumbnails, *sorted(originals)])
         except MediaError as error:
             self._result.fail(error, OF_PLACES)
-        for outcome in missing:
-            if outcome.path in known:
+            for outcome in missing:
                 self._report(outcome)
-            else:
+            return
+        for outcome in missing:
+            if outcome.path not in rows:
                 self._result.take_back(outcome)
+                continue
+            if (looked := of_thumbnails[outcome.path]) and not _is_whole(looked[1], rows):
+                item, facts = looked
+                self._result.take_back(outcome)
+                outcome = self._outcome(item, facts._replace(original=Original.LOST))  # noqa: PLW2901 (more is known)
+                self._result.add(outcome)
+            self._report(outcome)
 
     def look_at_drawn(self) -> None:
         """See of some objects that seem to be well that Synapse can read them: a listing does not tell the key."""
@@ -351,6 +367,12 @@ class _Verification:
     def _skip_row(self, path: str) -> None:
         if self._plan.is_of_origin(path):
             self._result.pass_over(path, _NO_ROW, is_problem=False)
+
+
+def _is_whole(facts: Facts, rows: Mapping[str, MediaRow]) -> bool:
+    """Whether Synapse can make a thumbnail of its original, as far as the database's length tells."""
+    row = rows.get(facts.source.path) if facts.source is not None else None
+    return row is not None and facts.source is not None and (not row.lengths or facts.source.size in row.lengths)
 
 
 _ORIGINALS = tuple(f"{root.value}/" for root in Root if not root.is_thumbnail)

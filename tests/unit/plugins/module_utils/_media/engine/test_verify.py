@@ -26,6 +26,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.sample import Sample
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.verdict import REASONS, Reason
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import KnownFile, MediaRow
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
@@ -68,10 +69,10 @@ class Homeserver:
     def known(self, _skipped: Callable[[str], None]) -> Iterable[KnownFile]:
         return [self.rows[path] for path in sorted(self.rows, key=str.encode)]
 
-    def ask_again(self, paths: Sequence[str]) -> set[str]:
+    def ask_again(self, paths: Sequence[str]) -> dict[str, MediaRow]:
         if self.failure is not None:
             raise self.failure
-        return set(paths) - self.deleted
+        return {path: self.rows[path].row for path in paths if path in self.rows and path not in self.deleted}
 
     def verify(
         self, store: ObjectStore | None = None, *others: ObjectStore, plan: VerificationPlan = PLAN
@@ -169,6 +170,45 @@ def test_database_that_is_gone_when_it_is_asked_again(homeserver: Homeserver) ->
     result = homeserver.verify()
 
     assert (result.as_json()["missing"], result.errors, result.exit_status) == (None, ["The database is gone."], 1)
+
+
+DAMAGED_ORIGINALS: dict[str, dict[str, bytes]] = {
+    "empty": {"stored": b""},
+    "truncated": {"stored": b"12"},
+    "truncated on the disk, which Synapse takes first": {"local": b"12", "stored": b"1234"},
+    "empty on the disk": {"local": b"", "stored": b"1234"},
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED_ORIGINALS)
+def test_no_thumbnail_is_made_anew_of_a_damaged_original(homeserver: Homeserver, name: str) -> None:
+    thumbnail = ONE.replace("content", "thumbnails") + "/32-32-image-png-crop"
+    for path in (ONE, thumbnail):
+        homeserver.know(path)
+    plan = replace(PLAN, dynamic=True)
+    homeserver.have(ONE, stored=b"1234")
+    assert reasons(homeserver.verify(plan=plan)) == {thumbnail: f"{REASONS[Reason.THUMBNAIL_MADE_ANEW]}."}
+
+    homeserver.have(ONE, **DAMAGED_ORIGINALS[name])
+    homeserver.told.clear()
+    result = homeserver.verify(plan=plan)
+
+    assert counts(result) == {"damaged": 1, "missing": 1}
+    assert list(result.reasons[VerifyStep.MISSING]) == [Reason.THUMBNAIL_WITHOUT_ORIGINAL.value]
+    assert reasons(result)[thumbnail] == f"{REASONS[Reason.THUMBNAIL_WITHOUT_ORIGINAL]}."
+    assert [outcome.reason for outcome in homeserver.told if outcome.path == thumbnail] == [reasons(result)[thumbnail]]
+
+
+def test_no_thumbnail_is_made_anew_of_an_original_in_an_archive(homeserver: Homeserver) -> None:
+    thumbnail = ONE.replace("content", "thumbnails") + "/32-32-image-png-crop"
+    for path in (ONE, thumbnail):
+        homeserver.know(path)
+    homeserver.have(ONE, stored=b"1234")
+    homeserver.store.storage_classes[f"hs/{ONE}"] = homeserver.store.archived[f"hs/{ONE}"] = "GLACIER"
+
+    result = homeserver.verify(plan=replace(PLAN, dynamic=True))
+
+    assert list(result.reasons[VerifyStep.MISSING]) == [Reason.THUMBNAIL_WITHOUT_ORIGINAL.value]
 
 
 def test_old_thumbnails_without_a_method(homeserver: Homeserver) -> None:
