@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
 NAME = "matrix-synapse-s3-storage-provider"
@@ -37,7 +38,7 @@ def program(tmp_path: Path) -> Path:
     (tmp_path / "bin" / "systemctl").write_text(SYSTEMCTL.format(f"{path}-migrate"))
     for file in path.parent.iterdir():
         file.chmod(0o755)
-    for name in ("restore", "verify", "purge-orphans"):
+    for name in ("restore", "verify", "purge-orphans", "copy-bucket"):
         answer(path, name, {"command": name, "errors": [], "exit_code": 0})
     return path
 
@@ -47,7 +48,9 @@ def answer(program: Path, name: str, told: dict[str, object], status: int = 0) -
     program.with_name(f"{NAME}.{name}.status").write_text(str(status))
 
 
-def play(program: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+def play(
+    program: Path, name: str, *options: str, playbooks: Path = ROOT / "playbooks"
+) -> subprocess.CompletedProcess[str]:
     inventory = program.parent.parent / "inventory"
     inventory.write_text("[matrix_servers]\nmatrix.example.org ansible_connection=local ansible_become=false\n")
     own = {
@@ -62,7 +65,7 @@ def play(program: Path, name: str, *options: str) -> subprocess.CompletedProcess
             f"--inventory={inventory}",
             "--extra-vars=poll_seconds=1",
             *options,
-            ROOT / "playbooks" / f"{name}.yml",
+            playbooks / f"{name}.yml",
         ],
         env={**os.environ, **own},
         capture_output=True,
@@ -128,3 +131,27 @@ def test_a_move_needs_to_know_the_old_bucket(program: Path) -> None:
         " matrix.example.org. Write the new bucket into the variables that begin with" in run.stdout
     )
     assert calls(program) == []
+
+
+@pytest.mark.parametrize("conflicts", [0, 2])
+def test_a_move_does_not_end_well_with_a_conflict(program: Path, conflicts: int) -> None:
+    """An object of other content and the same length is no damage to `verify`, which looks at the listings."""
+    (move,) = yaml.safe_load((ROOT / "playbooks" / "move.yml").read_text())
+    without_role = {**move, "pre_tasks": [], "tasks": [task for task in move["tasks"] if "block" in task]}
+    playbooks = program.parent.parent / "playbooks"
+    playbooks.mkdir()
+    (playbooks / "tasks").symlink_to(ROOT / "playbooks" / "tasks")
+    (playbooks / "move.yml").write_text(yaml.safe_dump([without_role]))
+    answer(program, "copy-bucket", {"errors": [], "conflicts": {"files": conflicts, "bytes": 9}}, 1)
+
+    run = play(program, "move", "--extra-vars={move_from: [2, 3]}", playbooks=playbooks)
+
+    assert calls(program) == [
+        "copy-bucket --from 2 --to 1 --json",
+        "copy-bucket --from 3 --to 1 --json",
+        "verify --store 1 --json",
+    ]
+    assert ("The new bucket has all media" in run.stdout) == (conflicts == 0)
+    assert run.returncode == (2 if conflicts else 0), run.stdout + run.stderr
+    told = "Could not move all media: the new bucket holds 4 objects of other content than the old one"
+    assert (told in run.stdout) == (conflicts > 0)
