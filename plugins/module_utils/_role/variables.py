@@ -15,15 +15,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from .._media.rules.bandwidth import parse_bandwidth
-from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems, bucket_name_warnings
 from .._media.rules.duration import duration_problems
-from .._media.rules.endpoint import endpoint_problems, endpoint_warnings, http_url_problems, is_other_endpoint
+from .._media.rules.endpoint import endpoint_problems, http_url_problems, is_other_endpoint
 from .._media.rules.prefix import prefix_problems, prefix_warnings
-from .._media.rules.region import region_problems
 from .._media.rules.share import read_share
-from .._media.rules.sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems, sse_transport_problems
-from .._media.rules.storage_class import DEFAULT_STORAGE_CLASS, storage_class_problems
-from . import credentials, previous_stores
+from .._media.rules.sse_c import SSE_ALGORITHM, sse_algorithm_problems, sse_key_problems
+from .._media.rules.storage_class import DEFAULT_STORAGE_CLASS
+from . import credentials, previous_stores, service
 from .host import compose_names_problems, own_directory_problems, path_problems, unit_names_problems, user_name_problems
 from .kinds import FALSE_WORDS, Kind, kind_problems
 from .volumes import host_path, volume_problems
@@ -212,29 +210,8 @@ def _shards_problems(value: str, values: Values) -> Texts:
     return ()
 
 
-def _profile_problems(value: str, _values: Values) -> Texts:
-    return [f"{value!r} is not known: this release has no provider profiles. Write ''."] if value else ()
-
-
-def _bucket_problems(value: str, values: Values) -> Texts:
-    dots = bucket_dots_problems(value, values["config_region_name"], values["config_endpoint_url"])
-    return [*bucket_name_problems(value, values["config_endpoint_url"]), *dots]
-
-
-def _bucket_warnings(value: str, values: Values) -> Texts:
-    return bucket_name_warnings(value, values["config_endpoint_url"])
-
-
-def _region_problems(value: str, values: Values) -> Texts:
-    return region_problems(value, values["config_endpoint_url"])
-
-
 def _endpoint_problems(value: str, values: Values) -> Texts:
     return endpoint_problems(value, values["config_bucket"])
-
-
-def _endpoint_warnings(value: str, values: Values) -> Texts:
-    return endpoint_warnings(value, values["config_bucket"])
 
 
 def _credentials(rule: Callable[[credentials.Credentials], Texts]) -> Rule:
@@ -252,10 +229,6 @@ def _instance_profile_warnings(value: bool, values: Values) -> Texts:
     if not value or not is_other_endpoint(values["config_endpoint_url"]):
         return ()
     return ["is true, but endpoint_url names no server of Amazon's, which alone knows these credentials. Check both."]
-
-
-def _sse_enabled_problems(value: bool, values: Values) -> Texts:
-    return sse_transport_problems(values["config_endpoint_url"]) if value else ()
 
 
 def _sse_key_problems(value: str, values: Values) -> Texts:
@@ -429,11 +402,11 @@ VARIABLES: Mapping[str, Variable] = {
     "enabled": Variable(Kind.RAW, "", _enabled_problems, when_disabled=True),
     "version": Variable(Kind.TEXT, PROVIDER_VERSIONS[-1], _one_of(PROVIDER_VERSIONS)),
     "layout": Variable(Kind.TEXT, "native", _one_of(LAYOUTS), when_disabled=True),
-    "config_provider": Variable(Kind.TEXT, "", _profile_problems),
-    "config_bucket": Variable(Kind.TEXT, "", _bucket_problems, _bucket_warnings),
+    "config_provider": Variable(Kind.TEXT, "", service.provider_problems_of),
+    "config_bucket": Variable(Kind.TEXT, "", service.bucket_problems_of, service.bucket_warnings_of),
     "config_prefix": Variable(Kind.TEXT, "", _alone(prefix_problems), _alone(prefix_warnings)),
-    "config_region_name": Variable(Kind.TEXT, "", _region_problems),
-    "config_endpoint_url": Variable(Kind.TEXT, "", _endpoint_problems, _endpoint_warnings),
+    "config_region_name": Variable(Kind.TEXT, "", service.region_problems_of, service.region_warnings_of),
+    "config_endpoint_url": Variable(Kind.TEXT, "", _endpoint_problems, service.endpoint_warnings_of),
     "config_access_key_id": Variable(Kind.TEXT, "", _credentials(credentials.access_key_id_problems)),
     "config_secret_access_key": Variable(
         Kind.TEXT, "", _credentials(credentials.secret_access_key_problems), secret=True
@@ -451,8 +424,10 @@ VARIABLES: Mapping[str, Variable] = {
         _credentials(credentials.instance_profile_problems),
         _instance_profile_warnings,
     ),
-    "config_storage_class": Variable(Kind.TEXT, DEFAULT_STORAGE_CLASS, _alone(storage_class_problems)),
-    "config_sse_customer_enabled": Variable(Kind.BOOLEAN, False, _sse_enabled_problems),
+    "config_storage_class": Variable(Kind.TEXT, DEFAULT_STORAGE_CLASS, service.storage_class_problems_of),
+    "config_sse_customer_enabled": Variable(
+        Kind.BOOLEAN, False, service.encryption_problems_of, service.encryption_warnings_of
+    ),
     "config_sse_customer_key": Variable(Kind.TEXT, "", _sse_key_problems, secret=True),
     "config_sse_customer_algo": Variable(Kind.TEXT, SSE_ALGORITHM, _sse_algorithm_problems),
     "store_local": Variable(Kind.BOOLEAN, True, _store_local_problems, _store_warnings),

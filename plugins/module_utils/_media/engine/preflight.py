@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ..rules.content import content_of
 from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError, UnavailableError
+from ..rules.service_profile import service_hints
 from ..rules.settings import BucketSettings
 from ..stores.object_store import (
     ObjectMissing,
@@ -81,7 +82,10 @@ def check_bucket(
     Writes two objects of names of their own below the prefix, and removes them again, with their versions if there
     are any. Ends with the first sign that the server does not answer: within 90 seconds by ``connect_s3``.
     """
-    return list(_Check(settings, connect, note).problems())
+    found = list(_Check(settings, connect, note).problems())
+    for hint in service_hints(settings) if found else ():
+        note(hint)
+    return found
 
 
 class _Check:

@@ -126,6 +126,12 @@ def find_aws_region(url: str) -> str | None:
     return host.region if host else None
 
 
+def host_name(url: str) -> str:
+    """The host of ``url`` in lower case, '' when it is no URL."""
+    parsed = _parse(url)
+    return parsed.host.lower().removesuffix(".") if parsed else ""
+
+
 def http_url_problems(url: str) -> list[str]:
     """What is wrong with ``url`` as the address of any HTTP server; it may have a path."""
     parsed = _parse(url)

@@ -26,6 +26,9 @@ AS_TRUE = "Write true without quotes, and on the command line as JSON."
 AS_FALSE = "Write false without quotes, and on the command line as JSON."
 SSE_KEY = "0123456789abcdef0123456789abcdef"
 NO_IMAGE = "is not the name of an image. Write one such as 'docker.io/matrixdotorg/synapse:latest'."
+OVER_HTTP = "is true, but endpoint_url is plain http, over which S3 refuses customer keys. Use an https endpoint_url."
+WASABI = "https://s3.eu-central-1.wasabisys.com"
+CREDENTIALS = {"access_key_id": "key", "secret_access_key": "secret"}
 # The least that works: what the page of the project tells to write for Amazon S3.
 MINIMAL: dict[str, Any] = {
     "enabled": True,
@@ -148,9 +151,77 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
         for share in ("5", "0%", "101%", "-1%", "5 %", "")
     ),
     ({"purge_orphans_enabled": "yes"}, [f"purge_orphans_enabled: is the text 'yes', not true or false. {AS_TRUE}"]),
+    ({"config_provider": "aws"}, []),
+    ({"config_provider": "minio", "config_endpoint_url": "https://minio.example.org"}, []),
     (
-        {"config_provider": "aws"},
-        ["config_provider: 'aws' is not known: this release has no provider profiles. Write ''."],
+        {"config_provider": "minio"},
+        [
+            "config_provider: 'minio' needs endpoint_url, which is empty and so stands for Amazon S3. Set it to the"
+            " address of your server."
+        ],
+    ),
+    (
+        {"config_provider": "minio", "config_endpoint_url": WASABI},
+        ["config_provider: 'minio' does not fit endpoint_url, which is of Wasabi. Correct one or the other."],
+    ),
+    (
+        {
+            "config_provider": "versitygw",
+            "config_endpoint_url": "https://s3.example.org",
+            "config_storage_class": "STANDARD_IA",
+            "config_sse_customer_enabled": True,
+            "config_sse_customer_key": SSE_KEY,
+        },
+        [
+            "config_storage_class: 'STANDARD_IA' is accepted by versitygw, but objects are kept in another class. Use"
+            " STANDARD.",
+            "config_sse_customer_enabled: is true, but versitygw accepts the key, and stores objects without"
+            " encryption. Set it to false, or use a service that has SSE-C.",
+        ],
+    ),
+    (
+        {
+            "config_endpoint_url": "https://ref.storage.supabase.co/storage/v1/s3",
+            "config_sse_customer_enabled": True,
+            "config_sse_customer_key": SSE_KEY,
+        },
+        [
+            "config_sse_customer_enabled: is true, but Supabase Storage does not offer encryption with a key of yours."
+            " Set it to false, or use a service that has SSE-C."
+        ],
+    ),
+    (
+        {
+            "config_endpoint_url": "https://0123456789abcdef.r2.cloudflarestorage.com",
+            "config_storage_class": "INTELLIGENT_TIERING",
+        },
+        [
+            "config_storage_class: 'INTELLIGENT_TIERING' is no storage class of Cloudflare R2. Use STANDARD or"
+            " STANDARD_IA."
+        ],
+    ),
+    *(
+        (
+            {
+                "config_provider": provider,
+                "config_endpoint_url": "http://s3.example.org",
+                "config_sse_customer_enabled": True,
+                "config_sse_customer_key": SSE_KEY,
+            },
+            [f"config_sse_customer_enabled: {problem}"] if problem else [],
+        )
+        for provider, problem in (("garage", ""), ("seaweedfs", ""), ("minio", OVER_HTTP), ("", OVER_HTTP))
+    ),
+    (
+        {
+            "previous_stores": [
+                {"provider": "ceph", "endpoint_url": WASABI, "bucket": "old", **CREDENTIALS},
+            ]
+        },
+        [
+            "previous_stores[0].provider: 'ceph' does not fit endpoint_url, which is of Wasabi. Correct one or the"
+            " other."
+        ],
     ),
     ({"config_bucket": ""}, ["config_bucket: is empty. Write the name of the bucket."]),
     (
@@ -387,6 +458,36 @@ TEST_PROBLEMS: list[tuple[dict[str, Any], list[str]]] = [
 
 TEST_WARNINGS: list[tuple[dict[str, Any], list[str]]] = [
     ({}, []),
+    ({"config_endpoint_url": WASABI}, []),
+    ({"config_endpoint_url": "https://ref.storage.supabase.co/storage/v1/s3"}, []),
+    (
+        {"config_provider": "wasabi", "config_endpoint_url": "https://s3.example.org"},
+        [
+            "config_endpoint_url: is not an address of Wasabi known here, 'https://s3.REGION.wasabisys.com' or"
+            " 'https://s3.wasabisys.com'. Check it, and config_provider."
+        ],
+    ),
+    (
+        {"config_endpoint_url": "https://0123456789abcdef.r2.cloudflarestorage.com", "config_bucket": "My_Media"},
+        [
+            "config_bucket: 'My_Media' is no name of a bucket by the rules of Cloudflare R2: 3 to 63 lower-case"
+            " letters, digits and hyphens, with a letter or digit at both ends. Whether it takes the name, the trial"
+            " of it tells.",
+            "config_region_name: 'eu-central-1' is no region of Cloudflare R2. Use auto or us-east-1.",
+        ],
+    ),
+    (
+        {
+            "config_provider": "garage",
+            "config_endpoint_url": "http://s3.example.org",
+            "config_sse_customer_enabled": True,
+            "config_sse_customer_key": SSE_KEY,
+        },
+        [
+            "config_sse_customer_enabled: is true, and endpoint_url is plain http: the key can be read on the way."
+            " Use an https endpoint_url."
+        ],
+    ),
     (
         {"config_prefix": "synapse"},
         [
@@ -696,6 +797,8 @@ def test_every_wrong_variable_is_named(wrong: list[tuple[str, Any]]) -> None:
 
 # Judged together with others: other wrong variables can make these right.
 CONTEXT = {
+    f"{NAME_PREFIX}config_provider",
+    f"{NAME_PREFIX}config_storage_class",
     f"{NAME_PREFIX}config_bucket",
     f"{NAME_PREFIX}compose_path",
     f"{NAME_PREFIX}config_access_key_id",
