@@ -189,7 +189,7 @@ def _checks_region(profile: ServiceProfile) -> bool:
 
 def _region_texts(profile: ServiceProfile, region: str, endpoint_url: str) -> list[str]:
     # Amazon's have rules of their own, in region.py.
-    if profile is AMAZON or profile.regions is None:
+    if profile is AMAZON or profile.regions is None or not profile.regions.value.is_signed_for:
         return []
     names, own = profile.regions.value.names, _region_of(profile, endpoint_url)
     if not region:

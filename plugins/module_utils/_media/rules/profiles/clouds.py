@@ -87,6 +87,9 @@ CLOUDS = (
             ),
             f"{_B2}/cloud-storage-buckets",
         ),
+        multipart=Fact(
+            Multipart(5 * 10**6, 5 * 10**9, 10_000), f"{_B2}/cloud-storage-create-large-files-with-the-native-api"
+        ),
         lacks=(
             Fact(
                 "The master application key can't be used: make an application key.",
@@ -149,9 +152,13 @@ CLOUDS = (
                     ("fr-1", "eu-west-2"),
                     ("uk-2", "eu-west-3"),
                     ("it-1", "eu-south-1"),
+                    ("us-east-1-dell-obs", "us-east-1"),
+                    ("us-west-2-dell-obs", "us-west-2"),
+                    ("eu-west-1-dell-obs", "eu-west-1"),
                 ),
             ),
-            f"{_WASABI}/service-urls-for-wasabis-storage-regions",
+            f"{_WASABI}/service-urls-for-wasabis-storage-regions"
+            f" and {_WASABI}/what-are-the-wasabi-with-dell-objectscale-service-url-endpoints",
         ),
         addressing=Fact(BOTH, f"{_WASABI}/rest-api-introduction"),
         bucket_names=Fact(
@@ -167,7 +174,14 @@ CLOUDS = (
     ServiceProfile(
         "digitalocean",
         "DigitalOcean Spaces",
-        endpoints=Fact(("https://{datacenter}.digitaloceanspaces.com",), f"{_DIGITALOCEAN}/reference/api/spaces/"),
+        endpoints=Fact(("https://{region}.digitaloceanspaces.com",), f"{_DIGITALOCEAN}/reference/api/spaces/"),
+        regions=Fact(
+            Regions(
+                ("nyc3", "ams3", "sfo2", "sfo3", "sgp1", "lon1", "fra1", "tor1", "blr1", "syd1", "atl1"),
+                is_signed_for=False,
+            ),
+            f"{_DIGITALOCEAN}/products/spaces/details/availability/",
+        ),
         addressing=Fact(BOTH, f"{_DIGITALOCEAN}/products/spaces/details/limits/"),
         sse_c=Fact(SseC.ENCRYPTED, f"{_DIGITALOCEAN}/products/spaces/reference/s3-compatibility/"),
         lacks=(
@@ -218,7 +232,13 @@ CLOUDS = (
             ),
             f"{_GOOGLE}/aws-simple-migration and {_GOOGLE}/storage-classes",
         ),
-        lacks=(Fact("Access keys are HMAC keys.", f"{_GOOGLE}/aws-simple-migration"),),
+        lacks=(
+            Fact("Access keys are HMAC keys.", f"{_GOOGLE}/aws-simple-migration"),
+            Fact(
+                "An upload in parts knows no conditions, and has no MD5.",
+                "https://cloud.google.com/storage/docs/multipart-uploads",
+            ),
+        ),
     ),
     ServiceProfile(
         "supabase",

@@ -122,7 +122,9 @@ CLOUDS_OF_EUROPE = (
         endpoints=Fact(("https://{location}.contabostorage.com",), _CONTABO),
         runs=Fact("ceph", _CONTABO),
         addressing=Fact(("path",), _CONTABO),
-        sse_c=Fact(SseC.NOT_OFFERED, _CONTABO),
-        lacks=(Fact("At most 250 requests a second and 3 million objects, unless agreed otherwise.", _CONTABO),),
+        lacks=(
+            Fact("Its pages say that it has no encryption on the server.", _CONTABO),
+            Fact("At most 250 requests a second and 3 million objects, unless agreed otherwise.", _CONTABO),
+        ),
     ),
 )

@@ -19,13 +19,15 @@ class Fact(Generic[T]):
 
 
 class Regions(NamedTuple):
-    """The regions of a service.
+    """The regions of a service; no names: they are those of its endpoints, and not known beforehand.
 
     ``aliases``: what stands in the host of an endpoint in place of a region -> that region. '' is a host without one.
+    ``is_signed_for``: whether its pages say that ``region_name`` is to be one of them. Else they are only places.
     """
 
     names: tuple[str, ...]
     aliases: tuple[tuple[str, str], ...] = ()
+    is_signed_for: bool = True
 
 
 class SseC(Enum):

@@ -60,6 +60,11 @@ SERVERS = (
         storage_classes=Fact(StorageClasses((StorageClass("STANDARD"),), Others.IGNORED), _VERSITYGW),
         sse_c=Fact(SseC.IGNORED, _VERSITYGW),
         lacks=(
+            Fact(
+                "All this is of its backend posix. In front of another, leave config_provider empty: the trial of the"
+                " bucket tells.",
+                _VERSITYGW,
+            ),
             Fact("No lifecycle rules, default encryption, access block or ACLs of a bucket.", _VERSITYGW),
             Fact("Versions of objects need the option --versioning-dir.", _VERSITYGW),
             Fact(

@@ -109,8 +109,18 @@ TEST_ENDPOINTS: list[tuple[str, str, list[str]]] = [
     ("nonsense", OWN, []),
     ("wasabi", WASABI, []),
     ("", "https://s3.nl-1.wasabisys.com", []),
+    ("", "https://s3.us-east-1-dell-obs.wasabisys.com:9021", []),
     ("", "https://s3.us-west-004.backblazeb2.com", []),
     ("", "https://s3.eu-central-99.amazonaws.com", []),
+    ("", "https://fra1.digitaloceanspaces.com", []),
+    (
+        "",
+        "https://nyc1.digitaloceanspaces.com",
+        [
+            "names 'nyc1', which is no region of DigitalOcean Spaces known here. Did you mean 'nyc3'? Known are nyc3,"
+            " ams3, sfo2, sfo3, sgp1, lon1, fra1, tor1, blr1, syd1, atl1."
+        ],
+    ),
     (
         "wasabi",
         OWN,
@@ -129,8 +139,8 @@ TEST_ENDPOINTS: list[tuple[str, str, list[str]]] = [
     ),
     (
         "",
-        "https://s3.it-mil.scw.cloud",
-        ["names 'it-mil', which is no region of Scaleway Object Storage known here. Known are fr-par, nl-ams, pl-waw."],
+        "https://s3.es-mad.scw.cloud",
+        ["names 'es-mad', which is no region of Scaleway Object Storage known here. Known are fr-par, nl-ams, pl-waw."],
     ),
 ]
 
