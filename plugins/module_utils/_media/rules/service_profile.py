@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from .endpoint import host_name, is_aws_endpoint
 from .profiles import AMAZON, PROFILES, ServiceProfile
-from .profiles.model import Others, SseC
+from .profiles.model import Others, SseC, StorageClasses
 from .settings import BucketSettings
 from .storage_class import STORAGE_CLASSES
 
@@ -97,7 +97,6 @@ def service_class_problems(profile: ServiceProfile | None, storage_class: str) -
         return []
     classes = profile.storage_classes.value
     found = next((each for each in classes.known if each.name == storage_class), None)
-    usable = [each.name for each in classes.known if each.at_once and each.is_kept and each.name in STORAGE_CLASSES]
     if found and found.at_once and found.is_kept:
         return []
     if found is None and classes.others is Others.UNKNOWN:
@@ -108,7 +107,15 @@ def service_class_problems(profile: ServiceProfile | None, storage_class: str) -
         cause = f"is accepted by {profile.title}, but objects are kept in another class"
     else:
         cause = f"is no storage class of {profile.title}"
-    return [f"{storage_class!r} {cause}. Use {_choice(usable)}."]
+    return [f"{storage_class!r} {cause}. Use {_choice(_usable(classes))}."]
+
+
+def usable_classes(endpoint_url: str | None) -> str:
+    """Which storage classes are good for Synapse at the service of an endpoint; '' where not all are known."""
+    profile = find_profile(endpoint_url)
+    if profile is None or profile.storage_classes is None or profile.storage_classes.value.others is Others.UNKNOWN:
+        return ""
+    return _choice(_usable(profile.storage_classes.value))
 
 
 def service_encryption_problems(profile: ServiceProfile | None) -> list[str]:
@@ -202,6 +209,10 @@ def _region_texts(profile: ServiceProfile, region: str, endpoint_url: str) -> li
     if not own and names and region not in names:
         return [f"{region!r} is no region of {profile.title}. Use {_choice(names)}."]
     return []
+
+
+def _usable(classes: StorageClasses) -> list[str]:
+    return [each.name for each in classes.known if each.at_once and each.is_kept and each.name in STORAGE_CLASSES]
 
 
 def _address(profile: ServiceProfile) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
+from ..rules.service_profile import usable_classes
 from ..rules.settings import BucketSettings
 from .object_store import (
     ObjectExists,
@@ -98,7 +99,7 @@ _SKEW = Explanation(
 _STORAGE_CLASS = Explanation(
     ConfigurationError,
     "the server {server} does not support the storage class {storage_class}",
-    "Set storage_class to one that it supports, such as STANDARD",
+    "Set storage_class to {usable_classes}",
 )
 _BUSY = Explanation(
     StoreUnavailable, "the server {server} asks for fewer requests ({code})", "Try again later, or with fewer workers"
@@ -397,6 +398,7 @@ def describe(failure: Failure, settings: BucketSettings, action: str) -> MediaEr
         "server": server_name(settings),
         "status": failure.status,
         "storage_class": repr(settings.storage_class),
+        "usable_classes": usable_classes(settings.endpoint_url) or "one that it supports, such as STANDARD",
     }
     cause, cure = explanation.cause.format(**fields), explanation.cure.format(**fields)
     told = says_more(failure.said, failure.code) and "{answer}" not in explanation.cause

@@ -18,6 +18,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     service_region_problems,
     service_region_warnings,
     takes_key_over_http,
+    usable_classes,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.storage_class import STORAGE_CLASSES
@@ -298,6 +299,13 @@ def test_a_storage_class_of_another_service_is_refused_with_the_right_ones(
 ) -> None:
     problems = [f"{storage_class!r} {problem}"] if problem else []
     assert service_class_problems(PROFILES[name], storage_class) == problems
+
+
+def test_the_classes_of_a_service_are_told_where_all_are_known() -> None:
+    assert usable_classes(R2) == "STANDARD or STANDARD_IA"
+    assert usable_classes("https://s3.fr-par.scw.cloud") == "STANDARD"
+    assert usable_classes("https://s3.gra.io.cloud.ovh.net") == ""
+    assert usable_classes(WASABI) == usable_classes(OWN) == usable_classes(None) == ""
 
 
 @pytest.mark.parametrize("name", PROFILES)
