@@ -35,9 +35,7 @@ def bucket_warnings_of(value: str, values: Values) -> Texts:
 
 
 def region_problems_of(value: str, values: Values) -> Texts:
-    endpoint_url = values["config_endpoint_url"]
-    found = region_problems(value, endpoint_url)
-    return found or service_profile.service_region_problems(_profile(values), value, endpoint_url)
+    return region_problems(value, values["config_endpoint_url"])
 
 
 def region_warnings_of(value: str, values: Values) -> Texts:

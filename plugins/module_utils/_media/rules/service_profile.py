@@ -19,8 +19,6 @@ from .storage_class import STORAGE_CLASSES
 
 _ANY_PART = r"[A-Za-z0-9-]+"
 _BRACES = re.compile(r"\{(\w+)\}")
-# What boto3 signs for when it is told no region.
-_DEFAULT_REGION = "us-east-1"
 
 
 def find_profile(endpoint_url: str | None) -> ServiceProfile | None:
@@ -81,14 +79,21 @@ def service_endpoint_warnings(name: str, endpoint_url: str) -> list[str]:
     return [f"names {region!r}, which is no region of {found.title} known here.{hint} Known are {_list(names)}."]
 
 
-def service_region_problems(profile: ServiceProfile | None, region: str, endpoint_url: str) -> list[str]:
-    """What is wrong with ``region`` where the service is known to refuse another than the bucket's."""
-    return _region_texts(profile, region, endpoint_url) if profile and _checks_region(profile) else []
-
-
 def service_region_warnings(profile: ServiceProfile | None, region: str, endpoint_url: str) -> list[str]:
-    """The same where it is not known whether the service minds."""
-    return _region_texts(profile, region, endpoint_url) if profile and profile.region_checked is None else []
+    """Where ``region`` is another than the service's pages say. That it is refused for that, none of them says.
+
+    Amazon's regions have rules of their own, in region.py.
+    """
+    if profile in (None, AMAZON) or not (profile and profile.regions and profile.regions.value.is_signed_for):
+        return []
+    names, own = profile.regions.value.names, _region_of(profile, endpoint_url)
+    if own and region and region != own:
+        cause = f"{region!r} is not the region of endpoint_url, {own!r}"
+        known = f" The regions of {profile.title} known here are {_list(names)}." if names else ""
+        return [f"{cause}. Write {own!r}, or correct endpoint_url.{known}"]
+    if not own and region and names and region not in names:
+        return [f"{region!r} is no region of {profile.title}. Use {_choice(names)}."]
+    return []
 
 
 def service_class_problems(profile: ServiceProfile | None, storage_class: str) -> list[str]:
@@ -136,7 +141,6 @@ def service_hints(settings: BucketSettings) -> list[str]:
         return []
     region = settings.region_name or ""
     found = [
-        *(f"region_name: {text}" for text in service_region_problems(profile, region, endpoint_url)),
         *(f"region_name: {text}" for text in service_region_warnings(profile, region, endpoint_url)),
         *(f"endpoint_url: {text}" for text in service_endpoint_warnings("", endpoint_url)),
         *(f"storage_class: {text}" for text in service_class_problems(profile, settings.storage_class)),
@@ -188,27 +192,6 @@ def _region_of(profile: ServiceProfile, endpoint_url: str) -> str:
             named = match.groupdict().get("region", "")
             return aliases.get(named, named)
     return ""
-
-
-def _checks_region(profile: ServiceProfile) -> bool:
-    return bool(profile.region_checked and profile.region_checked.value)
-
-
-def _region_texts(profile: ServiceProfile, region: str, endpoint_url: str) -> list[str]:
-    # Amazon's have rules of their own, in region.py.
-    if profile is AMAZON or profile.regions is None or not profile.regions.value.is_signed_for:
-        return []
-    names, own = profile.regions.value.names, _region_of(profile, endpoint_url)
-    if not region:
-        is_default = not own or own == _DEFAULT_REGION or not _checks_region(profile)
-        return [] if is_default else [f"is empty. Write the region of endpoint_url, {own!r}."]
-    if own and region != own:
-        cause = f"{region!r} is not the region of endpoint_url, {own!r}"
-        known = f" The regions of {profile.title} known here are {_list(names)}." if names else ""
-        return [f"{cause}. Write {own!r}, or correct endpoint_url.{known}"]
-    if not own and names and region not in names:
-        return [f"{region!r} is no region of {profile.title}. Use {_choice(names)}."]
-    return []
 
 
 def _usable(classes: StorageClasses) -> list[str]:

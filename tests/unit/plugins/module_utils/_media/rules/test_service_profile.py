@@ -15,7 +15,6 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     service_encryption_problems,
     service_endpoint_warnings,
     service_hints,
-    service_region_problems,
     service_region_warnings,
     takes_key_over_http,
     usable_classes,
@@ -287,10 +286,7 @@ def test_an_endpoint_that_the_service_does_not_have_is_told(name: str, endpoint_
 
 @pytest.mark.parametrize(("region", "endpoint_url", "warnings"), TEST_REGIONS)
 def test_a_wrong_region_is_told_with_the_right_ones(region: str, endpoint_url: str, warnings: list[str]) -> None:
-    profile = find_profile(endpoint_url)
-    assert service_region_warnings(profile, region, endpoint_url) == warnings
-    # None of these services says that it refuses another region.
-    assert service_region_problems(profile, region, endpoint_url) == []
+    assert service_region_warnings(find_profile(endpoint_url), region, endpoint_url) == warnings
 
 
 @pytest.mark.parametrize(("name", "storage_class", "problem"), TEST_CLASSES)
@@ -365,7 +361,7 @@ def test_what_is_not_known_gives_no_rule(region: str, storage_class: str, bucket
     assert find_profile(OWN) is None
     assert provider_problems("", OWN) == []
     assert service_endpoint_warnings("", OWN) == []
-    assert service_region_problems(None, region, OWN) == service_region_warnings(None, region, OWN) == []
+    assert service_region_warnings(None, region, OWN) == []
     assert service_class_problems(None, storage_class) == []
     assert service_encryption_problems(None) == []
     assert service_bucket_warnings(None, bucket) == []
@@ -377,7 +373,6 @@ def test_nothing_that_is_written_breaks_the_rules(endpoint_url: str, region: str
     for texts in (
         provider_problems(name, endpoint_url),
         service_endpoint_warnings(name, endpoint_url),
-        service_region_problems(profile, region, endpoint_url),
         service_region_warnings(profile, region, endpoint_url),
     ):
         assert all(text.endswith(".") for text in texts)
