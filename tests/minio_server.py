@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import time
@@ -13,54 +12,41 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 import urllib3
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import (
+    ADMIN_KEY,
+    ADMIN_SECRET,
+    REGION,
+    S3Server,
+    built,
+    free_port,
+)
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 
-REGION = "eu-test-1"
-ADMIN_KEY = "test-administrator"
-ADMIN_SECRET = "test-administrator-secret"
-_START_TIMEOUT = 30
+__all__ = [
+    "ADMIN_KEY",
+    "ADMIN_SECRET",
+    "REGION",
+    "MinioServer",
+    "free_port",
+    "minio_binary",
+    "minio_http",
+    "minio_https",
+    "run_minio",
+]
+
+_START_TIMEOUT = 120
 
 
 @dataclass(frozen=True)
-class MinioServer:
-    """A running server. ``certificate`` is its own, self-signed, and None without TLS."""
-
-    host: str
-    certificate: Path | None
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.certificate else 'http'}://{self.host}"
-
-    def new_bucket(self) -> BucketSettings:
-        """Make a bucket of a name of its own, with the administrator's credentials."""
-        bucket = f"test-{secrets.token_hex(8)}"
-        self.client().create_bucket(Bucket=bucket)
-        return self.settings(bucket)
-
-    def settings(self, bucket: str) -> BucketSettings:
-        return BucketSettings(
-            bucket=bucket,
-            region_name=REGION,
-            endpoint_url=self.url,
-            access_key_id=ADMIN_KEY,
-            secret_access_key=ADMIN_SECRET,
-            ca_bundle_path=str(self.certificate) if self.certificate else None,
-        )
-
-    def client(self) -> Any:
-        """A plain boto3 client, to look at the server without the code under test."""
-        return _client(self.url, self.certificate)
+class MinioServer(S3Server):
+    """A running MinIO."""
 
     def restricted(self, settings: BucketSettings, *actions: str) -> BucketSettings:
         """The same bucket for a new user who may do only these actions in it, for example s3:PutObject."""
@@ -81,19 +67,6 @@ class MinioServer:
             secure=bool(self.certificate),
             http_client=urllib3.PoolManager(ca_certs=str(self.certificate)) if self.certificate else None,
         )
-
-
-# Making one takes longer than most of the requests that a test sends with it.
-@cache
-def _client(url: str, certificate: Path | None) -> Any:
-    return boto3.session.Session().client(
-        "s3",
-        region_name=REGION,
-        endpoint_url=url,
-        aws_access_key_id=ADMIN_KEY,
-        aws_secret_access_key=ADMIN_SECRET,
-        verify=str(certificate) if certificate else None,
-    )
 
 
 @contextmanager
@@ -125,18 +98,7 @@ def run_minio(directory: Path, *, tls: bool) -> Iterator[MinioServer]:
 
 def minio_binary() -> Path:
     """The server's program: $MINIO_BINARY, or where scripts/setup builds it. A missing one is an error."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    binary = Path(os.environ.get("MINIO_BINARY") or cache / "matrixops-synapse-s3" / "bin" / "minio")
-    if not binary.is_file():
-        raise FileNotFoundError(f"MinIO's program {str(binary)!r} is missing: run scripts/setup, or set MINIO_BINARY")
-    return binary
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return built("minio", "minio")
 
 
 def _wait_until_ready(server: MinioServer, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
 from ansible_collections.matrixops.synapse_s3.tests.postgresql_server import PostgresqlServer
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
 from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
 
 MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
@@ -49,7 +49,7 @@ class Homeserver:
     below the media store.
     """
 
-    def __init__(self, directory: Path, server: MinioServer, postgresql: PostgresqlServer | None = None) -> None:
+    def __init__(self, directory: Path, server: S3Server, postgresql: PostgresqlServer | None = None) -> None:
         """On SQLite, or on an empty database of a PostgreSQL server."""
         self.server = server
         self.postgresql = postgresql
@@ -270,7 +270,7 @@ def assert_nothing_lost(content: Mapping[str, bytes], result: Mapping[str, Any],
 
 
 @pytest.fixture
-def homeserver(tmp_path: Path, minio_http: MinioServer) -> Homeserver:
+def homeserver(tmp_path: Path, minio_http: S3Server) -> Homeserver:
     return Homeserver(tmp_path, minio_http)
 
 

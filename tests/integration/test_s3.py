@@ -528,6 +528,29 @@ def test_a_deleted_key_that_the_server_takes_for_taken(way: str) -> None:
     )
 
 
+@pytest.mark.parametrize("refuses", [False, True], ids=["stores", "refuses that too"])
+@pytest.mark.parametrize("way", ["directly", "by boto3"])
+def test_what_only_a_delete_marker_covers_is_stored_without_the_condition(way: str, refuses: bool) -> None:
+    def answer(request: str) -> Answer:
+        if request.startswith("HEAD"):
+            return Answer(404)
+        if request.startswith("GET"):
+            return replace(s3_error(404, "NoSuchKey"), headers={"x-amz-delete-marker": "true"})
+        taken = refuses or "if-none-match" in server.headers[-1]
+        return s3_error(412, "PreconditionFailed") if taken else DONE
+
+    with run_script(otherwise=answer) as server:
+        store = scripted(server.url)
+        if way == "by boto3":
+            store._direct = None
+        if not refuses:
+            assert put(store, "key", b"content").etag == "etag"
+            return
+        with pytest.raises(ObjectFailure) as failure:
+            put(store, "key", b"content")
+    assert str(failure.value).endswith("Remove the key's delete marker there.")
+
+
 def test_a_list_out_of_order_is_refused() -> None:
     contents = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in ("b", "a"))
     with run_script(Answer(200, LAST_PAGE.format(contents).encode())) as server:

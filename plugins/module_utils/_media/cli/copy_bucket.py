@@ -11,7 +11,9 @@ from ..engine import pace
 from ..engine.copy_bucket import CopyPlan, new_summary
 from ..engine.copy_bucket import copy_bucket as copy_all
 from ..engine.copy_inventory import CopySides
+from ..engine.encryption import check_encryption
 from ..engine.places import Place, name_of
+from ..engine.preflight import connect_s3
 from ..engine.progress import progress, waiting
 from ..engine.summary import Summary, format_bytes
 from ..rules.errors import ALL_DONE, MediaError
@@ -53,6 +55,7 @@ def _work(command: Command, summary: Summary, ready: Ready) -> None:
             # That one has answered already.
             if settings != ready.sides.bucket:
                 _check(settings, ready)
+        check_encryption(target, connect_s3, stop.wait, may_write=not summary.dry_run)
     print(
         f"Copying from {from_}: {names[from_ - 1]}, to {to}: {names[to - 1]}. Objects of more than"
         f" {format_bytes(HELD)} pass through {tempfile.gettempdir()!r}: there must be room for the largest"

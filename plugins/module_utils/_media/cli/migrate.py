@@ -9,8 +9,10 @@ from dataclasses import replace
 from functools import partial
 
 from ..engine import pace, upstream
+from ..engine.encryption import check_encryption
 from ..engine.migrate import MigrationPlan, new_summary
 from ..engine.migrate import migrate as migrate_all
+from ..engine.preflight import connect_s3
 from ..engine.progress import progress
 from ..engine.removal import NoRemoval, Remover
 from ..engine.summary import Summary
@@ -66,6 +68,7 @@ def run_plan(
 
     def work(ready: Ready) -> None:
         media, stop = ready.media, ready.stop
+        check_encryption(ready.sides.bucket, connect_s3, stop.wait, may_write=not summary.dry_run)
         aside = command.aside(media, plan.shard)
         if not leaves_disk:
             for path in aside.put_back(media):

@@ -17,7 +17,6 @@ from ..rules.service_profile import service_hints
 from ..rules.settings import BucketSettings
 from ..stores.object_store import (
     ObjectMissing,
-    ObjectStore,
     PermissionDenied,
     RemoteObject,
     StoreUnavailable,
@@ -25,8 +24,8 @@ from ..stores.object_store import (
 from ..stores.s3 import FIRST_CONTACT
 from ..stores.s3_failures import server_name, wrong_region
 from ..stores.s3_trial import TrialBucket
+from .encryption import TEST_OBJECT, Erasing, passed_over
 
-TEST_OBJECT = "matrixops-synapse-s3-preflight-"
 # The name of a second object: that of the first with this behind it.
 SECOND = "-second"
 
@@ -43,7 +42,7 @@ class Problem:
     exit_status: int
 
 
-class Bucket(ObjectStore, Protocol):
+class Bucket(Erasing, Protocol):
     """What the check needs beyond an ObjectStore."""
 
     @property
@@ -62,9 +61,6 @@ class Bucket(ObjectStore, Protocol):
 
     def read_as_provider(self, key: str) -> bytes:
         """Look up and read as Synapse's storage provider does."""
-
-    def erase(self, key: str) -> str:
-        """Delete an object with its versions; return until when one of them is locked, '' for none."""
 
 
 def connect_s3(settings: BucketSettings) -> Bucket:
@@ -178,12 +174,7 @@ class _Check:
         if settings.sse_customer_key:
             without_key = self._connect(replace(settings, sse_customer_key=None))
             if not _failure(partial(_read, without_key, self._key)):
-                message = (
-                    f"Could not encrypt objects in bucket {settings.bucket!r}: the server {server_name(settings)} "
-                    "ignores the encryption key, and gives objects to readers without it. Remove sse_customer_key, or "
-                    "use a server that has SSE-C."
-                )
-                yield self._problem("encryption", ConfigurationError(message))
+                yield self._problem("encryption", passed_over(settings))
 
     def _overwrite(self, store: Bucket) -> Iterator[Problem]:
         """Find out whether a taken key is protected. It is no problem if not, as long as everybody knows."""

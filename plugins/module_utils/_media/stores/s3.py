@@ -317,20 +317,41 @@ class S3ObjectStore:
     def _taken(self, key: str) -> MediaError:
         return self._words.refusal("PreconditionFailed", self._words.to_store(key))
 
-    def _refused_as_taken(self, key: str) -> MediaError:
-        """What it means that the server takes nothing under this key. It knows conditional writes."""
+    def _refused_as_taken(self, key: str) -> MediaError | None:
+        """What it means that the server takes nothing under this key. It knows conditional writes.
+
+        None: the key is deleted, in a bucket with versions, and the server (versitygw) takes its delete marker for an
+        object. There a write without the condition covers the marker, and replaces nothing.
+        """
         self._conditional = self._is_tried = True
         with suppress(MediaError):
             if self.head(key) is None:
-                return self._words.refusal("hidden", self._words.to_store(key))
+                return None if self._is_marked_deleted(key) else self._hidden(key)
         return self._taken(key)
+
+    def _hidden(self, key: str) -> MediaError:
+        return self._words.refusal("hidden", self._words.to_store(key))
+
+    def _is_marked_deleted(self, key: str) -> bool:
+        """Whether the newest version of a key is a delete marker, in the words of the server's answer to a GET."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range="bytes=0-0", **self._encryption)
+            answer["Body"].close()
+        except botocore.exceptions.ClientError as error:
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            return http_status(error) == 404 and headers.get("x-amz-delete-marker") == "true"
+        except LIBRARY_ERRORS:
+            return False
+        return False
 
     def _send(self, key: str, source: BinaryIO, content: Content) -> str:
         if direct := self._directly():
             try:
                 return direct.put(key, source, content, conditional=self._sends_condition)
             except Taken as error:
-                raise self._refused_as_taken(key) from error
+                if refusal := self._refused_as_taken(key):
+                    raise refusal from error
+                source.seek(0)
             except SourceChanged as error:
                 raise self._words.source_changed(key) from error
             except Unrecognised as error:
@@ -366,12 +387,22 @@ class S3ObjectStore:
                 return request(IfNoneMatch="*")
             except botocore.exceptions.ClientError as error:
                 if http_status(error) == 412:
-                    raise self._refused_as_taken(key) from error
+                    if refusal := self._refused_as_taken(key):
+                        raise refusal from error
+                    return self._over_marker(key, request)
                 if http_status(error) != 501:
                     raise
                 self._sends_condition, self._conditional, self._is_tried = False, False, True
         self._refuse_if_taken(key)
         return request()
+
+    def _over_marker(self, key: str, request: Callable[..., Any]) -> Any:
+        try:
+            return request()
+        except botocore.exceptions.ClientError as error:
+            if http_status(error) != 412:
+                raise
+            raise self._hidden(key) from error
 
     def _refuse_if_taken(self, key: str) -> None:
         if self.head(key):

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import BinaryIO
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.encryption import TEST_OBJECT
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.preflight import (
-    TEST_OBJECT,
     Problem,
     check_bucket,
 )
