@@ -13,7 +13,7 @@ from ..engine.encryption import check_encryption
 from ..engine.migrate import MigrationPlan, new_summary
 from ..engine.migrate import migrate as migrate_all
 from ..engine.preflight import connect_s3
-from ..engine.progress import progress
+from ..engine.progress import progress, waiting
 from ..engine.removal import NoRemoval, Remover
 from ..engine.summary import Summary
 from ..rules.decision import Policy
@@ -68,7 +68,8 @@ def run_plan(
 
     def work(ready: Ready) -> None:
         media, stop = ready.media, ready.stop
-        check_encryption(ready.sides.bucket, connect_s3, stop.wait, may_write=not summary.dry_run)
+        with waiting(command.stderr, "the bucket"):
+            check_encryption(ready.sides.bucket, connect_s3, stop.wait, may_write=not summary.dry_run)
         aside = command.aside(media, plan.shard)
         if not leaves_disk:
             for path in aside.put_back(media):

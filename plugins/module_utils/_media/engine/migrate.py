@@ -333,6 +333,11 @@ class _Migration:
             if content.is_proven_by(stored.etag):
                 self._answered = True
                 return Proof(Stored.SAME, stored.size), uploaded
+            # An ETag that was not told may still be a hash.
+            if stored.etag:
+                found = proof.read_back(self._store, self._key, content)
+                self._answered = True
+                return found, uploaded
         found = proof.look(self._store, self._key, content)
         self._answered = True
         return found, uploaded

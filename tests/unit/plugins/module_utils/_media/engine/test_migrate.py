@@ -412,6 +412,36 @@ def test_etag_that_is_no_hash_is_proven_by_reading(homeserver: Homeserver, chang
     assert files(homeserver.migrate()) == {"uploaded": 1, "already_stored": 1, "deleted": 2}
 
 
+def test_an_upload_whose_etag_is_no_hash_costs_one_request_more(homeserver: Homeserver, changed: ChangedStore) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    before = homeserver.migrate().requests
+    homeserver.add(THUMBNAIL, b"thumb")
+    changed.change_head = lambda found: found and replace(found, etag="encrypted")
+    changed.change_put = lambda stored: replace(stored, etag="encrypted")
+
+    assert files(summary := homeserver.migrate()) == {"uploaded": 1, "deleted": 1}
+    assert summary.requests - before == before + 1
+
+
+@pytest.mark.parametrize("content", [b"ORIGINAL", b"longer than that", None])
+def test_an_upload_that_is_not_there_as_it_was_sent(
+    homeserver: Homeserver, changed: ChangedStore, content: bytes | None
+) -> None:
+    homeserver.add(ORIGINAL, b"original")
+
+    def change(stored: RemoteObject) -> RemoteObject:
+        changed.objects.clear()
+        if content is not None:
+            changed.objects[stored.key] = content
+        return replace(stored, etag="encrypted")
+
+    changed.change_put = change
+    changed.change_head = lambda found: found and replace(found, etag="encrypted")
+
+    assert set(files(homeserver.migrate())) <= {"conflicts", "failed"}
+    assert homeserver.local() == {ORIGINAL: b"original"}
+
+
 def test_a_checksum_that_the_store_keeps_is_proof_without_reading(
     homeserver: Homeserver, changed: ChangedStore
 ) -> None:
