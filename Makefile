@@ -2,8 +2,9 @@
 # Each target sets up what it needs by itself. Everything made is kept outside the tree; `make clean` removes it.
 SCENARIO = default
 BENCH = all
+COMPAT =
 
-.PHONY: help demo test lint unit molecule bench soak clean
+.PHONY: help demo test lint unit molecule compat bench soak clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand --tabs=20
@@ -27,6 +28,10 @@ unit: ## the tests that need no server
 molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default (docker, podman, podman-root, mdad)
 	@scripts/setup
 	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
+
+compat: ## the program against each S3 server that can be had, and its table in docs/compatibility.md (about an hour; Garage's build is 15 minutes)
+	@scripts/setup tools provider
+	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.compat $(COMPAT)
 
 bench: ## speed beside the programs it replaces (about three hours); a short one: make bench BENCH="all --quick"
 	@scripts/setup tools minio peers

@@ -23,23 +23,25 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.retrying import RetryingStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import S3ObjectStore
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import given_server
 from ansible_collections.matrixops.synapse_s3.tests.unit.directory_store import DirectoryStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
 
 WORKERS = 8
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        "directory",
-        "retrying",
-        "minio_http",
-        "minio_https",
-        "minio_http by boto3",
-        "minio_https by boto3",
-    ]
-)
+STORES = [
+    "memory",
+    "directory",
+    "retrying",
+    "minio_http",
+    "minio_https",
+    "minio_http by boto3",
+    "minio_https by boto3",
+]
+
+
+@pytest.fixture(params=["server", "server by boto3"] if given_server() else STORES)
 def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "memory":
         yield MemoryStore()

