@@ -29,7 +29,7 @@ molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default
 	@scripts/setup
 	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
 
-compat: ## the program against each S3 server that can be had, and its table in docs/compatibility.md (about an hour; Garage's build is 15 minutes)
+compat: ## the program against each S3 server that can be had, and its table in docs/compatibility.md (Garage's build alone takes 15 minutes)
 	@scripts/setup tools provider
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.compat $(COMPAT)
 

@@ -47,7 +47,8 @@ def page(columns: Sequence[Column]) -> str:
     """The whole page. Columns stand in the order given."""
     had = [column for column in columns if not column.missing]
     notes: list[str] = []
-    rows = list(dict.fromkeys(row for column in had for row in column.cells))
+    # Where a column is not whole, another gives the order.
+    rows = list(dict.fromkeys(row for column in sorted(had, key=lambda each: -len(each.cells)) for row in column.cells))
     lines = ["| | " + " | ".join(column.name for column in had) + " |", "|---" * (len(had) + 1) + "|"]
     for row in rows:
         cells = (_cell(column.cells.get(row, {}), notes) for column in had)

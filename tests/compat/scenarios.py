@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -124,7 +125,8 @@ def customer_key(site: Site) -> str:
     tried, _ = site.command("preflight")
     if tried["exit_code"] != 0:
         told = _refuses_to_migrate(site, content)
-        if told not in tried["problems"]:
+        # Both have stored an object of a name of its own to find out.
+        if _nameless(told) not in map(_nameless, tried["problems"]):
             raise Failed(f"preflight said {tried['problems']}, migrate {told}")
         return told
     _counts(site.done("migrate"), uploaded=content, deleted=content)
@@ -284,6 +286,10 @@ def _asked(call: Callable[..., Answer], **arguments: object) -> Answer:
     except botocore.exceptions.ClientError as error:
         told = error.response["Error"]
         raise Unsupported(f"{told.get('Code')}: {told.get('Message') or 'no words'}") from error
+
+
+def _nameless(said: str) -> str:
+    return re.sub(r"preflight-[0-9a-f]{16}", "preflight-…", said)
 
 
 def _counts(result: Mapping[str, object], **expected: Mapping[str, bytes]) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.matrixops.synapse_s3.tests.s3_server import CACHE, S3Se
 MIB = 2**20
 PROVIDER_PYTHON = CACHE / "servers" / "provider" / "bin" / "python"
 _AS_SYNAPSE = Path(__file__).with_name("as_synapse.py")
+_INTERRUPTED = 128
 _NOT_THE_PROVIDERS = ("ca_bundle_path",)
 
 
@@ -102,6 +103,9 @@ class Site(Homeserver):
         # In this process: to start one takes longer than what most of the commands do here.
         with mock.patch.dict(os.environ, {"AWS_CA_BUNDLE": str(self.ca_bundle)} if self.ca_bundle else {}):
             status = main(arguments, out, err)
+        if status > _INTERRUPTED:
+            # The signal was meant for all of this.
+            raise KeyboardInterrupt
         stdout, stderr = out.getvalue(), err.getvalue()
         if not stdout:
             raise Failed(f"{name} ended with {status} and no result: {stderr[-500:]}")
