@@ -62,6 +62,9 @@ class Bucket(Erasing, Protocol):
     def read_as_provider(self, key: str) -> bytes:
         """Look up and read as Synapse's storage provider does."""
 
+    def abort_as_provider(self, key: str) -> None:
+        """Ask for what ends an upload in parts that fails; raises PermissionDenied where that is not allowed."""
+
 
 def connect_s3(settings: BucketSettings) -> Bucket:
     return TrialBucket(settings, max_connections=1, limits=FIRST_CONTACT)
@@ -150,7 +153,7 @@ class _Check:
         yield from self._erase(store)
 
     def _try_stored(self, store: Bucket) -> Iterator[Problem]:
-        for check in (self._read_back, self._overwrite, self._act_as_provider, self._list_pages):
+        for check in (self._read_back, self._overwrite, self._act_as_provider, self._abort, self._list_pages):
             if self._is_gone:
                 return
             yield from check(store)
@@ -197,6 +200,15 @@ class _Check:
                 raise self._changed(key)
         except MediaError as error:
             yield self._problem("provider", error)
+
+    def _abort(self, store: Bucket) -> Iterator[Problem]:
+        """Nothing fails without it, and nothing tells that space is lost."""
+        denial = _failure(partial(store.abort_as_provider, self._key))
+        if isinstance(denial, PermissionDenied):
+            self._note(
+                f"What was sent of a large file would stay in the bucket, unseen, when its upload fails. {denial}"
+            )
+        return iter(())
 
     def _list_pages(self, store: Bucket) -> Iterator[Problem]:
         """List both objects on a page each: a server that can't go on with a list is found out while it is short."""

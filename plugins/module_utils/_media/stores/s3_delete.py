@@ -82,9 +82,8 @@ class ManyDeletes:
         code, said = str(entry.get("Code", "")), str(entry.get("Message", ""))
         # A status that leads to what the server said, where the code alone tells nothing.
         status = 500 if code == "InternalError" else 400
-        return describe(
-            Failure(code, status, "DeleteObject", said), self._settings, self._words.to_delete(entry.get("Key", ""))
-        )
+        failure = Failure(code, status, _operation(str(entry.get("VersionId", ""))), said)
+        return describe(failure, self._settings, self._words.to_delete(entry.get("Key", "")))
 
     def _not_confirmed(self, target: Target) -> MediaError:
         return ObjectFailure(
@@ -111,7 +110,7 @@ class ManyDeletes:
     def _deleted(self, target: Target) -> MediaError | None:
         version = {"VersionId": target.version_id} if target.version_id else {}
         try:
-            with self._words.explained(self._words.to_delete(target.key)):
+            with self._words.explained(self._words.to_delete(target.key), _operation(target.version_id)):
                 self._client.delete_object(Bucket=self._bucket, Key=target.key, **version)  # type: ignore[arg-type]
         except (ObjectFailure, PermissionDenied) as error:
             return error
@@ -127,6 +126,11 @@ def _explained_but_refusals(words: Explainer, ask: Callable[[], Any]) -> Any:
     except Exception:
         with words.explained(words.to_delete_many()):
             raise
+
+
+def _operation(version_id: str) -> str:
+    """What is refused: to delete a version is allowed apart."""
+    return "DeleteObjectVersion" if version_id else "DeleteObject"
 
 
 def _named(entry: Mapping[str, Any], asked: Mapping[str, str]) -> Target:

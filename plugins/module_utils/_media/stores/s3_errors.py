@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import botocore.exceptions
@@ -28,9 +29,13 @@ LIBRARY_ERRORS = (
 )
 
 
-def explain(error: BaseException, settings: BucketSettings, action: str) -> MediaError:
-    """Turn an error of boto3's into the one to raise. ``action`` completes "Could not ..."."""
-    return describe(_failure(error), settings, action)
+def explain(error: BaseException, settings: BucketSettings, action: str, operation: str = "") -> MediaError:
+    """Turn an error of boto3's into the one to raise. ``action`` completes "Could not ...".
+
+    ``operation``: what needs another permission than the operation that boto3 names.
+    """
+    failure = _failure(error)
+    return describe(replace(failure, operation=operation or failure.operation), settings, action)
 
 
 def _failure(error: BaseException) -> Failure:

@@ -67,9 +67,9 @@ class Explainer:
         return answer[name]
 
     @contextmanager
-    def explained(self, action: str) -> Iterator[None]:
-        """Turn the errors of boto3 into those of an ObjectStore."""
+    def explained(self, action: str, operation: str = "") -> Iterator[None]:
+        """Turn the errors of boto3 into those of an ObjectStore. ``operation``: see `explain`."""
         try:
             yield
         except LIBRARY_ERRORS as error:
-            raise explain(error, self._settings, action) from error
+            raise explain(error, self._settings, action, operation) from error

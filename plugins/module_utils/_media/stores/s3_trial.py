@@ -9,6 +9,7 @@ from typing import Any
 
 import botocore.exceptions
 
+from .object_store import ObjectFailure
 from .s3 import S3ObjectStore
 from .s3_errors import LIBRARY_ERRORS, http_status
 
@@ -34,6 +35,11 @@ class TrialBucket(S3ObjectStore):
             with answer["Body"] as body:
                 content: bytes = body.read()
                 return content
+
+    def abort_as_provider(self, key: str) -> None:
+        """Abort an upload in parts that nobody has begun: who may do it is told that there is none."""
+        with suppress(ObjectFailure), self._words.explained(f"abort an upload to bucket {self._bucket!r}"):
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId="matrixops")
 
     def erase(self, key: str) -> str:
         """Delete an object and, where the bucket keeps versions and lets us, all of its versions.

@@ -50,6 +50,9 @@ class FakeBucket(MemoryStore):
     def read_as_provider(self, key: str) -> bytes:
         return self.objects[key]
 
+    def abort_as_provider(self, key: str) -> None:
+        """Whoever may do anything may do this."""
+
     def erase(self, key: str) -> str:
         self.delete(key)
         return ""
