@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,11 +50,15 @@ class MinioServer(S3Server):
 
     def restricted(self, settings: BucketSettings, *actions: str) -> BucketSettings:
         """The same bucket for a new user who may do only these actions in it, for example s3:PutObject."""
-        name, secret = f"user-{secrets.token_hex(6)}", secrets.token_hex(16)
         resources = [f"arn:aws:s3:::{settings.bucket}", f"arn:aws:s3:::{settings.bucket}/*"]
         statement = {"Effect": "Allow", "Action": list(actions), "Resource": resources}
+        return self.with_policy(settings, {"Version": "2012-10-17", "Statement": [statement]})
+
+    def with_policy(self, settings: BucketSettings, policy: dict[str, Any]) -> BucketSettings:
+        """The same bucket for a new user who has this policy alone."""
+        name, secret = f"user-{secrets.token_hex(6)}", secrets.token_hex(16)
         admin = self._admin()
-        admin.policy_add(policy_name=name, policy={"Version": "2012-10-17", "Statement": [statement]})
+        admin.policy_add(policy_name=name, policy=policy)
         admin.user_add(access_key=name, secret_key=secret)
         admin.attach_policy(policies=[name], user=name)
         return replace(settings, access_key_id=name, secret_access_key=secret)
@@ -70,8 +74,8 @@ class MinioServer(S3Server):
 
 
 @contextmanager
-def run_minio(directory: Path, *, tls: bool) -> Iterator[MinioServer]:
-    """Run a server in an empty directory until the block ends."""
+def run_minio(directory: Path, *, tls: bool, variables: Mapping[str, str] | None = None) -> Iterator[MinioServer]:
+    """Run a server in an empty directory until the block ends; with these ``variables`` in its environment too."""
     certificates = directory / "certs"
     if tls:
         write_certificate(certificates, ["test-server"])
@@ -85,6 +89,7 @@ def run_minio(directory: Path, *, tls: bool) -> Iterator[MinioServer]:
         "MINIO_SITE_REGION": REGION,
         "MINIO_BROWSER": "off",
         "MINIO_PROMETHEUS_AUTH_TYPE": "public",
+        **(variables or {}),
     }
     data = directory / "data"
     command = [str(minio_binary()), "server", "--address", server.host, "--certs-dir", str(certificates), str(data)]

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bucket on an S3 server, as its administrator asks for it and changes it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import botocore.exceptions
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from .._media.engine.preflight import TEST_OBJECT
+from .._media.rules.errors import MediaError
+from .._media.rules.settings import BucketSettings
+from .._media.stores.s3 import FIRST_CONTACT
+from .._media.stores.s3_errors import LIBRARY_ERRORS, http_status
+from .._media.stores.s3_failures import server_name
+from .._media.stores.s3_said import shortened, without_secrets
+from .._media.stores.s3_trial import TrialBucket
+
+# What AWS calls it when there is no such setting.
+_NONE = frozenset(
+    {
+        "NoSuchPublicAccessBlockConfiguration",
+        "NoSuchLifecycleConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
+        "NoSuchBucketPolicy",
+    }
+)
+_UNKNOWN_REQUEST = frozenset({405, 501})
+# Some servers refuse a setting that they don't know as malformed.
+_UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
+# Its region has no name of its own where a bucket is made.
+_FIRST_REGION = "us-east-1"
+_TRIED_WITHOUT_TLS = Config(
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    connect_timeout=5,
+    read_timeout=10,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    s3={"addressing_style": "path"},
+)
+
+
+class Unsupported(Exception):
+    """The server does not implement a setting. Its text is a clause that says so, in the server's words."""
+
+
+class Administration(TrialBucket):
+    """A bucket whose settings can be read and changed.
+
+    Every method raises a MediaError for what fails, and Unsupported for what the server does not implement.
+    """
+
+    def __init__(self, settings: BucketSettings) -> None:
+        super().__init__(settings, max_connections=1, limits=FIRST_CONTACT)
+        self.settings = settings
+        # As it names itself in its answers, '' where it does not.
+        self.software = ""
+        self._client.meta.events.register("after-call.s3", self._note_software)
+
+    def _note_software(self, http_response: Any = None, **_event: object) -> None:
+        self.software = str(getattr(http_response, "headers", {}).get("server") or "") or self.software
+
+    @property
+    def server(self) -> str:
+        return server_name(self.settings)
+
+    def exists(self) -> bool:
+        """Whether there is such a bucket, for these credentials."""
+        with self._words.explained(self._words.to_use()):
+            try:
+                # Unlike HEAD this says why it is refused.
+                self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
+            except botocore.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+                    return False
+                raise
+        return True
+
+    def create(self) -> None:
+        region = self.settings.region_name
+        where: Any = {}
+        if region and region != _FIRST_REGION:
+            where = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with self._words.explained(f"create bucket {self._bucket!r}"):
+            try:
+                self._client.create_bucket(Bucket=self._bucket, **where)
+            except botocore.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
+                    raise
+
+    def public_access_block(self) -> dict[str, bool] | None:
+        answer = self._read("the block of public access", self._client.get_public_access_block)
+        return answer and {name: bool(value) for name, value in answer["PublicAccessBlockConfiguration"].items()}
+
+    def block_public_access(self, block: dict[str, bool]) -> None:
+        self._change(
+            "block public access to",
+            lambda: self._client.put_public_access_block(
+                Bucket=self._bucket,
+                PublicAccessBlockConfiguration=block,  # type: ignore[arg-type]
+            ),
+        )
+
+    def policy(self) -> dict[str, Any] | None:
+        answer = self._read("the policy", self._client.get_bucket_policy)
+        # Some servers have an empty one for none.
+        return json.loads(answer["Policy"]) if answer and answer.get("Policy") else None
+
+    def set_policy(self, document: dict[str, Any] | None) -> None:
+        def change() -> object:
+            if document is None:
+                return self._client.delete_bucket_policy(Bucket=self._bucket)
+            return self._client.put_bucket_policy(Bucket=self._bucket, Policy=json.dumps(document))
+
+        self._change("change the policy of", change)
+
+    def versioning(self) -> str:
+        """'Enabled', 'Suspended', or '' where it never kept old versions."""
+        answer = self._read("the versioning", self._client.get_bucket_versioning)
+        return str((answer or {}).get("Status", ""))
+
+    def enable_versioning(self) -> None:
+        self._change(
+            "enable versioning of",
+            lambda: self._client.put_bucket_versioning(
+                Bucket=self._bucket, VersioningConfiguration={"Status": "Enabled"}
+            ),
+        )
+
+    def lifecycle(self) -> list[dict[str, Any]]:
+        answer = self._read("the lifecycle rules", self._client.get_bucket_lifecycle_configuration)
+        return list((answer or {}).get("Rules", ()))
+
+    def set_lifecycle(self, rules: list[Any]) -> None:
+        def change() -> object:
+            if not rules:
+                return self._client.delete_bucket_lifecycle(Bucket=self._bucket)
+            return self._client.put_bucket_lifecycle_configuration(
+                Bucket=self._bucket, LifecycleConfiguration={"Rules": rules}
+            )
+
+        self._change("change the lifecycle rules of", change)
+
+    def encryption(self) -> dict[str, str] | None:
+        """The default encryption: ``SSEAlgorithm``, and ``KMSMasterKeyID`` where there is one."""
+        answer = self._read("the default encryption", self._client.get_bucket_encryption)
+        rules = (answer or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
+        # Ceph 16 has an empty answer for what it does not implement.
+        return next((dict(rule["ApplyServerSideEncryptionByDefault"]) for rule in rules), None)
+
+    def set_encryption(self, encryption: dict[str, str] | None) -> None:
+        def change() -> object:
+            if encryption is None:
+                return self._client.delete_bucket_encryption(Bucket=self._bucket)
+            rule: Any = {"ApplyServerSideEncryptionByDefault": encryption}
+            return self._client.put_bucket_encryption(
+                Bucket=self._bucket, ServerSideEncryptionConfiguration={"Rules": [rule]}
+            )
+
+        self._change("change the default encryption of", change)
+
+    @contextmanager
+    def trial_object(self) -> Iterator[str]:
+        """The key of a small object that is there in the block, stored as Synapse's provider does."""
+        key = self.settings.prefix + TEST_OBJECT + secrets.token_hex(8)
+        self.put_as_provider(key, b"matrixops.synapse_s3 tries this bucket.\n")
+        try:
+            yield key
+        finally:
+            self.erase(key)
+
+    def encrypted_as(self, key: str) -> str:
+        """How the server says that an object is encrypted, '' for not at all."""
+        return str((self._describe(key) or {}).get("ServerSideEncryption", ""))
+
+    def first_key(self) -> str:
+        """An object that is there already, '' for none."""
+        return next((found.key for found in self.list(self.settings.prefix, page_size=1)), "")
+
+    def anybody_may(self, key: str) -> list[str]:
+        """What works without credentials: 'list it', and 'read' of the object ``key``, if it is not ''."""
+        nobody = boto3.session.Session().client(
+            "s3",
+            region_name=self._client.meta.region_name,
+            endpoint_url=self.settings.endpoint_url,
+            verify=self.settings.ca_bundle_path,
+            config=_TRIED_WITHOUT_TLS.merge(Config(signature_version=UNSIGNED)),
+        )
+        tried: list[tuple[str, Callable[[], object]]] = [
+            ("list it", lambda: nobody.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+        ]
+        if key:
+            tried.append(("read its objects", lambda: nobody.head_object(Bucket=self._bucket, Key=key)))
+        with self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
+            return [name for name, call in tried if _is_let_in(call)]
+
+    def answers_without_tls(self, url: str, settings: BucketSettings) -> bool:
+        """Whether a signed request over plain HTTP to ``url`` is carried out, with the key of ``settings``."""
+        client = boto3.session.Session().client(
+            "s3",
+            region_name=self._client.meta.region_name,
+            endpoint_url=url,
+            aws_access_key_id=settings.access_key_id,
+            aws_secret_access_key=settings.secret_access_key,
+            aws_session_token=settings.session_token,
+            config=_TRIED_WITHOUT_TLS,
+        )
+        try:
+            client.list_objects_v2(Bucket=self._bucket, Prefix=self.settings.prefix, MaxKeys=1)
+        except LIBRARY_ERRORS:
+            # Nobody listens, a TLS port, a redirect to HTTPS, a refusal: nothing was carried out.
+            return False
+        return True
+
+    def _read(self, what: str, call: Callable[..., Any]) -> Any:
+        """Ask for a setting; None for none."""
+        with self._words.explained(f"ask for {what} of bucket {self._bucket!r}"):
+            try:
+                return call(Bucket=self._bucket)
+            except botocore.exceptions.ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _NONE:
+                    return None
+                if http_status(error) in _UNKNOWN_REQUEST:
+                    raise self._unsupported(error) from error
+                raise
+
+    def _change(self, verb: str, call: Callable[[], object]) -> None:
+        with self._words.explained(f"{verb} bucket {self._bucket!r}"):
+            try:
+                call()
+            except botocore.exceptions.ClientError as error:
+                if http_status(error) in _UNKNOWN_SETTING:
+                    raise self._unsupported(error) from error
+                raise
+
+    def _unsupported(self, error: botocore.exceptions.ClientError) -> Unsupported:
+        told = error.response.get("Error", {})
+        said = shortened(without_secrets(str(told.get("Message") or ""), self.settings)).rstrip(".")
+        code = without_secrets(str(told.get("Code", "")), self.settings)
+        return Unsupported(
+            f"{self.server} does not implement it (HTTP {http_status(error)} {code}{f': {said!r}' if said else ''})"
+        )
+
+
+def failure(call: Callable[[], object]) -> MediaError | None:
+    """Why a call fails, None if it does not."""
+    try:
+        call()
+    except MediaError as error:
+        return error
+    return None
+
+
+def _is_let_in(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except botocore.exceptions.ClientError as error:
+        # What is only missing would have been shown.
+        return http_status(error) == 404
+    return True

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policy of a bucket: whom it lets in, and whether it asks for TLS. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._role.bucket_policy import Document, Statement, partition_of, tls_only_statement
+
+# By it the collection's own statement is found again.
+TLS_ONLY = "MatrixopsSynapseS3OnlyByTls"
+# Ceph has no aws:SecureTransport without TLS, where only the first holds; not every server knows it.
+OPERATORS = ("BoolIfExists", "Bool")
+
+
+def statements_of(document: Document | None) -> list[Statement]:
+    """A document's statements; a single one needs no list."""
+    found = (document or {}).get("Statement", [])
+    return [dict(found)] if isinstance(found, Mapping) else list(found)
+
+
+def with_statements(document: Document | None, statements: Sequence[Statement]) -> Document | None:
+    """The document with these statements; None for none, which is no document."""
+    if not statements:
+        return None
+    return {**({"Version": "2012-10-17"} if document is None else document), "Statement": list(statements)}
+
+
+def is_public(statement: Statement) -> bool:
+    """Whether a statement lets anybody in. One with a condition is for some: to judge that is its author's affair."""
+    principal = statement.get("Principal")
+    names = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
+    anybody = names == "*" or (isinstance(names, list) and "*" in names)
+    return statement.get("Effect") == "Allow" and anybody and not statement.get("Condition")
+
+
+def tls_only(bucket: str, region: str | None, operator: str) -> Statement:
+    """The collection's statement in a bucket's policy that forbids what does not come by TLS."""
+    statement = tls_only_statement(bucket, partition=partition_of(region or ""), operator=operator)
+    return {**statement, "Sid": TLS_ONLY, "Principal": "*"}
+
+
+def has_tls_only(statements: Sequence[Statement], bucket: str, region: str | None) -> bool:
+    wanted = [_plain(tls_only(bucket, region, operator)) for operator in OPERATORS]
+    return any(_plain(statement) in wanted for statement in statements)
+
+
+def without_tls_only(statements: Sequence[Statement]) -> list[Statement]:
+    return [statement for statement in statements if statement.get("Sid") != TLS_ONLY]
+
+
+def same(one: Document | None, other: Document | None) -> bool:
+    """Whether two documents say the same: the order of what is in a list, and a list of one, mean nothing."""
+    return [_plain(each) for each in statements_of(one)] == [_plain(each) for each in statements_of(other)]
+
+
+def _plain(value: Any) -> Any:
+    """A form that is equal for what means the same: servers write a single text or a list of one, in any order."""
+    if isinstance(value, Mapping):
+        if set(value) == {"AWS"}:
+            return _plain(value["AWS"])
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return sorted((_plain(item) for item in value), key=json.dumps) if len(value) != 1 else _plain(value[0])
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,274 @@
+#!/usr/bin/python
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: bucket
+short_description: Make an S3 bucket for Synapse's media, and make it safe
+version_added: 0.1.0
+author:
+  - The matrixops.synapse_s3 authors (@matrixops)
+description:
+  - Creates a bucket where there is none, and makes it as the options say. What is not asked for is left as it is, but
+    for rules and statements of the module's own, which go again.
+  - Every feature is looked at, changed where it differs, read back, and tried where that can be seen from outside. What
+    a service does not implement, or takes without effect, is told for each feature. It is a failure only where the
+    feature is in O(required). All features are gone through before the module fails.
+  - To try them it stores a small object below O(prefix) and deletes it again, but not in check mode.
+  - Nothing of the environment that the module runs in leads to another server.
+requirements:
+  - boto3, for the Python that runs the module. It may run anywhere from where the service can be reached, such as on
+    the machine that runs Ansible, with C(delegate_to) or C(connection) V(local).
+  - minio (PyPI), to give Synapse a key of its own on MinIO.
+attributes:
+  check_mode:
+    description: Looks at everything, and tells what would change.
+    support: full
+  diff_mode:
+    description: Shows what the server has of each feature, before and after.
+    support: full
+extends_documentation_fragment:
+  - ansible.builtin.action_common_attributes
+  - matrixops.synapse_s3.attributes
+options:
+  bucket:
+    description: Name of the bucket.
+    type: str
+    required: true
+  prefix:
+    description: What the key of each of Synapse's objects begins with. Rules are for these alone.
+    type: str
+    default: ''
+  region_name:
+    description: Region of the bucket.
+    type: str
+  endpoint_url:
+    description: Address of the S3 service, C(https://host[:port]). Left out, it is Amazon S3.
+    type: str
+  access_key_id:
+    description: ID of an access key that may administer the bucket. Left out, boto3 looks for credentials of the host.
+    type: str
+  secret_access_key:
+    description: Its secret.
+    type: str
+  session_token:
+    description: Session token of temporary credentials.
+    type: str
+  ca_bundle_path:
+    description: File with the certificates of the authorities to trust, in PEM format.
+    type: path
+  private:
+    description:
+      - Whether the bucket is closed for everybody without a key. By the block of public access; where a service has
+        none, the statements of the bucket's policy that let anybody in are taken out.
+      - V(false) leaves that as it is.
+    type: bool
+    default: true
+  unfinished_uploads_days:
+    description: After how many days an upload in parts is ended that was not completed. V(0) for never.
+    type: int
+    default: 7
+  versioning:
+    description: Whether the bucket keeps old versions of objects. V(false) leaves that as it is.
+    type: bool
+    default: false
+  old_versions_days:
+    description: With O(versioning=true), after how many days old versions go. V(0) for never.
+    type: int
+    default: 30
+  encryption:
+    description: Encryption of new objects by the service. Empty, it is left as it is.
+    type: str
+    choices: ['', AES256, 'aws:kms']
+    default: ''
+  kms_key_id:
+    description: The key for C(aws:kms). Left out, the service takes its own.
+    type: str
+    default: ''
+  tls_only:
+    description: Whether the bucket refuses what does not come by TLS.
+    type: bool
+    default: false
+  plain_url:
+    description:
+      - Where the same service answers without TLS, if it does, to see that it refuses. Left out, it is tried at the
+        port of O(endpoint_url), or at 80 in place of 443.
+    type: str
+    default: ''
+  synapse_access_key_id:
+    description:
+      - ID of the access key that Synapse is to use, where that is another than O(access_key_id).
+        With O(key), it is made and may do what the filter P(matrixops.synapse_s3.bucket_policy#filter) allows.
+    type: str
+    default: ''
+  synapse_secret_access_key:
+    description: Its secret.
+    type: str
+    default: ''
+  key:
+    description: Whether Synapse gets a key of its own, where the service has an interface for it. MinIO's is known.
+    type: bool
+    default: false
+  required:
+    description:
+      - What the module fails without.
+    type: list
+    elements: str
+    choices: [private, unfinished_uploads, versioning, old_versions, encryption, tls_only, key]
+    default: [private]
+"""
+
+EXAMPLES = r"""
+- name: Make a bucket on the machine that runs Ansible
+  matrixops.synapse_s3.bucket:
+    bucket: matrix-media
+    endpoint_url: https://minio.example.org
+    access_key_id: "{{ administrator_access_key_id }}"
+    secret_access_key: "{{ administrator_secret_access_key }}"
+    versioning: true
+    tls_only: true
+    required: [private, versioning]
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+features:
+  description: What came of each feature, by name.
+  type: dict
+  returned: always
+  contains:
+    state:
+      description: >-
+        C(ok), C(changed), C(not_wanted), C(unsupported) by the service, C(ignored) by it, or C(failed).
+      type: str
+      sample: ok
+    message:
+      description: More of it, in words.
+      type: str
+      sample: nobody but users may use it
+problems:
+  description: What failed, and what is required and lacking.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+notes:
+  description: What is lacking, and not required. Each is a warning too.
+  type: list
+  elements: str
+  returned: always
+  sample: []
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State, notes, problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import read_bucket_settings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
+
+try:
+    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+except ImportError as error:
+    MISSING_LIBRARY = error.name
+else:
+    MISSING_LIBRARY = None
+
+CONNECTION: dict[str, dict[str, Any]] = {
+    "bucket": {"type": "str", "required": True},
+    "prefix": {"type": "str", "default": "", "no_log": False},
+    "region_name": {"type": "str"},
+    "endpoint_url": {"type": "str"},
+    "access_key_id": {"type": "str", "no_log": False},
+    "secret_access_key": {"type": "str", "no_log": True},
+    "session_token": {"type": "str", "no_log": True},
+    "ca_bundle_path": {"type": "path"},
+}
+DAYS = ("unfinished_uploads_days", "old_versions_days")
+FEATURES = ("private", "unfinished_uploads", "versioning", "old_versions", "encryption", "tls_only", "key")
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    **CONNECTION,
+    "private": {"type": "bool", "default": True},
+    "unfinished_uploads_days": {"type": "int", "default": 7},
+    "versioning": {"type": "bool", "default": False},
+    "old_versions_days": {"type": "int", "default": 30},
+    "encryption": {"type": "str", "choices": ["", "AES256", "aws:kms"], "default": ""},
+    "kms_key_id": {"type": "str", "default": "", "no_log": False},
+    "tls_only": {"type": "bool", "default": False},
+    "plain_url": {"type": "str", "default": ""},
+    "synapse_access_key_id": {"type": "str", "default": "", "no_log": False},
+    "synapse_secret_access_key": {"type": "str", "default": "", "no_log": True},
+    "key": {"type": "bool", "default": False, "no_log": False},
+    "required": {"type": "list", "elements": "str", "choices": list(FEATURES), "default": ["private"]},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if MISSING_LIBRARY:
+        module.fail_json(
+            msg=f"Could not look at the bucket: the Python library {MISSING_LIBRARY!r} is missing. "
+            "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
+        )
+    params = module.params
+    found: list[Feature] = []
+    given = {name: params[name] for name in CONNECTION if params[name] or name == "bucket"}
+    settings, wrong = read_bucket_settings(given)
+    wrong += [f"{name}: is less than 0. Write a number of days." for name in DAYS if params[name] < 0]
+    if wrong:
+        module.fail_json(msg=join_problems(wrong), features={}, problems=wrong, notes=[])
+    settings = replace(settings, ca_bundle_path=params["ca_bundle_path"] or None)
+    user = features.user_settings(settings, params["synapse_access_key_id"], params["synapse_secret_access_key"])
+    wanted = features.Wanted(
+        private=params["private"],
+        unfinished_uploads_days=params["unfinished_uploads_days"],
+        versioning=params["versioning"],
+        old_versions_days=params["old_versions_days"],
+        encryption=params["encryption"],
+        kms_key_id=params["kms_key_id"],
+        tls_only=params["tls_only"],
+        plain_url=params["plain_url"],
+        user=user,
+    )
+    try:
+        adopt(()).check([settings], None)
+        bucket = Administration(settings)
+        found += features.apply(bucket, wanted, check_mode=module.check_mode)
+        found.append(keys.apply(bucket, wanted, is_wanted=params["key"], check_mode=module.check_mode))
+    except MediaError as error:
+        found.append(Feature("bucket", State.FAILED, str(error)))
+    finish(module, found)
+
+
+def finish(module: AnsibleModule, found: list[Feature]) -> None:
+    """End the module with what it found."""
+    required = module.params["required"]
+    wrong, lacking = problems(found, required), notes(found, required)
+    result = {
+        "changed": any(feature.is_changed for feature in found),
+        "features": {feature.name: {"state": feature.state.value, "message": feature.message} for feature in found},
+        "problems": wrong,
+        "notes": lacking,
+        "diff": {side: shown(found, side) for side in ("before", "after")},
+    }
+    for note in lacking:
+        module.warn(note)
+    if wrong:
+        module.fail_json(msg=join_problems(wrong), **result)
+    module.exit_json(**result)
+
+
+def shown(found: list[Feature], side: str) -> str:
+    """What the server has of the features that change, as a text to be compared."""
+    content = {feature.name: getattr(feature, side) for feature in found if feature.is_changed}
+    return json.dumps(content, indent=2, sort_keys=True, default=str) + "\n" if content else ""
+
+
+if __name__ == "__main__":
+    main()

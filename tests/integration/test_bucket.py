@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role and the module ``bucket`` on real servers: what they make, what they tell, and what is seen from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
+from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
+from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
+    Exchange,
+    Kind,
+    Plan,
+    http_answer,
+    pass_all,
+    run_proxy,
+    s3_error,
+)
+from ansible_collections.matrixops.synapse_s3.tests.minio_server import (
+    ADMIN_SECRET,
+    MinioServer,
+    run_minio,
+)
+
+ROOT = Path(__file__).parents[2]
+CONFIG = "matrix_synapse_ext_synapse_s3_storage_provider_config_"
+NO_UNFINISHED = (
+    "does not implement it (HTTP 400 InvalidArgument: 'The XML you provided was not well-formed or did not validate"
+    " against our published schema'). MinIO ends unfinished uploads by itself, after 24 hours unless its"
+    " stale_uploads_expiry says otherwise."
+)
+
+
+@pytest.fixture
+def settings(minio_http: MinioServer) -> BucketSettings:
+    """A bucket that is not there yet."""
+    return replace(minio_http.settings(f"media-{secrets.token_hex(6)}"), prefix="hs/")
+
+
+def apply(settings: BucketSettings, wanted: features.Wanted, *, check_mode: bool = False) -> dict[str, Feature]:
+    bucket = Administration(settings)
+    found = {feature.name: feature for feature in features.apply(bucket, wanted, check_mode=check_mode)}
+    bucket.close()
+    return found
+
+
+def changed(found: Mapping[str, Feature]) -> list[str]:
+    return [name for name, feature in found.items() if feature.is_changed]
+
+
+def get(url: str) -> int:
+    """The status that anybody gets."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+# --- the playbook
+
+
+class Playbook:
+    """The playbook ``bucket``, with a vars.yml of the role storage_provider's."""
+
+    def __init__(self, directory: Path, settings: BucketSettings) -> None:
+        self.directory = directory
+        (directory / "inventory").write_text("[matrix_servers]\nmatrix.example.org ansible_connection=local\n")
+        variables = {
+            f"{CONFIG}bucket": settings.bucket,
+            f"{CONFIG}prefix": settings.prefix,
+            f"{CONFIG}region_name": settings.region_name,
+            f"{CONFIG}endpoint_url": settings.endpoint_url,
+            f"{CONFIG}access_key_id": "synapse-own-key",
+            f"{CONFIG}secret_access_key": "synapse-own-secret",
+            "bucket_access_key_id": settings.access_key_id,
+            "bucket_secret_access_key": settings.secret_access_key,
+            "bucket_versioning": True,
+        }
+        (directory / "vars.json").write_text(json.dumps(variables))
+
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
+        own = {
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["PYTHONPATH"].split(os.pathsep)[0],
+            "ANSIBLE_CALLBACK_FORMAT_PRETTY": "False",
+        }
+        return subprocess.run(
+            [
+                *("ansible-playbook", f"--inventory={self.directory / 'inventory'}"),
+                *(f"--extra-vars=@{self.directory / 'vars.json'}", *options, str(ROOT / "playbooks" / "bucket.yml")),
+            ],
+            env={**os.environ, **own},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def test_the_playbook(tmp_path: Path, minio_http: MinioServer, settings: BucketSettings) -> None:
+    playbook, client, name = Playbook(tmp_path, settings), minio_http.client(), settings.bucket
+
+    checked = playbook.run("--check", "--diff")
+    assert (checked.returncode, "changed=1" in checked.stdout) == (0, True), checked.stdout + checked.stderr
+    # The difference says what would be made.
+    assert f'+  "bucket": "{name}"' in checked.stdout
+    assert name not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]
+
+    first = playbook.run()
+    assert (first.returncode, "changed=1" in first.stdout) == (0, True), first.stdout + first.stderr
+    assert f"[WARNING]: unfinished_uploads: {minio_http.url} {NO_UNFINISHED}" in " ".join(first.stderr.split())
+    assert client.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    (rule,) = client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
+    assert (rule["Filter"], rule["NoncurrentVersionExpiration"]) == ({"Prefix": "hs/"}, {"NoncurrentDays": 30})
+    # What was tried is gone.
+    assert "Versions" not in client.list_object_versions(Bucket=name)
+
+    client.put_object(Bucket=name, Key="hs/secret", Body=b"1")
+    client.put_object(Bucket=name, Key="other/secret", Body=b"1")
+    assert [get(f"{minio_http.url}/{name}{rest}") for rest in ("", "/hs/secret")] == [403, 403]
+    own = replace(settings, access_key_id="synapse-own-key", secret_access_key="synapse-own-secret")
+    assert TrialBucket(own, 1).read_as_provider("hs/secret") == b"1"
+    with pytest.raises(Exception, match="refused without saying why"):
+        TrialBucket(own, 1).read_as_provider("other/secret")
+
+    for options in ((), ("--check",)):
+        again = playbook.run(*options)
+        assert (again.returncode, "changed=0" in again.stdout) == (0, True), again.stdout + again.stderr
+    assert ADMIN_SECRET not in checked.stdout + first.stdout + again.stdout
+    assert "synapse-own-secret" not in checked.stdout + first.stdout + again.stdout
+
+    required = playbook.run("--extra-vars", json.dumps({"bucket_required": ["unfinished_uploads"]}))
+    assert required.returncode == 2
+    assert f"unfinished_uploads is required: {minio_http.url} {NO_UNFINISHED}" in required.stdout + required.stderr
+
+
+def test_the_playbook_without_a_bucket_s_name(tmp_path: Path, settings: BucketSettings) -> None:
+    run = Playbook(tmp_path, replace(settings, bucket="")).run()
+    assert run.returncode == 2
+    assert "bucket: " in run.stdout + run.stderr
+
+
+# --- each feature
+
+
+def test_a_public_bucket_is_closed_and_other_statements_stay(minio_http: MinioServer, settings: BucketSettings) -> None:
+    client, name = minio_http.client(), settings.bucket
+    client.create_bucket(Bucket=name)
+    client.put_object(Bucket=name, Key="hs/secret", Body=b"1")
+    public = {
+        "Effect": "Allow",
+        "Principal": {"AWS": ["*"]},
+        "Action": ["s3:GetObject", "s3:ListBucket"],
+        "Resource": [f"arn:aws:s3:::{name}", f"arn:aws:s3:::{name}/*"],
+    }
+    denial = {**public, "Effect": "Deny", "Action": ["s3:PutBucketTagging"], "Resource": [f"arn:aws:s3:::{name}"]}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [public, denial]})
+    client.put_bucket_policy(Bucket=name, Policy=document)
+    secret = f"{minio_http.url}/{name}/hs/secret"
+    assert get(secret) == 200
+
+    found = apply(settings, features.Wanted(), check_mode=True)
+    assert (found["private"].state, get(secret)) == (State.CHANGED, 200)
+    assert changed(apply(settings, features.Wanted())) == ["private"]
+    assert get(secret) == 403
+    (kept,) = json.loads(client.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+    assert kept["Effect"] == "Deny"
+    assert changed(apply(settings, features.Wanted())) == []
+
+
+def test_a_server_that_asks_nobody_for_a_key(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """What is asked for without a key is answered: the setting is there and has no effect."""
+
+    def let_in(exchange: Exchange) -> bool:
+        if b"\r\nauthorization:" in exchange.request.head.lower():
+            return pass_all(exchange)
+        body = "" if exchange.request.head.startswith(b"HEAD") else "<ListBucketResult/>"
+        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
+        return True
+
+    plans = (Plan(Kind.LIST, let_in, None), Plan(Kind.HEAD, let_in, None))
+    with run_proxy(minio_http.host, *plans) as proxy:
+        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted())
+        assert (found["private"].state, found["private"].message) == (
+            State.IGNORED,
+            f"anybody may list it and read its objects at {proxy.url}, without a key. Take that away there: look for a"
+            " public setting of the bucket, or for a server that asks nobody for a key.",
+        )
+
+
+def test_rules_of_others_stay(minio_http: MinioServer, settings: BucketSettings) -> None:
+    client, name = minio_http.client(), settings.bucket
+    client.create_bucket(Bucket=name)
+    other = {"ID": "logs", "Status": "Enabled", "Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}}
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [other]})
+
+    def rules() -> list[str]:
+        return sorted(rule["ID"] for rule in client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"])
+
+    kept, gone = features.Wanted(versioning=True, old_versions_days=9), features.Wanted(old_versions_days=0)
+    assert changed(apply(settings, kept)) == ["versioning", "old_versions"]
+    assert rules() == ["logs", "matrixops-synapse-s3-old-versions"]
+    assert changed(apply(settings, replace(kept, old_versions_days=8))) == ["old_versions"]
+    assert changed(apply(settings, gone, check_mode=True)) == ["old_versions"]
+    assert changed(apply(settings, gone)) == ["old_versions"]
+    assert rules() == ["logs"]
+    assert client.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+
+
+def test_a_rule_that_is_taken_and_dropped(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """As Garage does with old versions, and MinIO with unfinished uploads in a rule that does something else too."""
+    seen: list[bytes] = []
+
+    def drop(exchange: Exchange) -> bool:
+        head = exchange.request.head
+        if b"?lifecycle" not in head or head.startswith(b"GET"):
+            return pass_all(exchange)
+        seen.append(head.split(b" ", 1)[0])
+        exchange.client.sendall(http_answer("200 OK"))
+        return True
+
+    plans = [Plan(kind, drop, None) for kind in (Kind.OTHER, Kind.PUT, Kind.DELETE)]
+    with run_proxy(minio_http.host, *plans) as proxy:
+        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted())
+        assert (found["unfinished_uploads"].state, found["unfinished_uploads"].message) == (
+            State.IGNORED,
+            f"{proxy.url} takes a rule with AbortIncompleteMultipartUpload, and does not keep it. It was taken back.",
+        )
+    assert seen == [b"PUT", b"DELETE"]
+
+
+@pytest.fixture(scope="module")
+def minio_with_kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]:
+    key = {"MINIO_KMS_SECRET_KEY": f"key:{base64.b64encode(bytes(32)).decode()}"}
+    with run_minio(tmp_path_factory.mktemp("minio-kms"), tls=False, variables=key) as server:
+        yield server
+
+
+def test_encryption(minio_with_kms: MinioServer) -> None:
+    settings = minio_with_kms.settings("media")
+    wanted = features.Wanted(encryption="AES256")
+    assert apply(settings, wanted)["encryption"].state is State.CHANGED
+    assert changed(apply(settings, wanted)) == []
+    client = minio_with_kms.client()
+    assert client.put_object(Bucket="media", Key="a", Body=b"1")["ServerSideEncryption"] == "AES256"
+
+
+def test_encryption_after_which_nothing_is_stored(minio_with_kms: MinioServer) -> None:
+    """As SeaweedFS without a key for it does."""
+    settings = minio_with_kms.new_bucket()
+
+    def fail(exchange: Exchange) -> bool:
+        if b"preflight" not in exchange.request.head:
+            return pass_all(exchange)
+        exchange.client.sendall(s3_error("400 Bad Request", "InvalidRequest"))
+        return True
+
+    with run_proxy(minio_with_kms.host, Plan(Kind.PUT, fail, None)) as proxy:
+        wanted = features.Wanted(private=False, encryption="AES256")
+        feature = apply(replace(settings, endpoint_url=proxy.url), wanted)["encryption"]
+    assert feature.state is State.UNSUPPORTED
+    assert feature.message.startswith(
+        f"{proxy.url} takes the setting, and then stores nothing any more. Could not store"
+    )
+    assert feature.message.endswith(" The setting was taken back.")
+    assert Administration(settings).encryption() is None
+
+
+def test_encryption_without_a_kms(settings: BucketSettings) -> None:
+    found = apply(settings, features.Wanted(encryption="AES256"))["encryption"]
+    assert (found.state, found.message) == (
+        State.UNSUPPORTED,
+        f"{settings.endpoint_url} does not implement it (HTTP 501 NotImplemented: 'Server side encryption specified but"
+        " KMS is not configured').",
+    )
+
+
+def test_only_by_tls(minio_https: MinioServer) -> None:
+    settings = minio_https.new_bucket()
+    wanted = features.Wanted(tls_only=True)
+    plain = f"http://{minio_https.host}"
+    assert apply(settings, wanted, check_mode=True)["tls_only"].state is State.CHANGED
+    first, second = apply(settings, wanted)["tls_only"], apply(settings, wanted)["tls_only"]
+    assert [first.state, second.state] == [State.CHANGED, State.OK]
+    assert first.message == f"what does not come by TLS is refused; {plain} was tried"
+    # The statement is the role's own, and goes when nobody asks for it any more.
+    assert changed(apply(settings, features.Wanted())) == ["tls_only"]
+    assert changed(apply(settings, features.Wanted())) == []
+
+
+def test_only_by_tls_is_tried_and_has_no_effect_on_minio(minio_http: MinioServer, tmp_path: Path) -> None:
+    """It has one on a user by the user's own policy alone. Here something before it speaks TLS."""
+    write_certificate(tmp_path, ["test-server"])
+    with run_proxy(minio_http.host, certificates=tmp_path) as proxy:
+        settings = replace(minio_http.new_bucket(), endpoint_url=proxy.url, ca_bundle_path=str(tmp_path / "public.crt"))
+        found = apply(settings, features.Wanted(tls_only=True, plain_url=minio_http.url))["tls_only"]
+        assert (found.state, found.message) == (
+            State.IGNORED,
+            f"{proxy.url} has the policy, and does what this key asks for at {minio_http.url} all the same. Give"
+            " Synapse a key of its own whose policy asks for TLS, or close that port.",
+        )
+
+
+def test_only_by_tls_at_an_endpoint_without(settings: BucketSettings) -> None:
+    found = apply(settings, features.Wanted(tls_only=True))["tls_only"]
+    assert (found.state, found.message) == (
+        State.FAILED,
+        f"Could not refuse what does not come by TLS: {settings.endpoint_url} is used without, and Synapse would be"
+        " shut out. Give an endpoint_url that begins with https://, or set tls_only to false.",
+    )
+
+
+def test_a_missing_permission_is_told_and_the_rest_is_done(minio_http: MinioServer) -> None:
+    settings = minio_http.new_bucket()
+    actions = ("s3:ListBucket", "s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:GetBucketPolicy")
+    may = minio_http.restricted(settings, *actions, "s3:PutBucketVersioning", "s3:GetBucketVersioning")
+    found = apply(may, features.Wanted(versioning=True))
+    assert {name: feature.state for name, feature in found.items()} == {
+        "bucket": State.OK,
+        "private": State.OK,
+        "unfinished_uploads": State.FAILED,
+        "versioning": State.CHANGED,
+        "old_versions": State.FAILED,
+        "encryption": State.NOT_WANTED,
+        "tls_only": State.NOT_WANTED,
+    }
+    assert found["old_versions"].message == (
+        f"Could not ask for the lifecycle rules of bucket '{settings.bucket}': the access key does not have the"
+        " permission s3:GetLifecycleConfiguration. Allow it in the policy of the access key or of the bucket; if it is"
+        " allowed there, check the bucket's name."
+    )
+
+
+# --- Synapse's key
+
+
+def with_key(settings: BucketSettings, secret: str, *, check_mode: bool = False) -> Feature:
+    bucket = Administration(settings)
+    user = features.user_settings(settings, f"key-of-{settings.bucket}", secret)
+    list(features.apply(bucket, features.Wanted(), check_mode=check_mode))
+    return keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=check_mode)
+
+
+def test_a_key_is_made_kept_and_given_another_secret(settings: BucketSettings) -> None:
+    Administration(settings).create()
+    name, one, two = f"key-of-{settings.bucket}", "one-secret-of-16", "two-secret-of-16"
+    message = f"'{name}' may do what Synapse needs, by the policy 'matrixops-synapse-s3-{name}'"
+    checked, made, kept = with_key(settings, one, check_mode=True), with_key(settings, one), with_key(settings, one)
+    assert [checked.state, made.state, kept.state] == [State.CHANGED, State.CHANGED, State.OK]
+    assert {checked.message, made.message, kept.message} == {message}
+    other = with_key(settings, two)
+    assert (other.state, other.message) == (State.CHANGED, f"{message}; its secret is another now")
+    wider = with_key(replace(settings, prefix=""), two)
+    assert (wider.state, with_key(replace(settings, prefix=""), two).state) == (State.CHANGED, State.OK)
+
+
+def test_a_key_by_somebody_who_may_not_administer_users(minio_http: MinioServer) -> None:
+    settings = minio_http.new_bucket()
+    feature = with_key(minio_http.restricted(settings, "s3:*"), "a-secret-of-16-l")
+    assert feature.state is State.FAILED
+    assert feature.message == (
+        "Could not give Synapse a key of its own (look up its policy): MinIO refused it (HTTP 403 AccessDenied: 'Access"
+        " Denied'). Use an access key that may administer users, or set key to false. Make a key there for Synapse, and"
+        " give it the policy that the filter matrixops.synapse_s3.bucket_policy writes: docs/bucket.md tells how."
+    )
+
+
+def test_a_key_that_is_the_administrator_s(settings: BucketSettings) -> None:
+    feature = keys.apply(Administration(settings), features.Wanted(), is_wanted=True, check_mode=False)
+    assert (feature.state, feature.message) == (
+        State.FAILED,
+        "Could not give Synapse a key of its own: synapse_access_key_id and synapse_secret_access_key are not set, or"
+        " name the key that administers the bucket. Write another, or set key to false.",
+    )

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The policy of a bucket: what lets anybody in, and the statement about TLS in whatever form a server gives it back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import policy
+
+ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::media/*"}
+TEST_PUBLIC: dict[str, tuple[dict[str, Any], bool]] = {
+    "anybody": ({**ALLOW, "Principal": "*"}, True),
+    "anybody, as MinIO gives it": ({**ALLOW, "Principal": {"AWS": ["*"]}}, True),
+    "anybody, as one": ({**ALLOW, "Principal": {"AWS": "*"}}, True),
+    "anybody among others": ({**ALLOW, "Principal": {"AWS": ["arn:aws:iam:::user/a", "*"]}}, True),
+    "a user": ({**ALLOW, "Principal": {"AWS": ["arn:aws:iam:::user/a"]}}, False),
+    "a service": ({**ALLOW, "Principal": {"Service": "logging.s3.amazonaws.com"}}, False),
+    "from some addresses": (
+        {**ALLOW, "Principal": "*", "Condition": {"IpAddress": {"aws:SourceIp": "192.0.2.1"}}},
+        False,
+    ),
+    "a denial": ({**ALLOW, "Principal": "*", "Effect": "Deny"}, False),
+}
+
+
+@pytest.mark.parametrize("name", TEST_PUBLIC)
+def test_who_is_let_in(name: str) -> None:
+    statement, expected = TEST_PUBLIC[name]
+    assert policy.is_public(statement) == expected
+
+
+def test_the_statement_about_tls_is_found_as_servers_give_it_back() -> None:
+    for operator in policy.OPERATORS:
+        own = policy.tls_only("media", "eu-test-1", operator)
+        back = {
+            **own,
+            "Principal": {"AWS": ["*"]},
+            "Action": "s3:*",
+            "Resource": own["Resource"][::-1],
+            "Condition": {operator: {"aws:SecureTransport": False}},
+        }
+        assert policy.has_tls_only([ALLOW, back], "media", "eu-test-1")
+        assert policy.without_tls_only([ALLOW, back]) == [ALLOW]
+    assert not policy.has_tls_only([ALLOW], "media", "eu-test-1")
+    assert not policy.has_tls_only([policy.tls_only("other", None, "Bool")], "media", None)
+    # It says less than it did.
+    assert not policy.has_tls_only([{**policy.tls_only("media", None, "Bool"), "Action": ["s3:Get*"]}], "media", None)
+
+
+def test_documents() -> None:
+    assert policy.statements_of(None) == []
+    assert policy.statements_of({"Statement": ALLOW}) == [ALLOW]
+    assert policy.with_statements({"Version": "2008-10-17", "Id": "x", "Statement": []}, [ALLOW]) == {
+        "Version": "2008-10-17",
+        "Id": "x",
+        "Statement": [ALLOW],
+    }
+    assert policy.with_statements(None, [ALLOW]) == {"Version": "2012-10-17", "Statement": [ALLOW]}
+    assert policy.with_statements({"Statement": [ALLOW]}, []) is None
+    assert policy.same({"Statement": ALLOW}, {"Statement": [{**ALLOW, "Action": ["s3:GetObject"]}]})
+    assert not policy.same({"Statement": ALLOW}, None)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role ``bucket``: its variables are described, have the defaults that are described, and reach the module."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.matrixops.synapse_s3.plugins.modules import bucket
+
+ROLE = Path(__file__).parents[3] / "roles" / "bucket"
+# Named for the bucket itself.
+NAMES = {"bucket": "name"}
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROLE / path).read_text(encoding="utf-8"))
+
+
+OPTIONS = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+DEFAULTS = load("defaults/main.yml")
+
+
+def test_names_and_defaults() -> None:
+    assert sorted(OPTIONS) == sorted(DEFAULTS)
+    assert all(name.startswith("bucket_") for name in DEFAULTS)
+    for name, default in DEFAULTS.items():
+        if isinstance(default, str) and "{{" in default:
+            # It depends on others: the description says on which.
+            assert "default" not in OPTIONS[name]
+            assert "By default" in " ".join(OPTIONS[name]["description"])
+        else:
+            assert repr(OPTIONS[name]["default"]) == repr(default)
+
+
+def test_descriptions() -> None:
+    assert all(sentence.endswith(".") for option in OPTIONS.values() for sentence in option["description"])
+    secret = {name for name, option in OPTIONS.items() if option.get("no_log")}
+    assert secret == {name for name in OPTIONS if name.endswith(("secret_access_key", "session_token"))}
+
+
+def test_every_variable_reaches_the_module() -> None:
+    (block,) = load("tasks/main.yml")
+    arguments = block["block"][0]["matrixops.synapse_s3.bucket"]
+    assert sorted(arguments) == sorted(bucket.ARGUMENTS)
+    for name, value in arguments.items():
+        assert re.match(rf"{{{{ bucket_{NAMES.get(name, name)} (}}}}|\|)", value)
+    assert sorted(DEFAULTS) == sorted(
+        ["bucket_delegate_to", *(f"bucket_{NAMES.get(name, name)}" for name in arguments)]
+    )
+
+
+def test_the_module_and_the_role_ask_for_the_same() -> None:
+    for name, argument in bucket.ARGUMENTS.items():
+        option = OPTIONS[f"bucket_{NAMES.get(name, name)}"]
+        assert option["type"] == argument["type"].replace("path", "str")
+        assert option.get("choices") == argument.get("choices")
+        if "default" in option and "default" in argument:
+            assert option["default"] == argument["default"]
+
+
+def test_the_module_s_documentation() -> None:
+    documented = yaml.safe_load(bucket.DOCUMENTATION)["options"]
+    assert {
+        name: {key: value for key, value in option.items() if key != "description"}
+        for name, option in documented.items()
+    } == {
+        name: {key: value for key, value in argument.items() if key != "no_log"}
+        for name, argument in bucket.ARGUMENTS.items()
+    }
