@@ -108,7 +108,9 @@ options:
     type: str
     default: ''
   key:
-    description: Whether Synapse gets a key of its own, where the service has an interface for it. MinIO's is known.
+    description:
+      - Whether Synapse gets a key of its own, where the service has an interface for it. Those of MinIO and versitygw
+        are known.
     type: bool
     default: false
   required:
@@ -164,6 +166,7 @@ notes:
 
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -239,8 +242,8 @@ def main() -> None:
     try:
         adopt(()).check([settings], None)
         bucket = Administration(settings)
-        found += features.apply(bucket, wanted, check_mode=module.check_mode)
-        found.append(keys.apply(bucket, wanted, is_wanted=params["key"], check_mode=module.check_mode))
+        key = partial(keys.apply, bucket, wanted, is_wanted=params["key"], check_mode=module.check_mode)
+        found += features.apply(bucket, wanted, key, check_mode=module.check_mode)
     except MediaError as error:
         found.append(Feature("bucket", State.FAILED, str(error)))
     finish(module, found)

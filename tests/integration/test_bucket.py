@@ -372,7 +372,7 @@ def test_a_key_by_somebody_who_may_not_administer_users(minio_http: MinioServer)
     feature = with_key(minio_http.restricted(settings, "s3:*"), "a-secret-of-16-l")
     assert feature.state is State.FAILED
     assert feature.message == (
-        "Could not give Synapse a key of its own (look up its policy): MinIO refused it (HTTP 403 AccessDenied: 'Access"
+        "Could not give Synapse a key of its own (look it up): MinIO refused it (HTTP 403 AccessDenied: 'Access"
         " Denied'). Use an access key that may administer users, or set key to false. Make a key there for Synapse, and"
         " give it the policy that the filter matrixops.synapse_s3.bucket_policy writes: docs/bucket.md tells how."
     )
@@ -384,4 +384,15 @@ def test_a_key_that_is_the_administrator_s(settings: BucketSettings) -> None:
         State.FAILED,
         "Could not give Synapse a key of its own: synapse_access_key_id and synapse_secret_access_key are not set, or"
         " name the key that administers the bucket. Write another, or set key to false.",
+    )
+
+
+def test_a_key_at_a_service_whose_interface_is_not_known(settings: BucketSettings) -> None:
+    bucket = Administration(settings)
+    wanted = features.Wanted(user=features.user_settings(settings, "another-key", "another-secret"))
+    feature = keys.apply(bucket, wanted, is_wanted=True, check_mode=False)
+    assert (feature.state, feature.message) == (
+        State.UNSUPPORTED,
+        f"{settings.endpoint_url} has no interface for keys that this collection knows. Make a key there for Synapse,"
+        " and give it the policy that the filter matrixops.synapse_s3.bucket_policy writes: docs/bucket.md tells how.",
     )

@@ -37,7 +37,7 @@ _UNKNOWN_REQUEST = frozenset({405, 501})
 _UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
 # Its region has no name of its own where a bucket is made.
 _FIRST_REGION = "us-east-1"
-_TRIED_WITHOUT_TLS = Config(
+_TRIED = Config(
     request_checksum_calculation="when_required",
     response_checksum_validation="when_required",
     connect_timeout=5,
@@ -191,7 +191,7 @@ class Administration(TrialBucket):
             region_name=self._client.meta.region_name,
             endpoint_url=self.settings.endpoint_url,
             verify=self.settings.ca_bundle_path,
-            config=_TRIED_WITHOUT_TLS.merge(Config(signature_version=UNSIGNED)),
+            config=_TRIED.merge(Config(signature_version=UNSIGNED)),
         )
         tried: list[tuple[str, Callable[[], object]]] = [
             ("list it", lambda: nobody.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
@@ -201,8 +201,8 @@ class Administration(TrialBucket):
         with self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
             return [name for name, call in tried if _is_let_in(call)]
 
-    def answers_without_tls(self, url: str, settings: BucketSettings) -> bool:
-        """Whether a signed request over plain HTTP to ``url`` is carried out, with the key of ``settings``."""
+    def lets_in(self, settings: BucketSettings, url: str | None) -> bool:
+        """Whether a signed request to ``url`` is carried out, with the key of ``settings``."""
         client = boto3.session.Session().client(
             "s3",
             region_name=self._client.meta.region_name,
@@ -210,7 +210,8 @@ class Administration(TrialBucket):
             aws_access_key_id=settings.access_key_id,
             aws_secret_access_key=settings.secret_access_key,
             aws_session_token=settings.session_token,
-            config=_TRIED_WITHOUT_TLS,
+            verify=settings.ca_bundle_path,
+            config=_TRIED,
         )
         try:
             client.list_objects_v2(Bucket=self._bucket, Prefix=self.settings.prefix, MaxKeys=1)

@@ -48,12 +48,12 @@ class Run:
     is_there: bool
 
 
-# The first is the bucket itself.
-NAMES = ("private", "unfinished_uploads", "versioning", "old_versions", "encryption", "tls_only")
-
-
-def apply(bucket: Administration, wanted: Wanted, *, check_mode: bool) -> Iterator[Feature]:
+def apply(
+    bucket: Administration, wanted: Wanted, key: Callable[[], Feature] | None = None, *, check_mode: bool
+) -> Iterator[Feature]:
     """Make the bucket as it is wanted; what fails is a feature's state, and the others are done all the same.
+
+    ``key`` makes Synapse's key, which the last feature is then tried with.
 
     :raises MediaError: the bucket can't be used at all.
     """
@@ -72,10 +72,12 @@ def apply(bucket: Administration, wanted: Wanted, *, check_mode: bool) -> Iterat
         ("versioning", _versioning, wanted.versioning),
         ("old_versions", partial(_expiry, OLD_VERSIONS, wanted.old_versions_days * wanted.versioning), True),
         ("encryption", _encryption, bool(wanted.encryption)),
-        ("tls_only", _tls_only, True),
     )
     for feature, step, is_wanted in steps:
         yield _carried_out(feature, step, run) if is_wanted else Feature(feature, State.NOT_WANTED)
+    if key is not None:
+        yield key()
+    yield _carried_out("tls_only", _tls_only, run)
 
 
 def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Feature:
@@ -259,8 +261,12 @@ def _tls_only(name: str, run: Run) -> Feature:
             name, State.IGNORED, _ignored(bucket, "a policy of the bucket"), before, bucket.policy(), is_changed
         )
     url = run.wanted.plain_url or plain_url(settings.endpoint_url)
-    if url and bucket.answers_without_tls(url, run.wanted.user or settings):
-        whose = "Synapse's key" if run.wanted.user else "this key"
+    user = run.wanted.user
+    if user is not None and not bucket.lets_in(user, settings.endpoint_url):
+        # It is refused whatever it comes by.
+        user = None
+    if url and bucket.lets_in(user or settings, url):
+        whose = "Synapse's key" if user else "this key"
         text = (
             f"{bucket.server} has the policy, and does what {whose} asks for at {url} all the same. Give Synapse a key"
             " of its own whose policy asks for TLS, or close that port."

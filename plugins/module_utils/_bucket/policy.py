@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._role.bucket_policy import Document, Statement, partition_of, tls_only_statement
+from .._role.bucket_policy import SIDS, TLS_ONLY_FOR_USER, Document, Statement, partition_of, tls_only_statement
 
 # By it the collection's own statement is found again.
 TLS_ONLY = "MatrixopsSynapseS3OnlyByTls"
@@ -49,6 +49,16 @@ def has_tls_only(statements: Sequence[Statement], bucket: str, region: str | Non
 
 def without_tls_only(statements: Sequence[Statement]) -> list[Statement]:
     return [statement for statement in statements if statement.get("Sid") != TLS_ONLY]
+
+
+def statements_for(principal: str, document: Document | None) -> list[Statement]:
+    """The collection's own statements for a user in a bucket's policy, by their names and whom they are for."""
+    names = (*SIDS.values(), TLS_ONLY_FOR_USER)
+    return [
+        statement
+        for statement in statements_of(document)
+        if statement.get("Sid") in names and _plain(statement.get("Principal")) == principal
+    ]
 
 
 def same(one: Document | None, other: Document | None) -> bool:

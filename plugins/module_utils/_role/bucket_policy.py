@@ -105,7 +105,9 @@ PERMISSIONS = (
     ),
 )
 
-_SIDS = {On.LISTING: "ListMedia", On.BUCKET: "LookAtBucket", On.OBJECTS: "UseMedia"}
+# The names of the statements.
+SIDS = {On.LISTING: "ListMedia", On.BUCKET: "LookAtBucket", On.OBJECTS: "UseMedia"}
+TLS_ONLY_FOR_USER = "OnlyByTls"
 # A policy takes these for something else than themselves.
 _PATTERN_CHARACTERS = ("*", "?", "${")
 
@@ -130,14 +132,14 @@ def bucket_policy(
     allowed = [permission for permission in PERMISSIONS if permission.action not in without]
     statements = [
         {
-            "Sid": _SIDS[on],
+            "Sid": SIDS[on],
             "Effect": "Allow",
             "Action": [permission.action for permission in allowed if permission.on is on],
             "Resource": [_resource(bucket, partition, f"{prefix}*" if on is On.OBJECTS else "")],
             # Without a prefix it would allow nothing less.
             **({"Condition": {"StringLike": {"s3:prefix": [f"{prefix}*"]}}} if on is On.LISTING and prefix else {}),
         }
-        for on in _SIDS
+        for on in SIDS
     ]
     statements = [statement for statement in statements if statement["Action"]]
     if tls_only:
@@ -155,7 +157,7 @@ def tls_only_statement(bucket: str, *, partition: str, operator: str) -> Stateme
     Ceph has no aws:SecureTransport at all where there is no TLS, so that ``Bool`` never holds there.
     """
     return {
-        "Sid": "OnlyByTls",
+        "Sid": TLS_ONLY_FOR_USER,
         "Effect": "Deny",
         "Action": ["s3:*"],
         "Resource": [_resource(bucket, partition, ""), _resource(bucket, partition, "*")],

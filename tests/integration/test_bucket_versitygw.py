@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module ``bucket`` on versitygw: few features, a policy that its users are held to, and keys of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration, failure
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
+from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
+from ansible_collections.matrixops.synapse_s3.tests.minio_server import (
+    ADMIN_KEY,
+    ADMIN_SECRET,
+    REGION,
+    free_port,
+    minio_binary,
+)
+
+BINARY = minio_binary().with_name("versitygw")
+pytestmark = pytest.mark.skipif(not BINARY.is_file(), reason="versitygw is not built")
+NAME, SECRET = "synapse-own-key", "synapse-own-secret"
+NOT_IMPLEMENTED = (
+    "does not implement it (HTTP 501 NotImplemented: 'A header you provided implies functionality that is not"
+    " implemented')."
+)
+
+
+@dataclass(frozen=True)
+class Versitygw:
+    """One service that answers with TLS and without."""
+
+    settings: BucketSettings
+    plain_url: str
+
+
+@contextmanager
+def _listening(directory: Path, *tls: str) -> Iterator[int]:
+    port = free_port()
+    own = ("--port", f"127.0.0.1:{port}", "--region", REGION, "--iam-dir", f"{directory}/iam", "--quiet", *tls)
+    backend = ("posix", "--versioning-dir", f"{directory}/versions", f"{directory}/data")
+    root = {"ROOT_ACCESS_KEY": ADMIN_KEY, "ROOT_SECRET_KEY": ADMIN_SECRET, "PATH": os.defpath, "HOME": str(directory)}
+    log = (directory / f"{port}.log").open("wb")
+    with log, subprocess.Popen([BINARY, *own, *backend], env=root, stdout=log, stderr=log) as process:
+        try:
+            end = time.monotonic() + 30
+            while process.poll() is None and time.monotonic() < end:
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            yield port
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def versitygw(tmp_path: Path) -> Iterator[Versitygw]:
+    for name in ("iam", "versions", "data"):
+        (tmp_path / name).mkdir()
+    certificates = tmp_path / "certs"
+    write_certificate(certificates, ["test-server"])
+    with ExitStack() as stack:
+        # Several of its processes can share their directories.
+        tls = ("--cert", f"{certificates}/public.crt", "--key", f"{certificates}/private.key")
+        port = stack.enter_context(_listening(tmp_path, *tls))
+        plain = stack.enter_context(_listening(tmp_path))
+        settings = BucketSettings(
+            "media",
+            prefix="hs/",
+            region_name=REGION,
+            endpoint_url=f"https://127.0.0.1:{port}",
+            access_key_id=ADMIN_KEY,
+            secret_access_key=ADMIN_SECRET,
+            ca_bundle_path=f"{certificates}/public.crt",
+        )
+        yield Versitygw(settings, f"http://127.0.0.1:{plain}")
+
+
+def make(service: Versitygw, secret: str, *, check_mode: bool = False) -> dict[str, Feature]:
+    bucket = Administration(service.settings)
+    user = features.user_settings(service.settings, NAME, secret)
+    wanted = features.Wanted(versioning=True, tls_only=True, plain_url=service.plain_url, user=user)
+    key = partial(keys.apply, bucket, wanted, is_wanted=True, check_mode=check_mode)
+    found = {feature.name: feature for feature in features.apply(bucket, wanted, key, check_mode=check_mode)}
+    bucket.close()
+    return found
+
+
+def states(found: dict[str, Feature]) -> list[str]:
+    return [feature.state.value for feature in found.values()]
+
+
+def test_the_bucket_and_its_key(versitygw: Versitygw) -> None:
+    settings = versitygw.settings
+    checked = make(versitygw, SECRET, check_mode=True)
+    assert not Administration(settings).exists()
+    assert (checked["bucket"].state, checked["key"].state) == (State.CHANGED, State.CHANGED)
+
+    first, second = make(versitygw, SECRET), make(versitygw, SECRET)
+    lacking = ["unsupported", "changed", "unsupported", "not_wanted"]
+    assert states(first) == ["changed", "ok", *lacking, "changed", "changed"]
+    assert states(second) == ["ok", "ok", "unsupported", "ok", "unsupported", "not_wanted", "ok", "ok"]
+    assert first["unfinished_uploads"].message == f"{settings.endpoint_url} {NOT_IMPLEMENTED}"
+    assert first["tls_only"].message == f"what does not come by TLS is refused; {versitygw.plain_url} was tried"
+    assert second["key"].message == f"'{NAME}' may do what Synapse needs, by the policy of bucket 'media'"
+
+    # From outside: its own part of the bucket, by TLS, and nothing else.
+    mine = replace(settings, access_key_id=NAME, secret_access_key=SECRET)
+    bucket = TrialBucket(mine, 1)
+    bucket.put_as_provider("hs/local_content/aa/bb/cc", b"1")
+    assert bucket.read_as_provider("hs/local_content/aa/bb/cc") == b"1"
+    assert isinstance(failure(lambda: bucket.put_as_provider("other/secret", b"1")), AccessError)
+    assert isinstance(failure(lambda: list(bucket.list(""))), AccessError)
+    plain = TrialBucket(replace(mine, endpoint_url=versitygw.plain_url, ca_bundle_path=None), 1)
+    assert isinstance(failure(lambda: list(plain.list("hs/"))), AccessError)
+
+    other = make(versitygw, "another-secret")
+    assert other["key"].message.endswith("; its secret is another now")
+    assert states(make(versitygw, "another-secret"))[-1] == "ok"
+
+
+def test_root_is_exempt_from_the_policy_and_that_is_told(versitygw: Versitygw) -> None:
+    bucket = Administration(versitygw.settings)
+    wanted = features.Wanted(tls_only=True, plain_url=versitygw.plain_url)
+    found = {feature.name: feature for feature in features.apply(bucket, wanted, check_mode=False)}
+    assert (found["tls_only"].state, found["tls_only"].is_changed) == (State.IGNORED, True)
+    assert "does what this key asks for" in found["tls_only"].message
+
+
+def test_a_key_by_somebody_who_may_not_administer_users(versitygw: Versitygw) -> None:
+    make(versitygw, SECRET)
+    settings = replace(versitygw.settings, access_key_id=NAME, secret_access_key=SECRET)
+    bucket = Administration(settings)
+    assert list(bucket.list("hs/")) == []
+    user = features.user_settings(settings, "another-key", "another-secret")
+    feature = keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=False)
+    assert feature.state is State.FAILED
+    assert feature.message.startswith(
+        "Could not give Synapse a key of its own (look it up): versitygw refused it (HTTP 403"
+    )
