@@ -110,7 +110,7 @@ options:
   key:
     description:
       - Whether Synapse gets a key of its own, where the service has an interface for it. Those of MinIO and versitygw
-        are known.
+        are known. With Amazon S3 the user and its key have to be there, and get the policy.
     type: bool
     default: false
   required:

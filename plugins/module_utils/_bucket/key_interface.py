@@ -15,7 +15,13 @@ ACTION = "Could not give Synapse a key of its own"
 
 
 class KeyInterface(Protocol):
-    """Keys and what they may do. Every method raises a MediaError for what fails."""
+    """Keys and what they may do. Every method raises a MediaError for what fails.
+
+    ``makes_keys``: whether it makes a key of a given name and secret; where not, ``set_user`` says what to do.
+    """
+
+    @property
+    def makes_keys(self) -> bool: ...
 
     def knows(self, name: str) -> bool:
         """Whether there is such a key."""

@@ -21,6 +21,8 @@ POLICY_NAME = "matrixops-synapse-s3-"
 class MinioKeys:
     """A KeyInterface. A key has a policy of its own name."""
 
+    makes_keys = True
+
     def __init__(self, bucket: Administration) -> None:
         """:raises Unsupported: the library is missing."""
         try:

@@ -28,6 +28,8 @@ _DEFAULT_REGION = "us-east-1"
 class VersitygwKeys:
     """A KeyInterface."""
 
+    makes_keys = True
+
     def __init__(self, bucket: Administration) -> None:
         self._bucket = bucket
         self._settings = bucket.settings

@@ -3,25 +3,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 
+from .._media.rules.endpoint import is_other_endpoint
 from .._media.rules.errors import AccessError, MediaError
 from .._media.rules.settings import BucketSettings
+from .._media.stores.object_store import PermissionDenied
 from .._media.stores.s3 import FIRST_CONTACT
 from .._media.stores.s3_trial import TrialBucket
 from .._role.bucket_policy import Document, bucket_policy, partition_of
 from . import policy
 from .administration import Administration, Unsupported, failure
 from .features import Wanted
+from .key_iam import IamKeys
 from .key_interface import PASTE, KeyInterface
 from .key_minio import MinioKeys
 from .key_versitygw import VersitygwKeys
 from .report import Feature, State
 
 NAME = "key"
-# By what the server calls itself in its answers. The policy of the second is the bucket's, and names the user.
-_INTERFACES: dict[str, tuple[Callable[[Administration], KeyInterface], bool]] = {
+# IAM takes some seconds to make a policy known everywhere.
+_TRIES = 10
+_SECONDS_BETWEEN = 3
+Interface = tuple[Callable[[Administration], KeyInterface], bool]
+# By what the server calls itself in its answers. The policy of versitygw is the bucket's, and names the user.
+_INTERFACES: dict[str, Interface] = {
     "MinIO": (MinioKeys, False),
     "VERSITYGW": (VersitygwKeys, True),
 }
@@ -39,7 +47,7 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
             "Could not give Synapse a key of its own: synapse_access_key_id and synapse_secret_access_key are not set,"
             " or name the key that administers the bucket. Write another, or set key to false.",
         )
-    found = next((each for software, each in _INTERFACES.items() if bucket.software.startswith(software)), None)
+    found = _interface_of(bucket)
     if found is None or not settings.access_key_id or not settings.secret_access_key:
         return Feature(
             NAME, State.UNSUPPORTED, f"{bucket.server} has no interface for keys that this collection knows. {PASTE}"
@@ -63,12 +71,20 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
         return Feature(NAME, State.FAILED, str(error))
 
 
+def _interface_of(bucket: Administration) -> Interface | None:
+    if not is_other_endpoint(bucket.settings.endpoint_url or ""):
+        return IamKeys, False
+    return next((each for software, each in _INTERFACES.items() if bucket.software.startswith(software)), None)
+
+
 def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, check_mode: bool) -> Feature:
     name, secret = user.access_key_id or "", user.secret_access_key or ""
     is_there, had = interface.knows(name), interface.policy(name)
     # No server tells a secret: a key that is refused is one of another.
     knows_secret = is_there and not _is_wrong_key(_try(user))
     changes: list[Callable[[], None]] = []
+    if not knows_secret and not interface.makes_keys:
+        interface.set_user(name, secret, is_there=is_there)
     if not knows_secret:
         changes.append(partial(interface.set_user, name, secret, is_there=is_there))
     if not policy.same(had, document):
@@ -81,7 +97,7 @@ def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, 
     if changes and not check_mode:
         for change in changes:
             change()
-        if refusal := _try(user):
+        if refusal := _try_patiently(user):
             return Feature(NAME, State.FAILED, str(refusal), changed=True)
     state = State.CHANGED if changes else State.OK
     return Feature(NAME, state, message, {"is_there": is_there, "policy": had}, {"is_there": True, "policy": document})
@@ -94,6 +110,15 @@ def _try(user: BucketSettings) -> MediaError | None:
         return failure(lambda: next(bucket.list(user.prefix, page_size=1), None))
     finally:
         bucket.close()
+
+
+def _try_patiently(user: BucketSettings) -> MediaError | None:
+    for _ in range(_TRIES - 1):
+        refusal = _try(user)
+        if not isinstance(refusal, PermissionDenied):
+            return refusal
+        time.sleep(_SECONDS_BETWEEN)
+    return _try(user)
 
 
 def _is_wrong_key(refusal: MediaError | None) -> bool:
