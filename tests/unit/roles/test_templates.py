@@ -835,6 +835,21 @@ def test_an_endpoint_of_the_caller_s_is_told_by_its_name(container: Host) -> Non
         assert "http://other" not in run.stdout
 
 
+def test_what_copy_with_prints_is_told_of_the_host(container: Host) -> None:
+    """The tool's container sees what Synapse's does: the program in a container knows no path of the host's."""
+    named = "--env=MATRIX_SYNAPSE_S3_STORAGE_PROVIDER_HOST="
+    run = container.run(
+        NAME, "status", env={"PATH": f"{container.root}:{os.environ['PATH']}"}, stdin=subprocess.DEVNULL
+    )
+    lines = run.stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith(named)]
+    told = json.loads(line.removeprefix(named))
+    assert f"--network={told['network']}" in lines
+    assert f"--user={told['user']}" in lines
+    assert {f"--volume={volume}" for volume in told["volumes"]} <= set(lines)
+    assert told["engine"] in ("docker", "podman")
+
+
 def test_a_container_of_another_name_is_not_touched(container: Host) -> None:
     """With a terminal, the container of that name is removed at the end."""
     environment = {"PATH": f"{container.root}:{os.environ['PATH']}"}

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ..rules.errors import UsageError
 from ..version import VERSION
-from .options import check_config, copy_bucket, migrate, purge_orphans, restore, shell, status, verify
+from .options import check_config, copy_bucket, copy_with, migrate, purge_orphans, restore, shell, status, verify
 from .options.common import PROGRAM, add_json
 
 _EXIT_STATUSES = """exit status:
@@ -41,6 +41,10 @@ _COMMANDS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] =
     "copy-bucket": (
         "Copy what the database knows from one bucket of Synapse's configuration into another, and prove it.",
         copy_bucket.add,
+    ),
+    "copy-with": (
+        "Let another program (aws, rclone, s5cmd, b2) copy the media store into the bucket; migrate then proves it.",
+        copy_with.add,
     ),
     "shell": ("Open a shell, or run a command, with all that upstream's s3_media_upload needs.", shell.add),
 }

@@ -35,6 +35,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "restore": ("restore", "restore"),
     "purge-orphans": ("purge_orphans", "purge_orphans"),
     "copy-bucket": ("copy_bucket", "copy_bucket"),
+    "copy-with": ("copy_with", "copy_with"),
     "shell": ("shell", "shell"),
     "s3_media_upload": ("shell", "s3_media_upload"),
 }

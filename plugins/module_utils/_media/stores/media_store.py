@@ -299,6 +299,10 @@ class MediaStore:
         """Whether who runs this, which is Synapse's user, may read what is at ``path``; not whether it is there."""
         return os.access(f"{self._path}/{path}", os.R_OK) or not os.path.lexists(f"{self._path}/{path}")
 
+    def roots(self) -> list[str]:
+        """Those of Synapse's four media directories that are there, by name; what is a link is none."""
+        return [root.value for root in Root if self._is_root(root)]
+
     def _root(self, root: Root) -> Path:
         return self.path / root.value
 

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``copy-with``."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+from ..engine.copy_with import copy_all, differing, find_program, new_summary, private_directory
+from ..engine.progress import waiting
+from ..rules.copy_with import IMAGES, Copy, build_call, overwrites, shown_endpoint
+from ..rules.copy_with_shell import DIRECTORY, Container, container_on, shell_script
+from ..rules.errors import ALL_DONE, UsageError
+from ..stores.media_store import MediaStore
+from .command import Command, Sides, read_sides
+from .run import Ready, carry_out, finish
+
+# In a container: what the host's engine is told of it. The role's command sets it.
+HOST = "MATRIX_SYNAPSE_S3_STORAGE_PROVIDER_HOST"
+
+
+def copy_with(command: Command) -> int:
+    """Let another program copy the media store into the bucket."""
+    options = command.options
+    if options.prints:
+        return _print(command)
+    if options.image is not None:
+        raise UsageError(
+            "Could not start: --image goes with --print only, since a container is started by who may use Docker or"
+            " Podman, and not by Synapse's user. Add --print."
+        )
+    summary = new_summary(options.tool)
+
+    def work(ready: Ready) -> None:
+        program = find_program(options.tool)
+        with private_directory() as directory:
+            # What the tool can't do is told before anything is looked for.
+            build_call(options.tool, _copy(command, ready.sides, ready.media, ready.endpoint_url, directory))
+            left_out: Sequence[str] = ()
+            if overwrites(options.tool):
+                store = ready.opened(ready.sides.store())
+                with waiting(command.stderr, "the listing of the bucket"):
+                    left_out = differing(
+                        ready.media, store, ready.sides.bucket.prefix, lambda error: summary.errors.append(str(error))
+                    )
+            copy = _copy(command, ready.sides, ready.media, ready.endpoint_url, directory, left_out)
+            call = build_call(options.tool, copy)
+            for sentence in call.lacks:
+                print(f"Note: {sentence}", file=command.stderr)
+            for path in left_out:
+                print(f"{path}: Left out: the bucket lists another length under its key.", file=command.stderr)
+            ready.begins()
+            copy_all(call, program, directory, summary, stop=ready.stop, stderr=command.stderr)
+            summary.facts += call.lacks
+            if left_out:
+                summary.facts.append(f"{len(left_out)} files were left out, since the bucket lists another length.")
+
+    carry_out(command, summary, work, writes_disk=False)
+    return finish(command, summary)
+
+
+def _copy(
+    command: Command,
+    sides: Sides,
+    media: MediaStore,
+    endpoint_url: str,
+    directory: str,
+    left_out: Sequence[str] = (),
+) -> Copy:
+    return Copy(
+        media_store=str(media.path),
+        roots=media.roots(),
+        bucket=sides.bucket,
+        endpoint_url=shown_endpoint(sides.bucket.endpoint_url, endpoint_url),
+        minimum_age=int(command.options.minimum_age),
+        now=int(time.time()),
+        directory=directory,
+        left_out=left_out,
+        is_terminal=command.stderr.isatty(),
+    )
+
+
+def _print(command: Command) -> int:
+    """Print what would be run. Neither the bucket nor the database is asked."""
+    options = command.options
+    sides = read_sides(command)
+    sides.check_serves_media()
+    media = sides.media(writable=False)
+    with closing(sides.store()) as store:
+        endpoint_url = store.endpoint_url
+    call = build_call(options.tool, _copy(command, sides, media, endpoint_url, DIRECTORY))
+    script = shell_script(call, _container(command, sides, media))
+    as_json = {"command": "copy-with", "tool": options.tool, "script": script, "exit_code": ALL_DONE}
+    command.print_result(script, as_json)
+    return ALL_DONE
+
+
+def _container(command: Command, sides: Sides, media: MediaStore) -> Container | None:
+    """Where the tool runs from an image: on the terms of Synapse's container, or beside a Synapse without one."""
+    options, host = command.options, json.loads(os.environ.get(HOST, "{}"))
+    if options.image is None and not host:
+        return None
+    image = options.image or IMAGES[options.tool]
+    return container_on(host, image, str(media.path), sides.bucket.ca_bundle_path, f"{os.geteuid()}:{os.getegid()}")
