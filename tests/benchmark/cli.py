@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.matrixops.synapse_s3.tests.benchmark import growth, move, nightly, way_back
+from ansible_collections.matrixops.synapse_s3.tests.benchmark import growth, move, nightly, page_way, way_back
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.document import outdated, publish
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.machine import describe
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.peers import cache_directory
@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     everything = command("all", _all, "all below but sweep, one after the other (hours)")
     moving = command("move", _move, "all programs put all files of a media store into a bucket")
+    paged = command("page-way", _page_way, "a tool copies, then s3_media_upload deletes; beside migrate alone")
     night = command("nightly", _nightly, "a large bucket, few local files: ours and s3_media_upload")
     growing = command("growth", _growth, "ours alone on more and more files: its memory, its time a file")
     ways_back = [command(benchmark, _way_back, text) for benchmark, text in _WAY_BACK.items()]
@@ -87,16 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     command("publish", _publish, "write the last results, their tables and the chart into docs/")
     command("lint", _lint, "are the tables and the chart in docs/ those of the results there?")
 
-    for each in (everything, moving, night, growing, *ways_back, sweeping):
+    for each in (everything, moving, paged, night, growing, *ways_back, sweeping):
         each.add_argument(
             "--engine", type=Path, default=MODULE_UTILS, metavar="DIRECTORY", help="where our program, _media, is"
         )
         each.add_argument("--quick", action="store_true", help="few files, one round: to see that it works")
-    for each in (moving, sweeping):
+    for each in (moving, paged, sweeping):
         each.add_argument("--files", type=int, default=8000, metavar="N", help="default: %(default)s")
         each.add_argument("--rounds", type=int, default=3, metavar="N", help="default: %(default)s")
         _add_list(each, "--rtt", ROUND_TRIPS_MS)
-        _add_list(each, "--tool", TOOLS)
+        _add_list(each, "--tool", page_way.PAGE_TOOLS if each is paged else TOOLS)
     _add_list(moving, "--storage", STORAGES)
     _add_list(moving, "--scheme", SCHEMES)
     night.add_argument("--objects", type=int, default=1_000_000, metavar="N", help="default: %(default)s")
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 def _all(options: argparse.Namespace) -> int:
     """Each benchmark with its own defaults."""
     common = ["--engine", str(options.engine), *(["--quick"] if options.quick else [])]
-    return max(main([name, *common]) for name in ("move", "nightly", "growth", *_WAY_BACK))
+    return max(main([name, *common]) for name in ("move", "page-way", "nightly", "growth", *_WAY_BACK))
 
 
 def _move(options: argparse.Namespace) -> int:
@@ -131,6 +132,15 @@ def _move(options: argparse.Namespace) -> int:
         task = move.Task(USUAL, options.files, options.engine.resolve(), Path(work))
         matrix = list(contests(options.storage, options.scheme, options.rtt, options.rounds, options.tool))
         return _finish("move", tuple(summarise(move.measure(matrix, options.rounds, task, _say))))
+
+
+def _page_way(options: argparse.Namespace) -> int:
+    if options.quick:
+        options.files, options.rounds = 600, 1
+    with _work() as work:
+        task = move.Task(USUAL, options.files, options.engine.resolve(), Path(work))
+        matrix = list(page_way.contests(options.rtt, options.rounds, options.tool))
+        return _finish("page_way", tuple(summarise(move.measure(matrix, options.rounds, task, _say))))
 
 
 def _nightly(options: argparse.Namespace) -> int:

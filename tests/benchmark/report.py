@@ -38,6 +38,7 @@ def tables(results: Results) -> dict[str, list[Table]]:
     """The tables by benchmark; none for one that has not run."""
     return {
         "move": _move_tables(results.move),
+        "page_way": _page_way_tables(results.page_way),
         "nightly": _nightly_tables(results.nightly),
         "growth": _growth_tables(results.growth),
         "verify": _verify_tables(results.verify),
@@ -84,6 +85,11 @@ def programs_table(rows: Sequence[Row]) -> Table:
 def _move_tables(rows: Sequence[Row]) -> list[Table]:
     """The measurements, and the ratios."""
     return [_ratios_table("Ours against each, files/s", rows), programs_table(rows)] if rows else []
+
+
+def _page_way_tables(rows: Sequence[Row]) -> list[Table]:
+    """As of `move`."""
+    return [_ratios_table("migrate against the page's own way, files/s", rows), programs_table(rows)] if rows else []
 
 
 def _ratios_table(title: str, rows: Sequence[Row]) -> Table:

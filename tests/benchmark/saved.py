@@ -26,6 +26,7 @@ class Results:
     restore: tuple[Row, ...] = ()
     copy_bucket: tuple[Row, ...] = ()
     purge_orphans: tuple[Row, ...] = ()
+    page_way: tuple[Row, ...] = ()
     measured_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def with_section(self, name: str, rows: tuple[Any, ...], measured_on: Mapping[str, str]) -> Results:
@@ -50,7 +51,7 @@ def load(path: Path) -> Results:
         nightly=tuple(_row(NightlyRow, each) for each in found["nightly"]),
         growth=tuple(_row(Row, each) for each in found["growth"]),
         # A file of before these were measured has none.
-        **{name: tuple(_row(Row, each) for each in found.get(name, [])) for name in WAY_BACK},
+        **{name: tuple(_row(Row, each) for each in found.get(name, [])) for name in (*WAY_BACK, "page_way")},
         measured_on=found["measured_on"],
     )
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from itertools import product
 
 from ansible_collections.matrixops.synapse_s3.tests.benchmark import tools
-from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import AWS, SCRIPT, Condition
+from ansible_collections.matrixops.synapse_s3.tests.benchmark.results import (
+    AWS,
+    BY_AWS,
+    BY_RCLONE,
+    BY_S5CMD,
+    SCRIPT,
+    Condition,
+)
 from ansible_collections.matrixops.synapse_s3.tests.benchmark.tools import Tool
 
 STORAGES, SCHEMES, ROUND_TRIPS_MS = ("memory", "disk"), ("http", "https"), (0, 10, 40)
@@ -37,6 +44,8 @@ _ROUNDS_ELSEWHERE = 2
 SLICES = {
     SCRIPT: {0: 600, 10: 200, 40: 80},
     AWS: {0: 1200, 10: 1200, 40: 600},
+    # The script asks for each file, one after the other.
+    **{tool: {0: 1200, 10: 600, 40: 300} for tool in (BY_RCLONE, BY_S5CMD, BY_AWS)},
 }
 
 
