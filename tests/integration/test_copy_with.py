@@ -63,9 +63,9 @@ def copy_with(homeserver: Homeserver, tool: str, *options: str) -> tuple[Mapping
     return result, stderr
 
 
-def fill(homeserver: Homeserver) -> dict[str, bytes]:
-    """Media of all four directories, of no byte and of three parts, and beside them all that is not to be copied."""
-    media = {**homeserver.upload([0, 1, 5000, LARGE]), **homeserver.fetch("example.org:8448", [3000])}
+def fill(homeserver: Homeserver, *sizes: int) -> dict[str, bytes]:
+    """Media of all four directories, of these sizes too, and beside them all that is not to be copied."""
+    media = {**homeserver.upload([0, 5000, *sizes]), **homeserver.fetch("example.org:8448", [3000])}
     for path in list(media):
         media.update(homeserver.thumbnails(path))
     media.update(homeserver.fetch("[2001:db8::1]", [2000]))
@@ -83,7 +83,7 @@ def fill(homeserver: Homeserver) -> dict[str, bytes]:
 
 
 def test_whole_media_store_and_then_migrate(homeserver: Homeserver, tool: str) -> None:
-    media = fill(homeserver)
+    media = fill(homeserver, LARGE)
     local = homeserver.local()
 
     result, stderr = copy_with(homeserver, tool)
@@ -389,5 +389,5 @@ def configure(homeserver: Homeserver, **settings: str) -> None:
 def run_script(script: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **variables}
     return subprocess.run(
-        ["sh", "-c", f"set -eu\n{script}"], env=environment, capture_output=True, text=True, check=False, timeout=120
+        ["sh", "-c", f"set -eu\n{script}"], env=environment, capture_output=True, text=True, check=False, timeout=300
     )
