@@ -21,16 +21,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
 from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
-from ansible_collections.matrixops.synapse_s3.tests.minio_server import (
-    ADMIN_KEY,
-    ADMIN_SECRET,
-    REGION,
-    free_port,
-    minio_binary,
-)
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import ADMIN_KEY, ADMIN_SECRET, REGION, free_port
+from ansible_collections.matrixops.synapse_s3.tests.versitygw_server import versitygw_binary
 
-BINARY = minio_binary().with_name("versitygw")
-pytestmark = pytest.mark.skipif(not BINARY.is_file(), reason="versitygw is not built")
 NAME, SECRET = "synapse-own-key", "synapse-own-secret"
 NOT_IMPLEMENTED = (
     "does not implement it (HTTP 501 NotImplemented: 'A header you provided implies functionality that is not"
@@ -53,7 +46,7 @@ def _listening(directory: Path, *tls: str) -> Iterator[int]:
     backend = ("posix", "--versioning-dir", f"{directory}/versions", f"{directory}/data")
     root = {"ROOT_ACCESS_KEY": ADMIN_KEY, "ROOT_SECRET_KEY": ADMIN_SECRET, "PATH": os.defpath, "HOME": str(directory)}
     log = (directory / f"{port}.log").open("wb")
-    with log, subprocess.Popen([BINARY, *own, *backend], env=root, stdout=log, stderr=log) as process:
+    with log, subprocess.Popen([versitygw_binary(), *own, *backend], env=root, stdout=log, stderr=log) as process:
         try:
             end = time.monotonic() + 30
             while process.poll() is None and time.monotonic() < end:

@@ -14,7 +14,7 @@ import botocore.exceptions
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from .._media.engine.preflight import TEST_OBJECT
+from .._media.engine.encryption import TEST_OBJECT
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from .._media.stores.s3 import FIRST_CONTACT
