@@ -73,7 +73,14 @@ SERVER = Server(
     obtained="its crate (by https behind a program that speaks TLS for it)",
     version=lambda: said_by(built("garage", "garage"), "--version").split()[1],
     start=_run,
-    lacks={},
+    lacks=dict.fromkeys(
+        (
+            "test_a_taken_key_keeps_its_content[single]",
+            "test_content_that_is_already_there_is_taken_too[5]",
+            "test_of_many_writers_one_wins",
+        ),
+        "it passes over `If-None-Match`, which the suite takes for granted; the commands find that out",
+    ),
     notes=(
         "It passes over `If-None-Match`: each key is looked up right before it is written, and `preflight`, `migrate`"
         " and `status` say so.",
