@@ -76,12 +76,14 @@ def _count(versions: VersionStore, prefix: str, keys: Iterator[str], summary: Su
     try:
         expiry = versions.expiry(prefix)
         ends = (
-            f": {expiry}" if expiry else ", and no lifecycle rule of the bucket (NoncurrentVersionExpiration) ends them"
+            f": {expiry}."
+            if expiry
+            else ", and no lifecycle rule of the bucket (NoncurrentVersionExpiration) ends them."
         )
     except MediaError as error:
         ends = f". What ends them can't be told. {error}"
     summary.facts.append(
-        f"The bucket keeps {left.files:,} old versions of what was deleted ({format_bytes(left.bytes)}){ends}."
+        f"The bucket keeps {left.files:,} old versions of what was deleted ({format_bytes(left.bytes)}){ends}"
         " With --delete --delete-versions they go for good."
     )
 

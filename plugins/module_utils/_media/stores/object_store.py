@@ -130,8 +130,8 @@ class ObjectStore(Protocol):
         """Describe all objects whose keys begin with ``prefix`` and come after ``after``, ascending in UTF-8 order.
 
         In constant memory, with a request for every ``page_size`` objects (1 to 1000), made when the first of them is
-        asked for. An iterator that ends without an error has named every object; but with pages of one object MinIO
-        ends after the one whose key is all of ``prefix``.
+        asked for, or some while before. An iterator that ends without an error has named every object; but with pages
+        of one object MinIO ends after the one whose key is all of ``prefix``.
         """
 
     def delete(self, key: str) -> None:

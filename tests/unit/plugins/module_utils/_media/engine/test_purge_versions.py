@@ -50,6 +50,7 @@ class Versions:
         self.listed = 0
         self.failure: MediaError | None = None
         self.locked: set[str] = set()
+        self.ends: str | MediaError = ""
 
     def are_kept(self) -> bool:
         if self.failure is not None:
@@ -69,7 +70,9 @@ class Versions:
 
     def expiry(self, prefix: str) -> str:
         assert prefix == PREFIX
-        return ""
+        if isinstance(self.ends, MediaError):
+            raise self.ends
+        return self.ends
 
 
 @pytest.fixture
@@ -114,6 +117,27 @@ def test_only_what_was_purged_is_counted(homeserver: Homeserver) -> None:
 
     assert summary.details == {"old_versions": {"files": 2, "bytes": 12}}
     assert summary.exit_status == 0
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("", ", and no lifecycle rule of the bucket (NoncurrentVersionExpiration) ends them."),
+        ("the lifecycle rule 'r' ends them after 30 days", ": the lifecycle rule 'r' ends them after 30 days."),
+        (MediaError("It is not allowed."), ". What ends them can't be told. It is not allowed."),
+    ],
+)
+def test_what_ends_them_is_told(homeserver: Homeserver, ends: str | MediaError, told: str) -> None:
+    (gone,) = paths(1)
+    versions = Versions({PREFIX + gone: [5, None]})
+    versions.ends = ends
+
+    summary = look(homeserver, versions, gone)
+
+    assert summary.facts == [
+        f"The bucket keeps 1 old versions of what was deleted (5 B){told}"
+        " With --delete --delete-versions they go for good."
+    ]
 
 
 @pytest.mark.parametrize("number", [0, 999, 1001, 2500])
