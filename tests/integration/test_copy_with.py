@@ -31,7 +31,7 @@ from ansible_collections.matrixops.synapse_s3.tests.minio_server import (
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "copy-with-another-tool.md"
 DEBIANS_RCLONE = Path("/usr/bin/rclone")
 # What Debian 12 has, and the newest.
-RCLONES = ["rclone of Debian", "rclone"]
+RCLONES = ["rclone of Debian", pytest.param("rclone", marks=pytest.mark.soak)]
 BY_S3 = [*RCLONES, "s5cmd", "aws"]
 # In three parts of the provider's size.
 LARGE = 17 * 1024 * 1024
@@ -129,7 +129,9 @@ def test_files_that_are_written_just_then(homeserver: Homeserver, tool: str) -> 
         assert f"{tool} can't be told to leave files alone that are written just then." in stderr
 
 
-@pytest.mark.parametrize("prefix", ["", "media/", "no-slash", "a b/ü'"])
+@pytest.mark.parametrize(
+    "prefix", ["", *(pytest.param(each, marks=pytest.mark.soak) for each in ("media/", "no-slash")), "a b/ü'"]
+)
 def test_prefixes(homeserver: Homeserver, tool: str, prefix: str) -> None:
     media = {**homeserver.upload([10]), **homeserver.fetch("example.org", [20])}
     configure(homeserver, prefix=prefix)
