@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role bucket_mount: its variables in the three places that describe them, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_mount import (
+    NAME_PREFIX,
+    TOOLS,
+    VARIABLES,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.kinds import Kind
+
+ROLE = Path(__file__).parents[3] / "roles" / "bucket_mount"
+SECRET = "s3cr3t/+key"
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROLE / path).read_text(encoding="utf-8"))
+
+
+OPTIONS = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+DEFAULTS = load("defaults/main.yml")
+
+
+def test_names() -> None:
+    assert sorted(OPTIONS) == sorted(DEFAULTS) == sorted(f"{NAME_PREFIX}{name}" for name in VARIABLES)
+
+
+def test_defaults() -> None:
+    assert {name: repr(option["default"]) for name, option in OPTIONS.items()} == {
+        name: repr(value) for name, value in DEFAULTS.items()
+    }
+    own = {name: value for name, value in DEFAULTS.items() if not str(value).startswith("{{")}
+    rules = {f"{NAME_PREFIX}{name}": variable.empty for name, variable in VARIABLES.items()}
+    assert {name: repr(rules[name]) for name in own} == {name: repr(value) for name, value in own.items()}
+
+
+def test_connection_is_that_of_storage_provider() -> None:
+    own = load("../storage_provider/defaults/main.yml")
+    for name in ("bucket", "prefix", "region_name", "endpoint_url", "access_key_id", "secret_access_key"):
+        theirs = f"matrix_synapse_ext_synapse_s3_storage_provider_config_{name}"
+        assert theirs in own
+        assert DEFAULTS[f"{NAME_PREFIX}{name}"] == f"{{{{ {theirs} | default('') }}}}"
+
+
+def test_kinds_and_secrets() -> None:
+    kinds = {f"{NAME_PREFIX}{name}": variable.kind for name, variable in VARIABLES.items()}
+    assert {name: option["type"] for name, option in OPTIONS.items()} == {
+        name: "str" if kind is Kind.TEXT else "raw" for name, kind in kinds.items()
+    }
+    assert [name for name, option in OPTIONS.items() if option.get("no_log")] == [f"{NAME_PREFIX}secret_access_key"]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_described(name: str) -> None:
+    assert set(OPTIONS[name]) - {"no_log"} == {"description", "type", "default"}
+    assert all(sentence.endswith(".") for sentence in OPTIONS[name]["description"])
+
+
+PLAYBOOK = """\
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    rendered: {}
+  vars_files:
+    - "{{ role_path }}/defaults/main.yml"
+    - "{{ role_path }}/vars/main.yml"
+  tasks:
+    - ansible.builtin.set_fact:
+        rendered: "{{ rendered | combine({item.path: lookup('ansible.builtin.template', item.template)}) }}"
+      vars:
+        all: "{{ __bucket_mount_files + __bucket_mount_secret_files + __bucket_mount_synapse_files }}"
+      loop: "{{ all | selectattr('template', 'defined') }}"
+    - ansible.builtin.copy:
+        dest: "{{ playbook_dir }}/result.json"
+        mode: "0600"
+        content: "{{ {'files': rendered, 'removed': __bucket_mount_all_paths} | to_json }}"
+"""
+
+
+def rendered(root: Path, **variables: object) -> tuple[Mapping[str, str], list[str]]:
+    """What the role writes (path -> text), and what its removal takes away."""
+    values = {
+        "bucket": "media",
+        "access_key_id": "AKID",
+        "secret_access_key": SECRET,
+        "endpoint_url": "https://s3.example.org",
+        "region_name": "eu-central-1",
+        "prefix": "synapse/media/",
+        **variables,
+    }
+    root.mkdir(exist_ok=True)
+    (root / "play.yml").write_text(PLAYBOOK)
+    (root / "templates").symlink_to(ROLE / "templates")
+    extra = {"role_path": str(ROLE), **{f"{NAME_PREFIX}{name}": value for name, value in values.items()}}
+    play = subprocess.run(
+        ["ansible-playbook", "--inventory=localhost,", f"--extra-vars={json.dumps(extra)}", "play.yml"],
+        cwd=root,
+        env={
+            **os.environ,
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["PYTHONPATH"].split(os.pathsep)[0],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert play.returncode == 0, play.stdout + play.stderr
+    result = json.loads((root / "result.json").read_text())
+    return result["files"], result["removed"]
+
+
+@pytest.fixture(scope="module", params=TOOLS)
+def tool(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def host(tool: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mapping[str, str], list[str]]:
+    return rendered(
+        tmp_path_factory.mktemp(tool) / "host",
+        tool=tool,
+        ca_bundle_path="/etc/ssl/private ca.pem",
+        options=["--log-level=INFO", "a 'quoted' one"],
+        synapse_services=["matrix-synapse.service", "matrix-synapse-worker@media1.service"],
+    )
+
+
+def content(files: Mapping[str, str], name: str) -> str:
+    (found,) = [text for path, text in files.items() if Path(path).name == name]
+    return found
+
+
+def test_the_secret_is_in_one_file(host: tuple[Mapping[str, str], list[str]], tool: str) -> None:
+    names = {"rclone": "rclone.conf", "s3fs": "passwd-s3fs", "goofys": "aws-credentials"}
+    assert [path for path, text in host[0].items() if SECRET in text] == [
+        f"/etc/matrix-synapse-bucket-mount/{names[tool]}"
+    ]
+
+
+def test_all_that_is_written_is_removed(host: tuple[Mapping[str, str], list[str]]) -> None:
+    files, removed = host
+    assert set(files) <= set(removed)
+    # A directory comes after what is in it.
+    for path in files:
+        assert str(Path(path).parent) not in removed or removed.index(path) < removed.index(str(Path(path).parent))
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
+def test_command_is_a_clean_script(host: tuple[Mapping[str, str], list[str]], tmp_path: Path) -> None:
+    script = tmp_path / "command"
+    script.write_text(content(host[0], "matrix-synapse-bucket-mount"))
+    found = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "")
+
+
+def test_command_tells_how_it_is_used(host: tuple[Mapping[str, str], list[str]], tmp_path: Path) -> None:
+    script = tmp_path / "command"
+    script.write_text(content(host[0], "matrix-synapse-bucket-mount"))
+    found = subprocess.run(["sh", script], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (1, "Usage: matrix-synapse-bucket-mount check | pending | is-mounted\n")
+
+
+def test_synapse_waits_for_the_mount_and_is_not_ended_with_it(host: tuple[Mapping[str, str], list[str]]) -> None:
+    dropins = {path: text for path, text in host[0].items() if path.endswith(".conf") and ".service.d/" in path}
+    assert sorted(Path(path).parent.name for path in dropins) == [
+        "matrix-synapse-worker@media1.service.d",
+        "matrix-synapse.service.d",
+    ]
+    for text in dropins.values():
+        lines = [line for line in text.splitlines() if line and not line.startswith(("#", "["))]
+        assert lines == [
+            "Wants=matrix-synapse-bucket-mount.service",
+            "After=matrix-synapse-bucket-mount.service",
+            "ExecStartPre=/usr/local/bin/matrix-synapse-bucket-mount is-mounted",
+        ]
