@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role bucket_mount, from the local disk to a mounted bucket, and from there to the storage provider.
+
+The tests build on each other. They begin with media on the local disk, and end with a Synapse that has the provider.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.bucket import read_objects, s3_client
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import (
+    Record,
+    content_path,
+    differences,
+    read_record,
+    record_path,
+    upload_and_record,
+)
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.media import local_files
+from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, PlayResult, RoleRunner
+from testinfra.host import Host
+
+MOUNT = str(Path(__file__).parents[3] / "molecule/stores/converge.yml")
+COMMAND = "matrix-synapse-bucket-mount"
+SERVICE = f"{COMMAND}.service"
+SYNAPSE = "matrix-synapse.service"
+MIGRATE = "systemctl start matrix-synapse-s3-storage-provider-migrate.service"
+
+
+def mount(run_role: RoleRunner, *arguments: str, label: str = "mount") -> PlayResult:
+    return run_role({}, *arguments, label=label, playbook=MOUNT)
+
+
+def playbook(run_role: RoleRunner, host_name: str, name: str) -> PlayResult:
+    return run_role({}, f"--extra-vars=matrix_hosts={host_name}", playbook=f"matrixops.synapse_s3.{name}")
+
+
+def objects(endpoints: Endpoints) -> dict[str, tuple[str, str]]:
+    """Each object of the bucket with what changes when it is written again."""
+    pages = s3_client(endpoints).get_paginator("list_objects_v2").paginate(Bucket=endpoints.bucket)
+    return {
+        entry["Key"]: (entry["ETag"], entry["LastModified"].isoformat())
+        for page in pages
+        for entry in page.get("Contents", [])
+    }
+
+
+def main_pid(host: Host, unit: str) -> str:
+    return str(host.check_output("systemctl show --property=MainPID --value %s", unit))
+
+
+def file_system(host: Host, layout: Layout) -> str:
+    """What is mounted at the media store; empty where nothing is."""
+    return str(host.run(f"findmnt --noheadings --output=FSTYPE --mountpoint={layout.media_store}").stdout.strip())
+
+
+def wait_for(host: Host, condition: str) -> None:
+    host.check_output(f"for _ in $(seq 120); do {condition} && exit 0; sleep 0.5; done; exit 1")
+
+
+def test_nothing_is_hidden_by_a_mount(run_role: RoleRunner, host_name: str, state_before: dict[str, HostState]) -> None:
+    result = mount(run_role, label="refused")
+    message = result.message(host_name)
+    assert message.startswith(
+        "Nothing was changed, because:\n- Could not mount the bucket at /var/lib/matrix-synapse/media: "
+    )
+    assert "is there, and the mount would hide it." in message
+    assert result.states[host_name] == state_before[host_name]
+
+
+def test_provider_brings_the_media_to_the_bucket(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout
+) -> None:
+    result = run_role({})
+    assert result.failed(host_name) == 0, result.output
+    host.check_output(f"find {layout.media_store} -type f -exec touch --date=-2hours {{}} +")
+    host.check_output(MIGRATE)
+    assert local_files(host, layout) == []
+
+
+def test_check_mode_announces_changes_and_makes_none(run_role: RoleRunner, host_name: str, secrets: list[str]) -> None:
+    before = run_role.look()[host_name]
+    result = mount(run_role, "--check", "--diff", "-vvv", label="check mode")
+    assert result.failed(host_name) == 0, result.output
+    assert result.changed(host_name) > 0
+    assert result.states[host_name] == before
+    assert [secret for secret in secrets if secret in result.output] == []
+
+
+def test_synapse_serves_from_the_mount(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout, record: Record
+) -> None:
+    result = mount(run_role)
+    assert result.failed(host_name) == 0, result.output
+    assert file_system(host, layout) == "fuse.rclone"
+    assert differences(record) == []
+
+
+def test_second_run_changes_nothing(run_role: RoleRunner, host_name: str) -> None:
+    result = mount(run_role, label="again")
+    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+
+
+def test_provider_goes_and_all_is_served_by_the_mount_alone(
+    run_role: RoleRunner, host_name: str, record: Record
+) -> None:
+    result = run_role({"enabled": False}, label="without the provider")
+    assert result.failed(host_name) == 0, result.output
+    assert differences(record) == []
+
+
+def test_secret_is_in_one_file_and_in_no_argument(host: Host, endpoints: Endpoints) -> None:
+    credentials = "/etc/matrix-synapse-bucket-mount/rclone.conf"
+    holders = host.run("grep -rlF %s /etc /usr/local /var/lib/matrix-synapse-bucket-mount", endpoints.secret_access_key)
+    assert holders.stdout.split() == [credentials]
+    assert host.check_output(f"stat --format=%U:%a {credentials}") == "root:600"
+    assert endpoints.secret_access_key not in host.check_output("cat /proc/*/cmdline /proc/*/environ | tr '\\0' ' '")
+
+
+def test_upload_is_in_the_bucket_where_the_provider_would_have_it(
+    host: Host, endpoints_path: Path, endpoints: Endpoints
+) -> None:
+    upload_and_record(endpoints_path, "after")
+    host.check_output(f"{COMMAND} wait-until-uploaded 60")
+    record = read_record(record_path(endpoints_path))
+    stored = {key: len(content) for key, content in read_objects(endpoints).items()}
+    expected = {endpoints.prefix + content_path(upload.media_id): upload.size for upload in record.uploads}
+    assert expected.items() <= stored.items()
+
+
+@pytest.mark.parametrize("command", [f"systemctl restart {SERVICE}", f"systemctl kill --signal=KILL {SERVICE}"])
+def test_synapse_goes_on_while_the_mount_is_started_anew(
+    host: Host, endpoints_path: Path, layout: Layout, command: str
+) -> None:
+    synapse, before = main_pid(host, SYNAPSE), main_pid(host, SERVICE)
+    host.check_output(command)
+    wait_for(
+        host, f"[ $(systemctl show --property=MainPID --value {SERVICE}) != {before} ] && {COMMAND} is-mounted 2>&-"
+    )
+    assert file_system(host, layout) == "fuse.rclone"
+    assert differences(read_record(record_path(endpoints_path))) == []
+    assert main_pid(host, SYNAPSE) == synapse
+
+
+def test_what_was_written_before_a_crash_reaches_the_bucket(host: Host, endpoints: Endpoints, layout: Layout) -> None:
+    """Written and not uploaded yet, when the program of the mount is killed."""
+    directory = host.check_output(f"dirname $(find {layout.media_store}/local_content -type f -print -quit)")
+    write = f"runuser -u {layout.user} -- sh -c 'echo survives > {directory}/crash'"
+    pending = host.check_output(f"{write} && systemctl kill --signal=KILL {SERVICE} && {COMMAND} pending")
+    assert pending == "1"
+    wait_for(host, f"{COMMAND} is-mounted 2>&-")
+    host.check_output(f"{COMMAND} wait-until-uploaded 60")
+    key = f"{endpoints.prefix}{directory.removeprefix(f'{layout.media_store}/')}/crash"
+    assert read_objects(endpoints)[key] == b"survives\n"
+    host.check_output(f"rm {directory}/crash")
+
+
+def test_nothing_is_written_where_nothing_is_mounted(host: Host, endpoints_path: Path, layout: Layout) -> None:
+    host.check_output(f"systemctl stop {SERVICE}")
+    try:
+        assert host.check_output(f"stat --format=%U:%a {layout.media_store}") == "root:0"
+        with pytest.raises(requests.HTTPError):
+            upload_and_record(endpoints_path, "young")
+        assert host.check_output(f"find {layout.media_store} -mindepth 1") == ""
+        check = host.run(f"{COMMAND} check")
+        assert check.rc == 1
+        assert check.stderr.startswith(
+            f"The bucket is not mounted at {layout.media_store}, or the mount does not answer"
+        )
+    finally:
+        host.check_output(f"systemctl start {SERVICE}")
+    upload_and_record(endpoints_path, "young")
+
+
+def test_synapse_does_not_start_without_its_media_and_starts_when_it_is_back(host: Host, layout: Layout) -> None:
+    host.check_output(f"mv /usr/bin/rclone /usr/bin/rclone.away && systemctl kill --signal=KILL {SERVICE}")
+    try:
+        assert host.run(f"systemctl restart {SYNAPSE}").rc != 0
+        assert host.check_output(f"find {layout.media_store} -mindepth 1") == ""
+        said = host.check_output(f"journalctl --no-pager --output=cat --lines=20 --unit={SYNAPSE}")
+        assert f"Synapse's media is not there: the bucket is not mounted at {layout.media_store}." in said
+    finally:
+        host.check_output("mv /usr/bin/rclone.away /usr/bin/rclone")
+    wait_for(host, f"systemctl is-active --quiet {SYNAPSE}")
+    wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
+    assert file_system(host, layout) == "fuse.rclone"
+
+
+@pytest.mark.parametrize("tool", ["s3fs", "rclone"])
+def test_another_tool_shows_the_same_media(
+    run_role: RoleRunner, host: Host, host_name: str, endpoints_path: Path, layout: Layout, tool: str
+) -> None:
+    result = mount(run_role, f"--extra-vars=bucket_mount_tool={tool}", label=f"with {tool}")
+    assert result.failed(host_name) == 0, result.output
+    assert file_system(host, layout) == f"fuse.{tool}"
+    upload_and_record(endpoints_path, "after")
+    assert differences(read_record(record_path(endpoints_path))) == []
+    assert "answers" in host.check_output(f"{COMMAND} check")
+
+
+def test_settings_that_do_not_work_change_nothing(run_role: RoleRunner, host: Host, host_name: str) -> None:
+    before, pid = run_role.look()[host_name], main_pid(host, SERVICE)
+    result = mount(run_role, "--extra-vars=bucket_mount_secret_access_key=another-secret-access-key", label="wrong key")
+    assert result.message(host_name).startswith("Nothing was changed, because: Could not ")
+    assert result.states[host_name] == before
+    assert main_pid(host, SERVICE) == pid
+
+
+def test_mount_is_not_taken_away_while_nothing_else_has_the_media(run_role: RoleRunner, host_name: str) -> None:
+    before = run_role.look()[host_name]
+    result = mount(run_role, '--extra-vars={"bucket_mount_enabled": false}', label="refused removal")
+    assert result.message(host_name).startswith(
+        "Nothing was changed: all media is in the bucket, and without the mount Synapse would serve none of it."
+    )
+    assert result.states[host_name] == before
+
+
+def test_move_to_the_provider_uploads_and_deletes_nothing(
+    run_role: RoleRunner, host: Host, host_name: str, endpoints: Endpoints, endpoints_path: Path, layout: Layout
+) -> None:
+    host.check_output(f"{COMMAND} wait-until-uploaded 60")
+    before = objects(endpoints)
+    result = playbook(run_role, host_name, "move_from_mount")
+    assert result.failed(host_name) == 0, result.output
+    assert file_system(host, layout) == ""
+    assert [path for path in result.states[host_name].files if COMMAND in path] == []
+    assert objects(endpoints) == before
+    assert differences(read_record(record_path(endpoints_path))) == []
+    host.check_output(MIGRATE)
+    assert objects(endpoints) == before
+
+
+def test_move_again_changes_nothing(run_role: RoleRunner, host_name: str, layout: Layout, host: Host) -> None:
+    result = run_role(
+        {}, f"--extra-vars=matrix_hosts={host_name}", label="again", playbook="matrixops.synapse_s3.move_from_mount"
+    )
+    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
+    assert host.check_output(f"stat --format=%U {layout.media_store}") == layout.user
