@@ -25,7 +25,7 @@ unit: ## the tests that need no server
 	@scripts/setup tools
 	@scripts/check unit
 
-molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default (docker, podman, podman-root, mdad)
+molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default (docker, podman, podman-root, mdad, stores)
 	@scripts/setup
 	@scripts/run molecule --base-config molecule/config.yml test --scenario-name $(SCENARIO)
 
