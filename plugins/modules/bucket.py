@@ -171,6 +171,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State, notes, problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket_arguments import CONNECTION
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import read_bucket_settings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
@@ -183,16 +184,6 @@ except ImportError as error:
 else:
     MISSING_LIBRARY = None
 
-CONNECTION: dict[str, dict[str, Any]] = {
-    "bucket": {"type": "str", "required": True},
-    "prefix": {"type": "str", "default": "", "no_log": False},
-    "region_name": {"type": "str"},
-    "endpoint_url": {"type": "str"},
-    "access_key_id": {"type": "str", "no_log": False},
-    "secret_access_key": {"type": "str", "no_log": True},
-    "session_token": {"type": "str", "no_log": True},
-    "ca_bundle_path": {"type": "path"},
-}
 DAYS = ("unfinished_uploads_days", "old_versions_days")
 FEATURES = ("private", "unfinished_uploads", "versioning", "old_versions", "encryption", "tls_only", "key")
 ARGUMENTS: dict[str, dict[str, Any]] = {

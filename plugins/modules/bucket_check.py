@@ -136,6 +136,7 @@ notes:
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket_arguments import CONNECTION
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
@@ -148,17 +149,10 @@ else:
     MISSING_LIBRARY = None
 
 ARGUMENTS = {
-    "bucket": {"type": "str", "required": True},
-    "prefix": {"type": "str", "default": "", "no_log": False},
-    "region_name": {"type": "str"},
-    "endpoint_url": {"type": "str"},
-    "access_key_id": {"type": "str", "no_log": False},
-    "secret_access_key": {"type": "str", "no_log": True},
-    "session_token": {"type": "str", "no_log": True},
+    **CONNECTION,
     "storage_class": {"type": "str", "default": "STANDARD"},
     "sse_customer_key": {"type": "str", "no_log": True},
     "sse_customer_algo": {"type": "str", "default": "AES256"},
-    "ca_bundle_path": {"type": "path"},
     "synapse_services": {"type": "list", "elements": "str", "default": []},
 }
 

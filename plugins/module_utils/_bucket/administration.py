@@ -104,7 +104,7 @@ class Administration(TrialBucket):
             "block public access to",
             lambda: self._client.put_public_access_block(
                 Bucket=self._bucket,
-                PublicAccessBlockConfiguration=block,  # type: ignore[arg-type]
+                PublicAccessBlockConfiguration=block,  # type: ignore[arg-type]  # boto3's types want a TypedDict
             ),
         )
 
