@@ -100,7 +100,7 @@ def run_server(
     server: S3Server, command: Sequence[str | Path], directory: Path, environment: Mapping[str, str]
 ) -> Iterator[None]:
     """Run a server's program until the block ends; the block begins when it answers to the administrator."""
-    log = directory / "server.log"
+    log = directory / f"server-{server.host.rpartition(':')[2]}.log"
     with (
         log.open("wb") as output,
         subprocess.Popen(

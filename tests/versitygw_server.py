@@ -27,13 +27,16 @@ def versitygw_binary() -> Path:
 
 @contextmanager
 def run_versitygw(directory: Path, *, tls: bool) -> Iterator[S3Server]:
-    """Run a server in an empty directory until the block ends. Its buckets can keep versions."""
+    """Run a server in a directory until the block ends. Its buckets can keep versions.
+
+    Two of them, with TLS and without, can share a directory, and are one service then.
+    """
     certificates = directory / "certs"
     certificate = certificates / "public.crt" if tls else None
     if tls:
         write_certificate(certificates, ["test-server"])
     for name in ("iam", "versions", "data"):
-        (directory / name).mkdir()
+        (directory / name).mkdir(exist_ok=True)
     server = S3Server(f"127.0.0.1:{free_port()}", certificate)
     command: list[str | Path] = [
         versitygw_binary(),

@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +15,8 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.repor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
-from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
-from ansible_collections.matrixops.synapse_s3.tests.s3_server import ADMIN_KEY, ADMIN_SECRET, REGION, free_port
-from ansible_collections.matrixops.synapse_s3.tests.versitygw_server import versitygw_binary
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import ADMIN_KEY, ADMIN_SECRET, REGION
+from ansible_collections.matrixops.synapse_s3.tests.versitygw_server import run_versitygw
 
 NAME, SECRET = "synapse-own-key", "synapse-own-secret"
 NOT_IMPLEMENTED = (
@@ -39,48 +33,19 @@ class Versitygw:
     plain_url: str
 
 
-@contextmanager
-def _listening(directory: Path, *tls: str) -> Iterator[int]:
-    port = free_port()
-    own = ("--port", f"127.0.0.1:{port}", "--region", REGION, "--iam-dir", f"{directory}/iam", "--quiet", *tls)
-    backend = ("posix", "--versioning-dir", f"{directory}/versions", f"{directory}/data")
-    root = {"ROOT_ACCESS_KEY": ADMIN_KEY, "ROOT_SECRET_KEY": ADMIN_SECRET, "PATH": os.defpath, "HOME": str(directory)}
-    log = (directory / f"{port}.log").open("wb")
-    with log, subprocess.Popen([versitygw_binary(), *own, *backend], env=root, stdout=log, stderr=log) as process:
-        try:
-            end = time.monotonic() + 30
-            while process.poll() is None and time.monotonic() < end:
-                try:
-                    socket.create_connection(("127.0.0.1", port), 1).close()
-                    break
-                except OSError:
-                    time.sleep(0.1)
-            yield port
-        finally:
-            process.terminate()
-
-
 @pytest.fixture
 def versitygw(tmp_path: Path) -> Iterator[Versitygw]:
-    for name in ("iam", "versions", "data"):
-        (tmp_path / name).mkdir()
-    certificates = tmp_path / "certs"
-    write_certificate(certificates, ["test-server"])
-    with ExitStack() as stack:
-        # Several of its processes can share their directories.
-        tls = ("--cert", f"{certificates}/public.crt", "--key", f"{certificates}/private.key")
-        port = stack.enter_context(_listening(tmp_path, *tls))
-        plain = stack.enter_context(_listening(tmp_path))
+    with run_versitygw(tmp_path, tls=True) as server, run_versitygw(tmp_path, tls=False) as plain:
         settings = BucketSettings(
             "media",
             prefix="hs/",
             region_name=REGION,
-            endpoint_url=f"https://127.0.0.1:{port}",
+            endpoint_url=server.url,
             access_key_id=ADMIN_KEY,
             secret_access_key=ADMIN_SECRET,
-            ca_bundle_path=f"{certificates}/public.crt",
+            ca_bundle_path=str(server.certificate),
         )
-        yield Versitygw(settings, f"http://127.0.0.1:{plain}")
+        yield Versitygw(settings, plain.url)
 
 
 def make(service: Versitygw, secret: str, *, check_mode: bool = False) -> dict[str, Feature]:
