@@ -3,12 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import ssl
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +21,7 @@ from ansible_collections.matrixops.synapse_s3.tests.s3_server import (
     S3Server,
     built,
     free_port,
+    run_server,
 )
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
@@ -41,8 +37,6 @@ __all__ = [
     "minio_https",
     "run_minio",
 ]
-
-_START_TIMEOUT = 120
 
 
 @dataclass(frozen=True)
@@ -81,10 +75,7 @@ def run_minio(directory: Path, *, tls: bool, variables: Mapping[str, str] | None
     if tls:
         write_certificate(certificates, ["test-server"])
     server = MinioServer(f"127.0.0.1:{free_port()}", certificates / "public.crt" if tls else None)
-    log = directory / "minio.log"
     environment = {
-        "HOME": str(directory),
-        "PATH": os.defpath,
         "MINIO_ROOT_USER": ADMIN_KEY,
         "MINIO_ROOT_PASSWORD": ADMIN_SECRET,
         "MINIO_SITE_REGION": REGION,
@@ -92,36 +83,22 @@ def run_minio(directory: Path, *, tls: bool, variables: Mapping[str, str] | None
         "MINIO_PROMETHEUS_AUTH_TYPE": "public",
         **(variables or {}),
     }
-    data = directory / "data"
-    command = [str(minio_binary()), "server", "--address", server.host, "--certs-dir", str(certificates), str(data)]
-    with log.open("wb") as output, subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process:
-        try:
-            _wait_until_ready(server, process, log)
-            yield server
-        finally:
-            process.terminate()
+    command: list[str | Path] = [
+        minio_binary(),
+        "server",
+        "--address",
+        server.host,
+        "--certs-dir",
+        certificates,
+        directory / "data",
+    ]
+    with run_server(server, command, directory, environment):
+        yield server
 
 
 def minio_binary() -> Path:
     """The server's program: $MINIO_BINARY, or where scripts/setup builds it. A missing one is an error."""
     return built("minio", "minio")
-
-
-def _wait_until_ready(server: MinioServer, process: subprocess.Popen[bytes], log: Path) -> None:
-    context = ssl.create_default_context(cafile=str(server.certificate)) if server.certificate else None
-    end = time.monotonic() + _START_TIMEOUT
-    while not _is_ready(server, context):
-        if time.monotonic() > end or process.poll() is not None:
-            raise RuntimeError(f"MinIO did not get ready:\n{log.read_text()}")
-        time.sleep(0.1)
-
-
-def _is_ready(server: MinioServer, context: ssl.SSLContext | None) -> bool:
-    try:
-        with urllib.request.urlopen(f"{server.url}/minio/health/ready", timeout=2, context=context):
-            return True
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="session")
