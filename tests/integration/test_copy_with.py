@@ -331,7 +331,7 @@ def test_stop(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch, tmp_path:
     homeserver.upload([10])
     ended = tmp_path / "ended"
     (tmp_path / "rclone").write_text(
-        f"#!/bin/sh\ntrap 'echo ended >{ended}; kill $!; exit 3' TERM\necho copying >&2\nsleep 60 & wait\n"
+        f"#!/bin/sh\nsleep 60 >&- 2>&- &\ntrap 'echo ended >{ended}; kill $!; exit 3' TERM\necho copying >&2\nwait\n"
     )
     (tmp_path / "rclone").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
