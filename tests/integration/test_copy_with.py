@@ -65,7 +65,7 @@ def copy_with(homeserver: Homeserver, tool: str, *options: str) -> tuple[Mapping
 
 def fill(homeserver: Homeserver, *sizes: int) -> dict[str, bytes]:
     """Media of all four directories, of these sizes too, and beside them all that is not to be copied."""
-    media = {**homeserver.upload([0, 5000, *sizes]), **homeserver.fetch("example.org:8448", [3000])}
+    media = {**homeserver.upload([*[0] * 10, 5000, *sizes]), **homeserver.fetch("example.org:8448", [3000])}
     for path in list(media):
         media.update(homeserver.thumbnails(path))
     media.update(homeserver.fetch("[2001:db8::1]", [2000]))

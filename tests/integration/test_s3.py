@@ -29,6 +29,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     StoreUnavailable,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import Limits, S3ObjectStore
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, Plan, pass_all, run_proxy
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
 from ansible_collections.matrixops.synapse_s3.tests.scripted_server import Answer, run_script, s3_error
@@ -59,7 +60,7 @@ def read(store: S3ObjectStore, key: str) -> bytes:
         return b"".join(iter(lambda: body.read(1_000_000), b""))
 
 
-def scripted(url: str, conditional: bool | None = True, **changes: str) -> S3ObjectStore:
+def settings_of(url: str, **changes: str) -> BucketSettings:
     settings = BucketSettings(
         bucket="media",
         region_name="eu-test-1",
@@ -67,7 +68,11 @@ def scripted(url: str, conditional: bool | None = True, **changes: str) -> S3Obj
         access_key_id="key",
         secret_access_key="secret",
     )
-    return S3ObjectStore(replace(settings, **changes), 2, LIMITS, conditional=conditional)
+    return replace(settings, **changes)
+
+
+def scripted(url: str, conditional: bool | None = True, **changes: str) -> S3ObjectStore:
+    return S3ObjectStore(settings_of(url, **changes), 2, LIMITS, conditional=conditional)
 
 
 # --- on a real server
@@ -250,6 +255,25 @@ def test_a_server_that_passes_over_the_condition_does_not_overwrite_what_came_me
 
 
 # --- on a server with a script
+
+
+def test_no_upload_waits_to_be_asked_for_its_content() -> None:
+    """As botocore's do, and then take the answer to an empty file for that to the next upload (its issue 3755)."""
+    parts = [START, DONE, DONE, Answer(404), Answer(200, b"<R><ETag>e</ETag></R>"), NO_UPLOADS]
+    with run_script(DONE, DONE, *parts) as server:
+        store = scripted(server.url, sse_customer_key=KEY)
+        for content in (b"", b"content", LARGE):
+            put(store, "key", content)
+    assert not server.answers
+    assert [headers for headers in server.headers if "expect" in headers] == []
+
+
+def test_only_what_is_tried_as_the_provider_does_waits_as_it_does() -> None:
+    with run_script(DONE, DONE) as server:
+        store = TrialBucket(settings_of(server.url, sse_customer_key=KEY), 1, LIMITS)
+        store.put_as_provider("key", b"content")
+        put(store, "key", b"content")
+    assert [headers.get("expect") for headers in server.headers] == ["100-continue", None]
 
 
 @pytest.mark.parametrize("second", [Answer(403), Answer(500), Answer(0), DONE])
@@ -663,8 +687,8 @@ def test_a_proxy_is_for_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         put(scripted(server.url), "key", b"content")
     assert server.seen == ["PUT http://s3.example.org/media/key", "PUT /media/key"]
-    # boto3 waits for the server's go-ahead, the short way does not.
-    assert ["expect" in headers for headers in server.headers] == [True, False]
+    # boto3 names each of its calls, the short way does not.
+    assert ["amz-sdk-invocation-id" in headers for headers in server.headers] == [True, False]
 
 
 def test_an_unusual_certificate_authority_is_trusted_only_when_it_is_named(minio_https: MinioServer) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
+from ..rules.aws_environment import SAFE
 from ..rules.endpoint import without_user
 from ..rules.errors import ConfigurationError, MediaError, UnavailableError
 from ..rules.settings import BucketSettings
@@ -73,9 +74,7 @@ def credentials(bucket: BucketSettings) -> Mapping[str, str]:
         "AWS_SESSION_TOKEN": bucket.session_token,
         "AWS_DEFAULT_REGION": bucket.region_name,
         "AWS_CA_BUNDLE": bucket.ca_bundle_path,
-        # The script builds a bare client, whose new checksums some stores refuse.
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        **SAFE,
     }
     return {name: value for name, value in variables.items() if value is not None}
 

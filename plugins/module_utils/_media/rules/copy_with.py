@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from .aws_environment import SAFE
 from .endpoint import is_aws_endpoint, without_user
 from .errors import ConfigurationError
 from .prefix import prefix_problems
@@ -199,11 +200,7 @@ def _aws(copy: Copy) -> Call:
         names = [word for path in left_out for word in ("--exclude", _literally(path))]
         places = (f"{copy.media_store}/{root}", f"s3://{bucket.bucket}/{bucket.prefix}{root}")
         commands.append(("aws", "s3", "sync", *options, *names, *places))
-    environment = {
-        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
-        **_ca_bundle(bucket),
-    }
+    environment = {**SAFE, **_ca_bundle(bucket)}
     return Call("aws", commands, environment, _credentials(bucket), files, [_OVERWRITES, _no_minimum_age("aws")])
 
 

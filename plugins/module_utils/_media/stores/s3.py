@@ -89,6 +89,7 @@ class S3ObjectStore:
         # False once the server has refused every request with a condition.
         self._sends_condition = True
         self._is_tried = conditional is not None
+        self._expects_continue = False
         self._encryption = _encryption_arguments(settings)
         self._new_object = {**self._encryption, "StorageClass": settings.storage_class}
         limits = limits or Limits()
@@ -186,6 +187,10 @@ class S3ObjectStore:
         if request.method in ("HEAD", "GET"):
             # What a cache on the way remembers of a deleted object is no answer.
             request.headers["Cache-Control"] = "no-cache"
+        if not self._expects_continue:
+            # A server may answer an upload without asking for its body, and does when that is empty. botocore before
+            # 1.44 then takes that answer's status, a success, for the next one's on this connection (its issue 3755).
+            request.headers.pop("Expect", None)
         if isinstance(request.body, Part):
             request.body.is_sent = True
 

@@ -23,8 +23,12 @@ class TrialBucket(S3ObjectStore):
 
     def put_as_provider(self, key: str, content: bytes) -> None:
         """Store as synapse-s3-storage-provider 1.7.0 does: without a checksum, and whatever is there already."""
-        with self._words.explained(f"{self._words.to_store(key)} {_AS_PROVIDER}"):
-            self._client.upload_fileobj(io.BytesIO(content), self._bucket, key, ExtraArgs=self._new_object)
+        self._expects_continue = True
+        try:
+            with self._words.explained(f"{self._words.to_store(key)} {_AS_PROVIDER}"):
+                self._client.upload_fileobj(io.BytesIO(content), self._bucket, key, ExtraArgs=self._new_object)
+        finally:
+            self._expects_continue = False
 
     def read_as_provider(self, key: str) -> bytes:
         """Look up, and read, as synapse-s3-storage-provider 1.7.0 does."""

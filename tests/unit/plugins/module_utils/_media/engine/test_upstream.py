@@ -64,6 +64,7 @@ def test_shell_environment() -> None:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+        "BOTO_EXPERIMENTAL__NO_EMPTY_CONTINUE": "true",
     }
 
 

@@ -51,6 +51,7 @@ WITH_TOKEN = {**CREDENTIALS, "AWS_SESSION_TOKEN": Secret("session_token", "the-t
 CHECKSUMS = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
+    "BOTO_EXPERIMENTAL__NO_EMPTY_CONTINUE": "true",
 }
 OVERWRITES = (
     "aws can't be told to leave alone an object that is there and has another length. 'copy-with aws' leaves out by"
