@@ -98,7 +98,7 @@ class Arrivals:
         self._lock = Lock()
         self._held = ExitStack()
         # By the device and the mount: a bind mount has the device of another.
-        self._places: dict[tuple[int, str], _Place] = {}
+        self._places: dict[tuple[int, bytes], _Place] = {}
         # So many names were given that a power failure may still take.
         self._unsynced = 0
         self._is_closed = False
