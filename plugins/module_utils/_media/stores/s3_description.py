@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from .object_store import STANDARD, RemoteObject
@@ -81,8 +82,14 @@ def listed_date(found: Any) -> float | None:
     if isinstance(found, datetime):
         return found.timestamp()
     try:
-        # Python 3.10 takes neither the Z nor every length of a fraction.
-        whole, _, fraction = found.removesuffix("Z").partition(".")
-        return datetime.fromisoformat(whole).replace(tzinfo=timezone.utc).timestamp() + float(f".{fraction or 0}")
+        day, time = found.removesuffix("Z").split("T")
+        hours, minutes, seconds = time.split(":")
+        return _start_of(day) + 3600 * int(hours) + 60 * int(minutes) + float(seconds)
     except (AttributeError, ValueError):
         return None
+
+
+@lru_cache(maxsize=4096)
+def _start_of(day: str) -> float:
+    """When a day begins, in seconds since 1970."""
+    return datetime.fromisoformat(day).replace(tzinfo=timezone.utc).timestamp()
