@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from heapq import merge as merge_sorted
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..stores.database import KnownFile
@@ -34,26 +31,30 @@ class Bucket(NamedTuple):
 
 
 def join(files: Iterable[LocalFile], known: Iterable[KnownFile], buckets: Sequence[Bucket]) -> Iterator[Joined]:
-    """Every path that one of the sides has, ascending in the order of UTF-8; all sides come in that order."""
-    sides: list[Iterator[tuple[bytes, int, Any]]] = [
-        ((_order(file.path), -2, file) for file in files),
-        ((_order(each.path), -1, each) for each in known),
-        *(_side(number, bucket) for number, bucket in enumerate(buckets)),
+    """Every path that one of the sides has, ascending; all sides come in that order, and with each path once.
+
+    The order of Python's texts is that of their UTF-8, which is S3's.
+    """
+    sides: list[Iterator[tuple[str, Any]]] = [
+        ((file.path, file) for file in files),
+        ((each.path, each) for each in known),
+        *(_side(bucket) for bucket in buckets),
     ]
-    for path, found in groupby(merge_sorted(*sides, key=itemgetter(0)), key=itemgetter(0)):
-        by_side = {number: value for _, number, value in found}
-        yield Joined(
-            path.decode(errors="surrogateescape"),
-            by_side.get(-2),
-            by_side.get(-1),
-            tuple(by_side.get(number) for number in range(len(buckets))),
-        )
+    heads = {number: head for number, side in enumerate(sides) if (head := next(side, None))}
+    while heads:
+        path = min([head[0] for head in heads.values()])
+        here: list[Any] = [None] * len(sides)
+        for number, (its_path, value) in list(heads.items()):
+            if its_path == path:
+                here[number] = value
+                if head := next(sides[number], None):
+                    heads[number] = head
+                else:
+                    del heads[number]
+        file, row, *objects = here
+        yield Joined(path, file, row, tuple(objects))
 
 
-def _side(number: int, bucket: Bucket) -> Iterator[tuple[bytes, int, Any]]:
+def _side(bucket: Bucket) -> Iterator[tuple[str, RemoteObject]]:
     start = len(bucket.prefix)
-    return ((_order(found.key[start:]), number, found) for found in bucket.objects)
-
-
-def _order(path: str) -> bytes:
-    return path.encode(errors="surrogateescape")
+    return ((found.key[start:], found) for found in bucket.objects)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from ..rules.errors import MediaError
@@ -12,7 +12,7 @@ from ..rules.media_path import parse_media_path
 from ..rules.settings import BucketSettings
 from ..stores.database import KnownFile
 from ..stores.media_store import LocalFile, PassedOver
-from ..stores.object_store import ObjectStore, RemoteObject
+from ..stores.object_store import ObjectStore
 from ..stores.s3_failures import server_name
 from .merge import Joined
 
@@ -68,15 +68,9 @@ class LegacyNames:
         return bool(self._last) and joined.path.rpartition("-")[0] == self._last
 
 
-def media_objects(
-    objects: Iterable[RemoteObject], prefix: str, foreign: Callable[[RemoteObject], None]
-) -> Iterator[RemoteObject]:
-    """The objects that are media: others may share the bucket, of which ``foreign`` is told."""
-    for found in objects:
-        if parse_media_path(found.key[len(prefix) :]):
-            yield found
-        else:
-            foreign(found)
+def is_media(joined: Joined) -> bool:
+    """Whether the path is one of Synapse's: others may share the bucket, but neither the disk nor the database."""
+    return joined.known is not None or joined.file is not None or parse_media_path(joined.path) is not None
 
 
 class Drawn(Generic[Value]):

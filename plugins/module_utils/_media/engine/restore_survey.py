@@ -219,12 +219,10 @@ def _item(joined: Joined, row: MediaRow, *, all_listed: bool) -> Item:
 
 
 def _objects(result: Survey, place: Place, *, must: bool) -> Iterator[RemoteObject]:
-    """The objects that are media: others may share the bucket."""
     try:
         for found in place.store.list(place.prefix):
             result.listed += 1
-            if parse_media_path(found.key[len(place.prefix) :]):
-                yield found
+            yield found
     except MediaError as error:
         if must:
             raise

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from ..rules.errors import ALL_DONE, SOME_FAILED, ConfigurationError, MediaError
@@ -14,7 +15,7 @@ from ..stores.media_store import LocalFile, PassedOver
 from ..stores.object_store import ObjectFailure, ObjectStore, RemoteObject
 from ..stores.s3_description import archived_as
 from .merge import Bucket, Joined, join
-from .places import Drawn, LegacyNames, Place, Sides, media_objects
+from .places import Drawn, LegacyNames, Place, Sides, is_media
 from .proof import why_unreadable
 from .summary import Count, format_bytes
 
@@ -186,13 +187,21 @@ def status(sides: Sides, numbers: random.Random) -> Status:
     files = _side(result, _OF_THE_DISK, lambda: sides.files(*_disk_callbacks(result)))
     known = _side(result, _OF_THE_DATABASE, lambda: sides.known(result.skip_row))
     buckets = [
-        Bucket(place.prefix, _objects(result, place, _OF_OTHERS if number else _OF_THE_BUCKET, is_first=number == 0))
+        Bucket(
+            place.prefix,
+            _side(result, _OF_OTHERS if number else _OF_THE_BUCKET, partial(place.store.list, place.prefix)),
+        )
         for number, place in enumerate(sides.places)
     ]
     legacy = LegacyNames()
     for joined in join(files, known, buckets):
+        remote = joined.objects[0] if joined.objects else None
+        if not is_media(joined):
+            if remote is not None:
+                result.foreign_objects.add(remote.size)
+            continue
         _count(result, joined, may_be_absent=legacy.stand_for(joined))
-        if joined.objects and (remote := joined.objects[0]) is not None:
+        if remote is not None:
             sample.offer(remote, bool(archived_as(remote.storage_class)))
     if sides.places:
         _look_again(result, sides.places[0])
@@ -282,14 +291,6 @@ def _side(result: Status, counts: frozenset[str], begin: Callable[[], Iterable[V
         yield from begin()
     except MediaError as error:
         _fail(result, error, counts)
-
-
-def _objects(result: Status, place: Place, counts: frozenset[str], *, is_first: bool) -> Iterator[RemoteObject]:
-    def foreign(found: RemoteObject) -> None:
-        if is_first:
-            result.foreign_objects.add(found.size)
-
-    return media_objects(_side(result, counts, lambda: place.store.list(place.prefix)), place.prefix, foreign)
 
 
 def _fail(result: Status, error: MediaError, counts: frozenset[str]) -> None:

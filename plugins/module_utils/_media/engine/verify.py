@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 
 from ..rules.errors import MediaError
-from ..rules.media_path import Root
+from ..rules.media_path import Root, parse_media_path
 from ..rules.sample import highest_lot, lot
 from ..rules.verdict import Original
 from ..stores.database import KnownFile, MediaRow
@@ -21,7 +21,7 @@ from .judged import outcome_of, step_of_well
 from .look import Facts, Item, Looker, by_listings
 from .merge import Bucket, Joined, join
 from .pace import PaceKeeper
-from .places import Drawn, LegacyNames, Place, Sides, media_objects
+from .places import Drawn, LegacyNames, Place, Sides, is_media
 from .run import is_unavailable, run
 from .summary import Outcome
 from .verification import OF_BUCKETS, OF_PLACES, OF_THE_DISK, Verification, VerifyStep
@@ -301,9 +301,10 @@ class _Verification:
         counts = self._result.counts
         if joined.file is not None:
             counts[VerifyStep.UNKNOWN_FILES].add(joined.file.size)
+        step = VerifyStep.UNKNOWN_OBJECTS if is_media(joined) else VerifyStep.FOREIGN_OBJECTS
         for remote in joined.objects:
             if remote is not None:
-                counts[VerifyStep.UNKNOWN_OBJECTS].add(remote.size)
+                counts[step].add(remote.size)
 
     def _is_drawn(self, known: KnownFile) -> bool:
         """Whether the file is one of the plan's; counts its media."""
@@ -339,8 +340,9 @@ class _Verification:
             self._is_blind = True
 
     def _objects(self, place: Place) -> Iterator[RemoteObject]:
-        for remote in media_objects(self._listed(place), place.prefix, self._foreign):
-            self._result.empty_objects += not remote.size
+        for remote in self._listed(place):
+            if not remote.size and parse_media_path(remote.key[len(place.prefix) :]):
+                self._result.empty_objects += 1
             yield remote
 
     def _listed(self, place: Place) -> Iterator[RemoteObject]:
@@ -351,9 +353,6 @@ class _Verification:
             # Without the rest of it all that follows would pass for missing.
             self._result.fail(error, OF_PLACES | OF_BUCKETS | OF_THE_DISK)
             self._is_blind = True
-
-    def _foreign(self, remote: RemoteObject) -> None:
-        self._result.counts[VerifyStep.FOREIGN_OBJECTS].add(remote.size)
 
     def _disk_failed(self, error: MediaError) -> None:
         self._result.fail(error, OF_PLACES | OF_THE_DISK)
