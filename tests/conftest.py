@@ -34,4 +34,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             tally.write(f"passed {len(terminalreporter.getreports('passed'))}\n")
             for report in failed:
                 said = [line[2:].strip() for line in report.longreprtext.splitlines() if line.startswith("E ")]
-                tally.write(f"failed {': '.join([report.nodeid, *said[:1]])}\n")
+                tally.write(f"failed {report.nodeid}: {' | '.join(filter(None, said))[:2000]}\n")
