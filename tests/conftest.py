@@ -14,7 +14,7 @@ pytest.register_assert_rewrite("ansible_collections.matrixops.synapse_s3.tests.i
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("test", deadline=None)
-settings.register_profile("soak", max_examples=20_000, deadline=None)
+settings.register_profile("soak", max_examples=2000, deadline=None)
 SOAK = bool(os.environ.get("SYNAPSE_S3_SOAK"))
 settings.load_profile("soak" if SOAK else "test")
 
