@@ -165,6 +165,7 @@ notes:
 """
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -232,9 +233,9 @@ def main() -> None:
     )
     try:
         adopt(()).check([settings], None)
-        bucket = Administration(settings)
-        key = partial(keys.apply, bucket, wanted, is_wanted=params["key"], check_mode=module.check_mode)
-        found += features.apply(bucket, wanted, key, check_mode=module.check_mode)
+        with closing(Administration(settings)) as bucket:
+            key = partial(keys.apply, bucket, wanted, is_wanted=params["key"], check_mode=module.check_mode)
+            found += features.apply(bucket, wanted, key, check_mode=module.check_mode)
     except MediaError as error:
         found.append(Feature("bucket", State.FAILED, str(error)))
     finish(module, found)

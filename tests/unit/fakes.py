@@ -43,6 +43,7 @@ class MemoryStore:
     So it may what the store tells beside the content, by key: ``storage_classes`` (STANDARD otherwise), ``modified``
     (seconds since 1970; what is not put is as old as the store) and ``archived`` (the archive status: such objects
     are listed and described, and can't be opened). ``unfinished``: the keys of uploads that were begun and not ended.
+    ``is_closed``: whether it was closed, after which only ``objects`` may be looked at.
     """
 
     def __init__(self, objects: dict[str, bytes] | None = None) -> None:
@@ -51,6 +52,7 @@ class MemoryStore:
         self.modified: dict[str, float] = {}
         self.archived: dict[str, str] = {}
         self.unfinished: list[str] = []
+        self.is_closed = False
         self._made = time.time()
         self._lock = threading.Lock()
         self._requests = 0
@@ -64,6 +66,7 @@ class MemoryStore:
         return 0
 
     def _count(self, requests: int = 1) -> None:
+        assert not self.is_closed
         with self._lock:
             self._requests += requests
 
@@ -128,6 +131,9 @@ class MemoryStore:
             for key in keys:
                 self.objects.pop(key, None)
         return {}
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def _describe(self, key: str, content: bytes, archive_status: str = "") -> RemoteObject:
         storage_class, modified = self.storage_classes.get(key, STANDARD), self.modified.get(key, self._made)

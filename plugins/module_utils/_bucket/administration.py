@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import boto3
@@ -186,19 +186,19 @@ class Administration(TrialBucket):
 
     def anybody_may(self, key: str) -> list[str]:
         """What works without credentials: 'list it', and 'read' of the object ``key``, if it is not ''."""
-        nobody = boto3.session.Session().client(
+        client = boto3.session.Session().client(
             "s3",
             region_name=self._client.meta.region_name,
             endpoint_url=self.settings.endpoint_url,
             verify=self.settings.ca_bundle_path,
             config=_TRIED.merge(Config(signature_version=UNSIGNED)),
         )
-        tried: list[tuple[str, Callable[[], object]]] = [
-            ("list it", lambda: nobody.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
-        ]
-        if key:
-            tried.append(("read its objects", lambda: nobody.head_object(Bucket=self._bucket, Key=key)))
-        with self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
+        with closing(client) as nobody, self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
+            tried: list[tuple[str, Callable[[], object]]] = [
+                ("list it", lambda: nobody.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+            ]
+            if key:
+                tried.append(("read its objects", lambda: nobody.head_object(Bucket=self._bucket, Key=key)))
             return [name for name, call in tried if _is_let_in(call)]
 
     def lets_in(self, settings: BucketSettings, url: str | None) -> bool:
@@ -213,11 +213,12 @@ class Administration(TrialBucket):
             verify=settings.ca_bundle_path,
             config=_TRIED,
         )
-        try:
-            client.list_objects_v2(Bucket=self._bucket, Prefix=self.settings.prefix, MaxKeys=1)
-        except LIBRARY_ERRORS:
-            # Nobody listens, a TLS port, a redirect to HTTPS, a refusal: nothing was carried out.
-            return False
+        with closing(client):
+            try:
+                client.list_objects_v2(Bucket=self._bucket, Prefix=self.settings.prefix, MaxKeys=1)
+            except LIBRARY_ERRORS:
+                # Nobody listens, a TLS port, a redirect to HTTPS, a refusal: nothing was carried out.
+                return False
         return True
 
     def _read(self, what: str, call: Callable[..., Any]) -> Any:

@@ -87,6 +87,9 @@ class IamKeys:
     def by(self, name: str) -> str:
         return f"by the policy {POLICY_NAME!r} of the user {self._owner(name)!r}"
 
+    def close(self) -> None:
+        self._client.close()
+
     def _owner(self, name: str) -> str:
         """The user that a key is of, '' where there is no such key."""
         answer = self._ask("iam:GetAccessKeyLastUsed", lambda: self._client.get_access_key_last_used(AccessKeyId=name))

@@ -40,3 +40,6 @@ class KeyInterface(Protocol):
 
     def by(self, name: str, /) -> str:
         """By what it is allowed, as the end of a sentence."""
+
+    def close(self) -> None:
+        """Close idle connections."""

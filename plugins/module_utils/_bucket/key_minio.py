@@ -36,6 +36,11 @@ class MinioKeys:
         settings = self._settings = bucket.settings
         self._refusal = MinioAdminException
         parts = urlsplit(settings.endpoint_url or "")
+        self._http = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=5, read=15),
+            retries=urllib3.Retry(1),
+            ca_certs=settings.ca_bundle_path,
+        )
         self._admin = MinioAdmin(
             endpoint=parts.netloc.rpartition("@")[2],
             credentials=StaticProvider(
@@ -43,11 +48,7 @@ class MinioKeys:
             ),
             region=settings.region_name or "",
             secure=parts.scheme.lower() == "https",
-            http_client=urllib3.PoolManager(
-                timeout=urllib3.Timeout(connect=5, read=15),
-                retries=urllib3.Retry(1),
-                ca_certs=settings.ca_bundle_path,
-            ),
+            http_client=self._http,
         )
 
     def knows(self, name: str) -> bool:
@@ -75,6 +76,9 @@ class MinioKeys:
 
     def by(self, name: str) -> str:
         return f"by the policy {self.by_name(name)!r}"
+
+    def close(self) -> None:
+        self._http.clear()
 
     @staticmethod
     def by_name(name: str) -> str:

@@ -75,6 +75,9 @@ class VersitygwKeys:
     def by(self, _name: str, /) -> str:
         return f"by the policy of bucket {self._settings.bucket!r}"
 
+    def close(self) -> None:
+        self._http.clear()
+
     def _ask(self, what: str, path: str, body: str = "") -> str:
         settings = self._settings
         content = body.encode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 
 from .._media.rules.endpoint import is_other_endpoint
@@ -64,7 +65,8 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
     except ValueError as error:
         return Feature(NAME, State.FAILED, f"Could not write the policy of Synapse's key: {error}")
     try:
-        return _give(connect(bucket), user, document, check_mode=check_mode)
+        with closing(connect(bucket)) as interface:
+            return _give(interface, user, document, check_mode=check_mode)
     except Unsupported as error:
         return Feature(NAME, State.UNSUPPORTED, f"{error}. {PASTE}")
     except MediaError as error:
@@ -105,11 +107,8 @@ def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, 
 
 def _try(user: BucketSettings) -> MediaError | None:
     """Why Synapse's key can't list its part of the bucket, None if it can."""
-    bucket = TrialBucket(user, 1, FIRST_CONTACT)
-    try:
+    with closing(TrialBucket(user, 1, FIRST_CONTACT)) as bucket:
         return failure(lambda: next(bucket.list(user.prefix, page_size=1), None))
-    finally:
-        bucket.close()
 
 
 def _try_patiently(user: BucketSettings) -> MediaError | None:

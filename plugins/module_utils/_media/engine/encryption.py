@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Protocol
@@ -28,7 +28,14 @@ TEST_OBJECT = "matrixops-synapse-s3-preflight-"
 _LOOKED_THROUGH = 1000
 
 
-class Erasing(ObjectStore, Protocol):
+class Connected(ObjectStore, Protocol):
+    """An ObjectStore that was made for a trial alone."""
+
+    def close(self) -> None:
+        """Close idle connections. Nothing may be under way."""
+
+
+class Erasing(Connected, Protocol):
     """What a trial needs beyond an ObjectStore."""
 
     def erase(self, key: str) -> str:
@@ -52,24 +59,24 @@ def check_encryption(
     """
     if not settings.sse_customer_key:
         return
-    trial = connect(settings)
-    with_key = RetryingStore(trial, FIRST_WAITS, wait)
-    without_key = RetryingStore(connect(replace(settings, sse_customer_key=None)), FIRST_WAITS, wait)
-    if _seen_in_the_bucket(with_key, without_key, settings.prefix) or not may_write:
-        return
-    key = settings.prefix + TEST_OBJECT + secrets.token_hex(8)
-    content = secrets.token_bytes(1000)
-    try:
-        # Taken: the answer to our own upload was lost.
-        with suppress(ObjectExists):
-            with_key.put(key, io.BytesIO(content), content_of(content))
-        with with_key.open(key) as body:
-            body.read(1)
-        is_open = _gives(without_key, key)
-    finally:
-        # A run needs no permission to delete. What stays is random bytes.
-        with suppress(MediaError):
-            trial.erase(key)
+    with closing(connect(settings)) as trial, closing(connect(replace(settings, sse_customer_key=None))) as plain:
+        with_key = RetryingStore(trial, FIRST_WAITS, wait)
+        without_key = RetryingStore(plain, FIRST_WAITS, wait)
+        if _seen_in_the_bucket(with_key, without_key, settings.prefix) or not may_write:
+            return
+        key = settings.prefix + TEST_OBJECT + secrets.token_hex(8)
+        content = secrets.token_bytes(1000)
+        try:
+            # Taken: the answer to our own upload was lost.
+            with suppress(ObjectExists):
+                with_key.put(key, io.BytesIO(content), content_of(content))
+            with with_key.open(key) as body:
+                body.read(1)
+            is_open = _gives(without_key, key)
+        finally:
+            # A run needs no permission to delete. What stays is random bytes.
+            with suppress(MediaError):
+                trial.erase(key)
     if is_open:
         raise passed_over(settings)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -81,7 +82,8 @@ def check_bucket(
     Writes two objects of names of their own below the prefix, and removes them again, with their versions if there
     are any. Ends with the first sign that the server does not answer: within 90 seconds by ``connect_s3``.
     """
-    found = list(_Check(settings, connect, note).problems())
+    with ExitStack() as opened:
+        found = list(_Check(settings, lambda each: opened.enter_context(closing(connect(each))), note).problems())
     for hint in service_hints(settings) if found else ():
         note(hint)
     return found

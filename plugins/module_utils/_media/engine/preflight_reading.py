@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from itertools import islice
 
 from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError
 from ..rules.media_path import parse_media_path
 from ..rules.settings import BucketSettings
-from ..stores.object_store import ObjectMissing, ObjectStore
+from ..stores.object_store import ObjectMissing
+from .encryption import Connected
 from .preflight import Problem, connect_s3
 
 # So many of the first objects are looked through for one of Synapse's.
@@ -17,19 +19,19 @@ _LOOKED_THROUGH = 1000
 
 
 def check_reading(
-    settings: BucketSettings, number: int, connect: Callable[[BucketSettings], ObjectStore] = connect_s3
+    settings: BucketSettings, number: int, connect: Callable[[BucketSettings], Connected] = connect_s3
 ) -> list[Problem]:
     """Reach it, list it, and begin to read an object that is there, with the configured key; write nothing.
 
     :param number: which of the S3 providers in Synapse's configuration it is, from 1 on.
     """
     try:
-        store = connect(settings)
-        keys = (found.key for found in islice(store.list(settings.prefix), _LOOKED_THROUGH))
-        media = next((key for key in keys if parse_media_path(key[len(settings.prefix) :])), None)
-        if media is not None:
-            with store.open(media) as body:
-                body.read(1)
+        with closing(connect(settings)) as store:
+            keys = (found.key for found in islice(store.list(settings.prefix), _LOOKED_THROUGH))
+            media = next((key for key in keys if parse_media_path(key[len(settings.prefix) :])), None)
+            if media is not None:
+                with store.open(media) as body:
+                    body.read(1)
     except ObjectMissing:
         # It was deleted meanwhile.
         return []

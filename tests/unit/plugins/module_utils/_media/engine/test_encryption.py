@@ -49,9 +49,11 @@ class Server:
         self.refusal: MediaError | None = None
         self.erase_refusal: MediaError | None = None
         self.loses_answers = False
+        self.connected: list[Keyed] = []
 
     def connect(self, settings: BucketSettings) -> Keyed:
-        return Keyed(self, settings.sse_customer_key or "")
+        self.connected.append(Keyed(self, settings.sse_customer_key or ""))
+        return self.connected[-1]
 
 
 class Keyed(MemoryStore):
@@ -89,7 +91,11 @@ class Keyed(MemoryStore):
 
 
 def check(server: Server, settings: BucketSettings = SETTINGS, *, may_write: bool = True) -> None:
-    check_encryption(settings, server.connect, lambda _seconds: True, may_write=may_write)
+    try:
+        check_encryption(settings, server.connect, lambda _seconds: True, may_write=may_write)
+    finally:
+        assert [each.is_closed for each in server.connected] == [True, True]
+        server.connected.clear()
 
 
 IGNORED = (
