@@ -584,7 +584,7 @@ def test_a_list_out_of_order_is_refused() -> None:
             next(found)
     assert str(failure.value) == (
         f"Could not list bucket 'media': the server {server.url} does not list keys in ascending order. "
-        "Use a general purpose bucket, whose lists are sorted."
+        "Use a general purpose bucket, or a server, whose lists are sorted."
     )
 
 

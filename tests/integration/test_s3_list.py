@@ -5,15 +5,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import ConfigurationError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import UnsortedList
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import Limits, S3ObjectStore
 from ansible_collections.matrixops.synapse_s3.tests.scripted_server import Answer, run_script
 
 KEYS = [f"media/{number:04}" for number in range(2500)]
+SERVERS = [
+    f"media/{server}/{number}" for server in ("example.org-x", "example.org.uk", "example.org") for number in range(3)
+]
 WHY = "Use a server, or a version of it, that implements ListObjectsV2."
 
 # The query of a request, and the answer to it.
@@ -60,6 +65,20 @@ def passes_over_the_token(query: dict[str, str]) -> str:
 
 def passes_over_the_prefix(query: dict[str, str]) -> str:
     return good({**query, "prefix": ""}, ["another/1", *KEYS])
+
+
+def of_directories(query: dict[str, str]) -> str:
+    """As SeaweedFS: example.org comes before example.org.uk, whose keys come first; also where it is told to begin."""
+
+    def order(key: str) -> list[str]:
+        return key.split("/")
+
+    start = query.get("continuation-token") or query.get("start-after", "")
+    size, after = int(query["max-keys"]), order(start) if start else []
+    matching = [key for key in sorted(SERVERS, key=order) if order(key) > after and key.startswith(query["prefix"])]
+    more = {"NextContinuationToken": matching[size - 1]} if len(matching) > size else {}
+    given = matching[:size]
+    return page(given, IsTruncated=str(len(matching) > size).lower(), KeyCount=str(len(given)), **more)
 
 
 def announces_more(query: dict[str, str]) -> str:
@@ -125,12 +144,13 @@ def with_server(lister: Lister, look: Callable[[S3ObjectStore], list[str]]) -> t
 TEST_COMPLETE: dict[str, tuple[Lister, int]] = {
     "a good server": (good, 3),
     "start-after wins over the token": (start_after_wins, 3),
-    "start-after is passed over": (passes_over_the_start, 3),
+    "start-after is passed over": (passes_over_the_start, 4),
     "more than 1000 keys a page": (pages_of_1500, 2),
     "a wrong number that is too small": (announces_nothing, 3),
     "a token at the end": (always_a_token, 4),
     "a token without IsTruncated": (never_truncated, 3),
-    "many pages without a key": (empty_for_long, 53),
+    # Twice where it passes over the start.
+    "many pages without a key": (empty_for_long, 104),
 }
 
 
@@ -177,6 +197,21 @@ def test_an_incomplete_list_never_passes_for_a_complete_one(name: str) -> None:
     with pytest.raises(ConfigurationError) as failure:
         with_server(lister, look)
     assert str(failure.value) == f"Could not list bucket 'media': the server {urls[0]} {cause}"
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 4, 1000])
+def test_a_list_in_another_order_is_told(page_size: int) -> None:
+    def look(store: S3ObjectStore) -> list[str]:
+        with pytest.raises(UnsortedList):
+            list(store.list("media/", "", page_size))
+        # Such a server leaves out what comes before a start in its own order. What it gives is all the rest, or told.
+        for after in SERVERS:
+            given = [key for key in SERVERS if key > after and key.split("/") > after.split("/")]
+            with suppress(UnsortedList):
+                assert [found.key for found in store.list("media/", after, page_size)] == given
+        return []
+
+    with_server(of_directories, look)
 
 
 def test_a_look_at_one_object_tells_a_server_that_knows_only_version_1() -> None:

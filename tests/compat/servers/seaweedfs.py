@@ -90,5 +90,11 @@ SERVER = Server(
         " then a wrong name in `bucket` is told.",
         "Its IAM interface does not know `s3:ListBucketMultipartUploads`, and refuses a policy with it: leave that"
         " permission out there.",
+        "It sorts lists by directory, not by key: `example.org/` comes before `example.org.uk/`, and in a bucket with"
+        " versions, where a directory `a.versions` stands for `a`, `a-b` before `a`. `migrate` asks for each file then;"
+        " `status`, `verify`, `restore`, `purge-orphans` and `copy-bucket` end with an error where it shows. With"
+        " versions `preflight` finds it and says so.",
+        "Its lists of versions leave out keys between two pages for the same reason. `purge-orphans --delete-versions`"
+        " may not find all.",
     ),
 )

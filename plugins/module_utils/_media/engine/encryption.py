@@ -18,7 +18,7 @@ from typing import Protocol
 from ..rules.content import content_of
 from ..rules.errors import AccessError, ConfigurationError, MediaError
 from ..rules.settings import BucketSettings
-from ..stores.object_store import ObjectExists, ObjectFailure, ObjectStore, PermissionDenied
+from ..stores.object_store import ObjectExists, ObjectFailure, ObjectStore, PermissionDenied, UnsortedList
 from ..stores.retrying import FIRST_WAITS, RetryingStore
 from ..stores.s3_failures import server_name
 
@@ -103,7 +103,7 @@ def _gives(store: ObjectStore, key: str) -> bool:
 def _seen_in_the_bucket(with_key: ObjectStore, without_key: ObjectStore, prefix: str) -> bool:
     try:
         found = next((each for each in islice(with_key.list(prefix), _LOOKED_THROUGH) if each.size), None)
-    except PermissionDenied:
+    except (PermissionDenied, UnsortedList):
         return False
     # Given with the key tells nothing: there are servers that read the key, and pass over it for what is not encrypted.
     return found is not None and _gives(with_key, found.key) and not _gives(without_key, found.key)

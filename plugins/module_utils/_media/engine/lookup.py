@@ -3,7 +3,8 @@
 
 A page of a listing tells 1000 objects for the price of some hundred questions. So where the bucket holds much more than
 the local disk, as on most nights, each file is asked for by itself, and the effort follows the local files; where
-both hold the same, or the bucket holds nothing, one listing tells all.
+both hold the same, or the bucket holds nothing, one listing tells all. A server whose lists are not sorted is asked for
+each file.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 
-from ..stores.object_store import ObjectStore, RemoteObject
+from ..stores.object_store import ObjectStore, RemoteObject, UnsortedList
 
 PAGE = 1000
 # A page that tells of fewer local files than that costs more than asking for each of them.
@@ -38,11 +39,23 @@ class Lookup:
         self._listing: Iterator[RemoteObject] | None = None
         self._next: RemoteObject | None = None
         self._rest = 0
+        self._is_sorted = True
         self.listed = 0
         self.asked = 0
 
     def look(self, keys: Sequence[str]) -> list[Seen]:
         """What is under these keys, which come after all those of earlier calls."""
+        try:
+            seen = self._look_at_list(keys) if self._is_sorted else []
+        except UnsortedList:
+            self._is_sorted, self._listing, seen = False, None, []
+        left = len(keys) - len(seen)
+        self.asked += left
+        self._rest = max(0, self._rest - left)
+        return seen + [NotLooked.YET] * left
+
+    def _look_at_list(self, keys: Sequence[str]) -> list[Seen]:
+        """What a listing tells of the first of these keys."""
         seen: list[Seen] = []
         if self._listing is None and not self._rest and len(keys) >= WORTH_A_PAGE:
             # A string before the first key, and after nearly all that come before it.
@@ -64,10 +77,7 @@ class Lookup:
                 break
             seen.append(self._next if self._next is not None and self._next.key == key else None)
             answered += 1
-        left = len(keys) - len(seen)
-        self.asked += left
-        self._rest = max(0, self._rest - left)
-        return seen + [NotLooked.YET] * left
+        return seen
 
     def _advance(self) -> None:
         self._next = next(self._listing, None) if self._listing is not None else None

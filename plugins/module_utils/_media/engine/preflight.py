@@ -21,6 +21,7 @@ from ..stores.object_store import (
     PermissionDenied,
     RemoteObject,
     StoreUnavailable,
+    UnsortedList,
 )
 from ..stores.s3 import FIRST_CONTACT
 from ..stores.s3_failures import server_name, wrong_region
@@ -102,7 +103,7 @@ class _Check:
         self._key = settings.prefix + TEST_OBJECT + secrets.token_hex(8)
         self._content = secrets.token_bytes(1000)
         self._tried = [self._key]
-        self._may_list = self._may_read = True
+        self._may_list = self._may_read = self._is_sorted = True
         # Once the server does not answer, every further question costs as long again.
         self._is_gone = False
 
@@ -119,6 +120,8 @@ class _Check:
         except PermissionDenied as error:
             self._may_list = False
             yield self._problem("list", error)
+        except UnsortedList:
+            self._is_sorted = False
         except MediaError as error:
             yield self._problem("connect", error)
             return
@@ -219,8 +222,16 @@ class _Check:
                 # Less than the whole key: MinIO's page of one object ends with the object that the prefix names.
                 for _ in store.list(self._key[:-1], page_size=1):
                     pass
+            except UnsortedList:
+                self._is_sorted = False
             except MediaError as error:
                 yield self._problem("list", error)
+        if not self._is_sorted:
+            self._note(
+                f"The server {server_name(self._settings)} does not list keys in ascending order, as S3 does. Synapse "
+                "and migrate do not need that. Commands that read whole lists (status, verify, restore, purge-orphans, "
+                "copy-bucket) end with an error where it shows."
+            )
 
     def _erase(self, store: Bucket) -> Iterator[Problem]:
         locked = ""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
 from ..rules.content import PART_SIZE, Content
-from ..rules.errors import AccessError, MediaError, UnavailableError
+from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
 
 # From this size on, content is stored in parts of PART_SIZE, as Synapse's storage provider does it: equal
 # content gets an equal ETag whoever stored it.
@@ -48,6 +48,10 @@ class StoreUnavailable(UnavailableError):
 
 class PermissionDenied(AccessError):
     """The credentials are right, but don't allow this one thing: this kind of request, or this key. Others may do."""
+
+
+class UnsortedList(ConfigurationError):
+    """The bucket does not list keys in ascending order. What it says of a single key still holds."""
 
 
 class ObjectFailure(MediaError):
@@ -131,7 +135,8 @@ class ObjectStore(Protocol):
 
         In constant memory, with a request for every ``page_size`` objects (1 to 1000), made when the first of them is
         asked for, or some while before. An iterator that ends without an error has named every object; but with pages
-        of one object MinIO ends after the one whose key is all of ``prefix``.
+        of one object MinIO ends after the one whose key is all of ``prefix``. Raises UnsortedList as soon as it shows
+        that the server sorts in another way; what comes before ``after`` in its own order may then be left out before.
         """
 
     def delete(self, key: str) -> None:

@@ -20,6 +20,7 @@ from .object_store import (
     ObjectUnreadable,
     PermissionDenied,
     StoreUnavailable,
+    UnsortedList,
 )
 from .s3_said import says_more, shortened, without_secrets
 
@@ -306,9 +307,9 @@ TABLE: dict[str, Explanation] = {
     "XMinioAdminBucketQuotaExceeded": _FULL,
     "XMinioStorageFull": _FULL,
     "list_order": Explanation(
-        ConfigurationError,
+        UnsortedList,
         "the server {server} does not list keys in ascending order",
-        "Use a general purpose bucket, whose lists are sorted",
+        "Use a general purpose bucket, or a server, whose lists are sorted",
     ),
     "list_cut": _BAD_LIST._replace(
         cause="the server {server} gives the beginning of a long list and no way to ask for the rest, as servers do "

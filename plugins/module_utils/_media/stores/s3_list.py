@@ -31,6 +31,7 @@ def listed_objects(
     error to raise of a code of ``s3_failures``. What can't be the whole list raises it.
     """
     previous, empty, number = "", 0, 1
+    keys: set[str] = set()
     answer: Callable[[], Any] = partial(ask, **({"StartAfter": after} if after else {}))
     while True:
         page = answer()
@@ -44,8 +45,14 @@ def listed_objects(
             raise refusal("list_cut")
         if page.get("KeyCount", 0) > len(entries):
             raise refusal("list_count")
-        if entries and entries[0]["Key"] <= previous:
+        if entries and entries[0]["Key"] in keys:
             raise refusal("list_repeated")
+        if after and entries and not previous and entries[0]["Key"] <= after:
+            # The server knows no start, or sorts in another way, and then leaves out what comes before in its own.
+            # From the start on either shows.
+            yield from (found for found in listed_objects(ask, refusal, prefix, "") if found.key > after)
+            return
+        keys = {entry["Key"] for entry in entries}
         is_last = not token or not (entries or page["IsTruncated"])
         if not is_last:
             # By the token alone: some servers would begin at the start again if they were told that too.
@@ -58,9 +65,7 @@ def listed_objects(
             if not key.startswith(prefix):
                 raise refusal("list_foreign")
             previous = key
-            # A server that knows no start gives too much, not too little.
-            if key > after:
-                yield listed_object(entry)
+            yield listed_object(entry)
         empty = 0 if entries else empty + 1
         if is_last:
             return

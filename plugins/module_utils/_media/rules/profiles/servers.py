@@ -98,6 +98,16 @@ SERVERS = (
                 _SEAWEEDFS,
             ),
             Fact("Its IAM interface does not know the permission s3:ListBucketMultipartUploads.", "run of 2026-11-27"),
+            Fact(
+                "Lists are not sorted by key, but by directory: example.org/ comes before example.org.uk/, and in a"
+                " bucket that keeps versions a-b before a. What reads whole lists ends with an error where that shows.",
+                "run of 2026-11-28",
+            ),
+            Fact(
+                "A list of versions of more than one page leaves out keys, for the same reason: --delete-versions of"
+                " purge-orphans may not find all.",
+                "run of 2026-11-28",
+            ),
         ),
     ),
     ServiceProfile(

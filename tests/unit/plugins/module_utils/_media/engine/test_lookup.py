@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.lookup import (
@@ -9,6 +9,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     REST,
     Lookup,
     NotLooked,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    RemoteObject,
+    UnsortedList,
 )
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
 
@@ -53,3 +57,24 @@ def test_a_listing_is_tried_again_where_it_may_pay_by_now() -> None:
     assert asked[told : REST + told].count(False) <= BATCH
     assert not any(asked[REST + BATCH :])
     assert store.requests == 1 + (OBJECTS - 2 * REST) // PAGE
+
+
+class Unsorted(MemoryStore):
+    """Its lists show after a page that they are not sorted."""
+
+    lists = 0
+
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        self.lists += 1
+        yield from islice(super().list(prefix, after, page_size), page_size)
+        raise UnsortedList("Could not list bucket 'media': the server does not list keys in ascending order.")
+
+
+def test_a_server_whose_lists_are_not_sorted_is_asked_for_each_file() -> None:
+    store = Unsorted(full_bucket().objects)
+
+    lookup, asked = look(store, range(4 * PAGE))
+
+    # What the list said before it showed is true of what it had.
+    assert asked == [False] * PAGE + [True] * 3 * PAGE
+    assert (store.lists, lookup.asked) == (1, 3 * PAGE)

@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import BinaryIO
 
 import pytest
@@ -22,6 +23,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     Readable,
     RemoteObject,
     StoreUnavailable,
+    UnsortedList,
 )
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, MemoryStore
 
@@ -158,3 +160,20 @@ def test_two_checks_at_once_do_not_meet() -> None:
         check_bucket(SETTINGS, always(Recorder({"synapse/key": b""})))
     assert len(keys) == len(bucket.objects) == 2
     assert all(hashlib.md5(content).digest() for content in bucket.objects.values())
+
+
+class UnsortedBucket(FakeBucket):
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        yield from islice(super().list(prefix, after, page_size), page_size)
+        if page_size == 1:
+            raise UnsortedList("Could not list bucket 'media': the server does not list keys in ascending order.")
+
+
+def test_lists_that_are_not_sorted_are_worth_knowing() -> None:
+    notes: list[str] = []
+    assert check_bucket(SETTINGS, always(UnsortedBucket()), notes.append) == []
+    assert notes == [
+        "The server https://s3.example.org does not list keys in ascending order, as S3 does. Synapse and migrate do "
+        "not need that. Commands that read whole lists (status, verify, restore, purge-orphans, copy-bucket) end with "
+        "an error where it shows."
+    ]
