@@ -16,6 +16,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     PermissionDenied,
     StoreUnavailable,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_versions import ObjectVersion
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3 import Limits, S3ObjectStore
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
 from ansible_collections.matrixops.synapse_s3.tests.scripted_server import (
@@ -127,6 +128,24 @@ def test_what_no_answer_confirms_is_not_deleted(answer: Answer) -> None:
         "Could not delete object 'b' from bucket 'media': the server's answer does not say that it was deleted. Run"
         " this again."
     )
+
+
+@pytest.mark.parametrize(
+    ("named", "is_gone"),
+    [
+        ("<VersionId>2</VersionId><DeleteMarkerVersionId>2</DeleteMarkerVersionId>", True),
+        # SeaweedFS
+        ("<DeleteMarkerVersionId>2</DeleteMarkerVersionId>", True),
+        # A server that knows no versions here, and so has made a marker.
+        ("<DeleteMarkerVersionId>3</DeleteMarkerVersionId>", False),
+    ],
+)
+def test_a_delete_marker_that_is_gone_and_one_that_is_new(named: str, is_gone: bool) -> None:
+    deleted = f"<Deleted><Key>a</Key><DeleteMarker>true</DeleteMarker>{named}</Deleted>"
+    marker = ObjectVersion("a", "2", 0, None, is_latest=True, is_delete_marker=True)
+    with scripted(Answer(200, f"<?xml version='1.0'?><DeleteResult>{deleted}</DeleteResult>".encode())) as (store, _):
+        refused = store.versions.delete([marker])
+    assert set(refused) == (set() if is_gone else {marker})
 
 
 def test_web_page_is_no_answer() -> None:

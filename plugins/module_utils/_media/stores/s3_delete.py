@@ -134,5 +134,9 @@ def _operation(version_id: str) -> str:
 
 
 def _named(entry: Mapping[str, Any], asked: Mapping[str, str]) -> Target:
-    """What an entry of the answer is about; some servers name a version also where none was ``asked`` for."""
-    return Target(str(entry.get("Key", "")), str(entry.get("VersionId", "")) if "VersionId" in asked else "")
+    """What an entry of the answer is about; some servers name a version also where none was ``asked`` for.
+
+    SeaweedFS names a delete marker that is gone as S3 names one that is new, which has the number of none asked for.
+    """
+    version = entry.get("VersionId") or entry.get("DeleteMarkerVersionId", "")
+    return Target(str(entry.get("Key", "")), str(version) if "VersionId" in asked else "")
