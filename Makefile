@@ -4,7 +4,7 @@ SCENARIO = default
 BENCH = all
 COMPAT =
 
-.PHONY: help demo test lint unit molecule compat bench soak clean
+.PHONY: help demo test lint unit molecule compat docs bench soak clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand --tabs=20
@@ -32,6 +32,10 @@ molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default
 compat: ## the program against each S3 server that can be had, and its table in docs/compatibility.md (Garage's build alone takes 15 minutes)
 	@scripts/setup tools provider
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.compat $(COMPAT)
+
+docs: ## the site, from docs/*.md and what the plugins and roles say of themselves, into the cache
+	@scripts/setup tools docs
+	@scripts/check docs
 
 bench: ## speed beside the programs it replaces (about three hours); a short one: make bench BENCH="all --quick"
 	@scripts/setup tools minio peers

@@ -115,8 +115,8 @@ def test_messages_name_every_action() -> None:
     assert {permission.action for permission in PERMISSIONS} <= set(EXPLAINED.values())
 
 
-def test_the_readme_shows_what_the_filter_renders() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_shows_what_the_filter_renders() -> None:
+    text = (ROOT / "docs/bucket.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
     assert json.loads(shown) == bucket_policy("example-org-media", "media/")
 
