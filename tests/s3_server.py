@@ -97,7 +97,11 @@ def given_server() -> tuple[S3Server, Mapping[str, str]] | None:
 
 @contextmanager
 def run_server(
-    server: S3Server, command: Sequence[str | Path], directory: Path, environment: Mapping[str, str]
+    server: S3Server,
+    command: Sequence[str | Path],
+    directory: Path,
+    environment: Mapping[str, str],
+    start_timeout: float = _START_TIMEOUT,
 ) -> Iterator[None]:
     """Run a server's program until the block ends; the block begins when it answers to the administrator."""
     log = directory / f"server-{server.host.rpartition(':')[2]}.log"
@@ -113,7 +117,7 @@ def run_server(
         ) as process,
     ):
         try:
-            wait_until_ready(server, process, log)
+            wait_until_ready(server, process, log, start_timeout)
             yield
         finally:
             process.terminate()
@@ -122,8 +126,10 @@ def run_server(
             process.kill()
 
 
-def wait_until_ready(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + _START_TIMEOUT
+def wait_until_ready(
+    server: S3Server, process: subprocess.Popen[bytes], log: Path, timeout: float = _START_TIMEOUT
+) -> None:
+    end = time.monotonic() + timeout
     while not _answers(server):
         if time.monotonic() > end or process.poll() is not None:
             raise RuntimeError(

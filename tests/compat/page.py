@@ -9,6 +9,8 @@ from ansible_collections.matrixops.synapse_s3.tests.compat.results import Cell, 
 
 _WORDS = {Outcome.OK: "ok", Outcome.TOLD: "told", Outcome.LACKS: "not there", Outcome.FAILED: "**fails**"}
 
+_NOT_HAD = "not had"
+
 _HEAD = """\
 # S3 servers that this was run against
 
@@ -22,6 +24,8 @@ where both came out alike.
 - **not there**: the server itself refuses what the row needs, so there was nothing to see. The number leads to its
   answer.
 - **fails**: the program is at fault.
+- **not had**: the server could not be had where this was run; why stands below, among the servers. **not run**: it
+  could, and there was no time.
 
 """
 
@@ -45,24 +49,24 @@ What the rows are:
 
 def page(columns: Sequence[Column]) -> str:
     """The whole page. Columns stand in the order given."""
-    had = [column for column in columns if not column.missing]
     notes: list[str] = []
     # Where a column is not whole, another gives the order.
-    rows = list(dict.fromkeys(row for column in sorted(had, key=lambda each: -len(each.cells)) for row in column.cells))
-    lines = ["| | " + " | ".join(column.name for column in had) + " |", "|---" * (len(had) + 1) + "|"]
+    whole = sorted(columns, key=lambda each: -len(each.cells))
+    rows = list(dict.fromkeys(row for column in whole for row in column.cells))
+    lines = ["| | " + " | ".join(column.name for column in columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
-        cells = (_cell(column.cells.get(row, {}), notes) for column in had)
+        cells = (_NOT_HAD if column.missing else _cell(column.cells.get(row, {}), notes) for column in columns)
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     text = _HEAD + "\n".join(lines) + "\n"
     if notes:
         text += "\n" + "\n".join(f"{number}. {said}" for number, said in enumerate(notes, 1)) + "\n"
     text += _ROWS + "\n## The servers\n"
-    for column in had:
-        text += f"\n**{column.name}** {column.version}, from {column.obtained}; run on {column.date}.\n"
-        text += "".join(f"\n- {note}" for note in column.notes) + ("\n" if column.notes else "")
     for column in columns:
         if column.missing:
-            text += f"\n**{column.name}** could not be had where this was run, on {column.date}: {column.missing}\n"
+            text += f"\n**{column.name}**, from {column.obtained}: not had on {column.date}. {column.missing}\n"
+            continue
+        text += f"\n**{column.name}** {column.version}, from {column.obtained}; run on {column.date}.\n"
+        text += "".join(f"\n- {note}" for note in column.notes) + ("\n" if column.notes else "")
     return text
 
 

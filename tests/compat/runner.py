@@ -48,7 +48,7 @@ def run_column(server: Server, rows: Sequence[str], schemes: Sequence[str], say:
     except (OSError, RuntimeError) as error:
         # One that does not start holds up no other.
         say(f"{server.name}: {error}")
-        return Column(server.name, "", date, server.obtained, missing=f"it did not start: {str(error).splitlines()[0]}")
+        return Column(server.name, "", date, server.obtained, missing=f"It did not start: {str(error).splitlines()[0]}")
     return Column(server.name, server.version(), date, server.obtained, server.notes, cells=cells)
 
 

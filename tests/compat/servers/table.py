@@ -3,6 +3,15 @@
 
 from __future__ import annotations
 
-from ansible_collections.matrixops.synapse_s3.tests.compat.servers import garage, minio, moto, seaweedfs, versitygw
+from ansible_collections.matrixops.synapse_s3.tests.compat.servers import garage, minio, moto, rgw, seaweedfs, versitygw
 
-SERVERS = {each.SERVER.name: each.SERVER for each in (minio, versitygw, seaweedfs, garage, moto)}
+_ALL = (
+    minio.SERVER,
+    versitygw.SERVER,
+    seaweedfs.SERVER,
+    rgw.SERVER_16,
+    rgw.SERVER_18,
+    garage.SERVER,
+    moto.SERVER,
+)
+SERVERS = {each.name: each for each in _ALL}

@@ -145,6 +145,10 @@ SERVERS = (
             Fact(
                 'A policy that denies http needs {"Null": {"aws:SecureTransport": "true"}}: Bool has no effect.', _CEPH
             ),
+            Fact(
+                "In a bucket that keeps versions no write is conditional: an object in one request overwrites, too.",
+                "run against RADOS Gateway 16.2.15 and 18.2.7, 2026-11-29",
+            ),
         ),
     ),
     ServiceProfile(
