@@ -43,6 +43,8 @@ What the rows are:
 - *bucket with versions*: preflight leaves no version and no delete marker; what was deleted is stored again;
   `--delete-versions` leaves nothing.
 - *bucket with Object Lock*: with a default retention of one day.
+- *names that begin alike*: media of `example.org` and of `example.org.uk`, whose keys come first. `migrate` works;
+  `verify` needs a list that is sorted by key.
 - Of the *wrong* settings some servers take any region; then all works. Else nothing moves.
 """
 

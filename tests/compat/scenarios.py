@@ -201,6 +201,23 @@ def storage_class(site: Site) -> str:
     return _works_or_is_told(site)
 
 
+def names_alike(site: Site) -> str:
+    """Servers of which one's name begins as the other's: a list that is not sorted by key is told, never believed."""
+    content = site.fetch("example.org", [5000, 3000]) | site.fetch("example.org.uk", [4000, 3000])
+    _counts(site.done("migrate"), uploaded=content, deleted=content)
+    _same(site.in_bucket(), content, "in the bucket")
+    site.synapse_reads(content)
+    result, said = site.command("verify")
+    if result["exit_code"] == 0:
+        if result["stored_only"] != count(content):
+            raise Failed(f"verify counted {result['stored_only']}, not {count(content)}")
+        return ""
+    told = next((line for line in said.splitlines() if line.startswith("Could not list bucket")), "")
+    if not told or result["missing"] is not None:
+        raise Failed(f"verify ended with {result['exit_code']}, and counted missing {result['missing']}: {said[-500:]}")
+    return told
+
+
 def wrong_region(site: Site) -> str:
     site.use(replace(site.bucket, region_name="eu-central-1"))
     return _works_or_is_told(site)
@@ -232,6 +249,7 @@ SCENARIOS: Mapping[str, Callable[[Site], str]] = {
     "bucket with versions": versions,
     "bucket with Object Lock": object_lock,
     "storage class STANDARD_IA": storage_class,
+    "names that begin alike": names_alike,
     "wrong region": wrong_region,
     "wrong secret": wrong_secret,
     "missing bucket": missing_bucket,

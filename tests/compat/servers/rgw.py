@@ -110,9 +110,9 @@ def _version(suite: str) -> str:
 
 def _server(release: int, suite: str, debian: int) -> Server:
     return Server(
-        name=f"RADOS Gateway {release}",
+        name=f"Ceph-{release}",
         step=f"rgw{release}",
-        obtained=f"Debian {debian}, on a cluster of Ceph of one monitor and one OSD in memory",
+        obtained=f"Debian {debian} (its RADOS Gateway, on a cluster of one monitor and one OSD in memory)",
         version=partial(_version, suite),
         start=partial(_run, suite),
         notes=(
