@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.copy_tools import copy_tools, python_of_b2
+from ansible_collections.matrixops.synapse_s3.tests.documents import ROOT, blocks
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
     NONE,
     PREFIX,
@@ -28,7 +28,7 @@ from ansible_collections.matrixops.synapse_s3.tests.minio_server import (
     MinioServer,
 )
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "copy-with-another-tool.md"
+GUIDE = ROOT / "docs/copy-with-another-tool.md"
 DEBIANS_RCLONE = Path("/usr/bin/rclone")
 # What Debian 12 has, and the newest.
 RCLONES = ["rclone of Debian", pytest.param("rclone", marks=pytest.mark.soak)]
@@ -255,8 +255,7 @@ def test_the_guide_s_script(homeserver: Homeserver, tool: str) -> None:
 def test_the_guide_s_commands(homeserver: Homeserver, tool: str) -> None:
     """Copy, then migrate: here by the program of the checkout."""
     media = homeserver.upload([10, 20])
-    (block,) = re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    commands = block.replace(" copy-with rclone", f" copy-with {tool}").splitlines()
+    commands = guide("copy-with").replace(" copy-with rclone", f" copy-with {tool}").splitlines()
 
     for command in commands:
         program, *arguments = command.split()
@@ -366,10 +365,10 @@ def test_too_many_that_aws_would_overwrite(homeserver: Homeserver, monkeypatch: 
     assert set(homeserver.stored().values()) == {b"other"}
 
 
-def guide(tool: str) -> str:
-    """The script that the guide shows for a tool."""
-    (script,) = re.findall(rf"^```sh {tool}\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    return str(script)
+def guide(word: str) -> str:
+    """The block of the guide with this word behind its language: a tool's name for the tool's script."""
+    (text,) = (block.text for block in blocks("sh") if block.page == GUIDE and block.word == word)
+    return text
 
 
 def configure(homeserver: Homeserver, **settings: str) -> None:
