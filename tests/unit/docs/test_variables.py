@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.matrixops.synapse_s3.tests.documents import ROOT
 
-ROOT = Path(__file__).parents[3]
 ROLES = {
     "storage_provider": "matrix_synapse_ext_synapse_s3_storage_provider_",
     "bucket": "bucket_",
