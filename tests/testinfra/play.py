@@ -52,7 +52,8 @@ class PlayResult:
 
     def message(self, host: str) -> str:
         """The message of the task that the host failed at."""
-        found = re.findall(rf"^fatal: \[{re.escape(host)}\]: FAILED! => (\{{.*\}})$", self.output, re.MULTILINE)
+        name = rf"{re.escape(host)}(?: -> \w+)?"
+        found = re.findall(rf"^fatal: \[{name}\]: FAILED! => (\{{.*\}})$", self.output, re.MULTILINE)
         assert found, f"{host} did not fail:\n{self.output}"
         return str(json.loads(found[-1])["msg"])
 
