@@ -37,11 +37,14 @@ from .directories import (
 from .disk_errors import RUN_AS, LocalFileError, file_error, in_words
 from .media_store import LocalFile, MediaStore
 from .new_file import sync_names
+from .open_directories import OpenDirectories
 from .rename import NOT_SUPPORTED, rename_exchange, rename_new
 
 _ASIDE = ".restore"
 # In it: directories that are missing, with the file in them, which get their place together.
 _TREE = ".tree"
+# In it for a moment: a file to see what owner and mode it has.
+_TRIAL = "trial"
 # Synapse, or another thread, makes the same directories.
 _TRIES = 5
 # Where a repair keeps what was damaged: below it as below the media store.
@@ -79,10 +82,14 @@ class Disk(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where files of one mount are written aside: the open directory, and the disk that it is on."""
+    """Where files of one mount are written aside: the open directory, and the disk that it is on.
+
+    ``gives``: whether a new file there has the owner and the mode that it is to have.
+    """
 
     aside: int
     disk: Disk
+    gives: bool
 
 
 class Arrivals:
@@ -97,6 +104,7 @@ class Arrivals:
         self._path = str(media.path)
         self._lock = Lock()
         self._held = ExitStack()
+        self._directories = OpenDirectories(self._path)
         # By the device and the mount: a bind mount has the device of another.
         self._places: dict[tuple[int, bytes], _Place] = {}
         # So many names were given that a power failure may still take.
@@ -150,6 +158,7 @@ class Arrivals:
         with self._lock:
             self._is_closed = True
             places, self._places = self._places, {}
+        self._directories.forget()
         for place in places.values():
             with suppress(OSError):
                 # One that is not empty is for the next run.
@@ -166,24 +175,25 @@ class Arrivals:
             with _in_words("write"):
                 place = self._place(path)
                 name = hashlib.sha256(path.encode()).hexdigest()[:32]
-                descriptor = _create(name, place.aside)
+                descriptor = _create(name, place.aside, self._file_mode)
                 held.callback(unlink_quietly, name, place.aside)
                 held.callback(os.close, descriptor)
             yield Arrival(self, path, place, name, descriptor)
 
     def _place(self, path: str) -> _Place:
-        with ExitStack() as held:
-            components = path.split("/")
+        components = path.split("/")
+        directory, _ = self._directories.deepest(components[:-1])
+        key = directory.mount
+        if not self._is_closed and key in self._places:
+            return self._places[key]
+        with self._lock, ExitStack() as held:
+            if self._is_closed:
+                raise OSError(errno.ECANCELED, "the run has ended")
             walked = self._walk(components, held)
             key = mount_of(walked[-1])
-            if not self._is_closed and key in self._places:
-                return self._places[key]
-            with self._lock:
-                if self._is_closed:
-                    raise OSError(errno.ECANCELED, "the run has ended")
-                if key not in self._places:
-                    self._places[key] = self._make_place(self._disk(components, walked))
-                return self._places[key]
+            if key not in self._places:
+                self._places[key] = self._make_place(self._disk(components, walked))
+            return self._places[key]
 
     def _make_place(self, disk: Disk) -> _Place:
         top = os.open(disk.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -194,7 +204,17 @@ class Arrivals:
             _empty(aside)
         finally:
             os.close(top)
-        return _Place(aside, disk)
+        return _Place(aside, disk, self._is_given(aside))
+
+    def _is_given(self, aside: int) -> bool:
+        """Whether a file that is made there has its owner and mode at once, which spares two calls for each."""
+        descriptor = _create(_TRIAL, aside, self._file_mode)
+        try:
+            found = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+            os.unlink(_TRIAL, dir_fd=aside)
+        return ((found.st_uid, found.st_gid), stat.S_IMODE(found.st_mode)) == (self._owner, self._file_mode)
 
     def _disk(self, components: list[str], walked: list[int]) -> Disk:
         """The topmost of these directories, each in the one before it, that is on the mount of the last one."""
@@ -258,18 +278,17 @@ class Arrival:
 
     def _try_to_take_name(self, *, is_last: bool) -> bool:
         """Link the file into its directory; False where somebody else has made, or removed, that just now."""
-        components = self._path.split("/")
-        with ExitStack() as held:
-            walked = self._arrivals._walk(components, held)
-            missing = components[len(walked) - 1 : -1]
-            try:
-                if missing:
-                    return self._move_tree(missing, components[-1], walked[-1])
-                self._link(components[-1], walked[-1])
-            except FileNotFoundError:
-                if is_last:
-                    raise
-                return False
+        *names, name = self._path.split("/")
+        directory, depth = self._arrivals._directories.deepest(names)
+        try:
+            if depth < len(names):
+                return self._move_tree(names[depth:], name, directory.descriptor)
+            self._link(name, directory.descriptor)
+        except FileNotFoundError:
+            if is_last:
+                raise
+            self._arrivals._directories.forget()
+            return False
         return True
 
     def _move_tree(self, missing: list[str], name: str, directory: int) -> bool:
@@ -357,7 +376,8 @@ class Arrival:
     def _complete(self, modified_ns: int) -> None:
         with suppress(OSError):
             os.utime(self._descriptor, ns=(modified_ns, modified_ns))
-        self._arrivals._give(self._descriptor, self._arrivals._file_mode)
+        if not self._place.gives:
+            self._arrivals._give(self._descriptor, self._arrivals._file_mode)
         os.fsync(self._descriptor)
 
     def _link(self, name: str, directory: int) -> None:
@@ -417,10 +437,14 @@ def _empty(directory: int) -> None:
             os.unlink(name, dir_fd=directory)
 
 
-def _create(name: str, directory: int) -> int:
-    with suppress(FileNotFoundError):
+def _create(name: str, directory: int, mode: int) -> int:
+    """Make a new file, in place of one that was left there. Nobody else gets into the directory."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, mode, dir_fd=directory)
+    except FileExistsError:
         os.unlink(name, dir_fd=directory)
-    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
+        return os.open(name, flags, mode, dir_fd=directory)
 
 
 def _seen(path: str, name: str, directory: int) -> LocalFile | None:

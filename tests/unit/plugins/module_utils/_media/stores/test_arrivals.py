@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +72,34 @@ def test_a_file_appears_complete_with_the_media_stores_owner_and_mode(root: Path
     assert (file.st_uid, file.st_gid, stat.S_IMODE(file.st_mode)) == (12345, 23456, 0o640)
     assert (directory.st_uid, directory.st_gid, stat.S_IMODE(directory.st_mode)) == (12345, 23456, 0o2750)
     assert (file.st_mtime_ns, file.st_nlink) == (THEN_NS, 1)
+
+
+def test_the_directory_of_an_earlier_file_is_gone(root: Path, arrivals: Arrivals) -> None:
+    """As where Synapse deletes the media of that file meanwhile, with its thumbnails' directory."""
+    thumbnails = "local_thumbnails/aa/bb/cc"
+    bring(arrivals, b"first", f"{thumbnails}/1")
+    shutil.rmtree(root / thumbnails)
+    bring(arrivals, b"second", f"{thumbnails}/2")
+    (root / thumbnails / "2").unlink()
+    (root / thumbnails).rmdir()
+    (root / thumbnails).mkdir()
+    bring(arrivals, b"third", f"{thumbnails}/3")
+
+    assert {path.name: path.read_bytes() for path in (root / thumbnails).iterdir()} == {"3": b"third"}
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_owner_and_mode_are_right_whatever_a_new_file_has(root: Path, mask: int) -> None:
+    """With the usual mask a new file has them at once; with a stricter one it is given them."""
+    root.chmod(0o755)
+    before = os.umask(mask)
+    try:
+        with closing(Arrivals(MediaStore(root))) as arrivals:
+            bring(arrivals, b"content")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((root / PATH).stat().st_mode) == 0o644
+    assert stat.S_IMODE((root / PATH).parent.stat().st_mode) == 0o755
 
 
 def test_nothing_of_the_program_is_left(root: Path, arrivals: Arrivals) -> None:
