@@ -206,7 +206,7 @@ class FaultProxy:
             if self.absence:
                 self._be_absent()
             if select.select([self.listener], [], [], _POLL_SECONDS)[0]:
-                client, _ = self.listener.accept()
+                client, _unused = self.listener.accept()
                 thread = threading.Thread(target=self._serve_client, args=(client,))
                 self._threads.append(thread)
                 thread.start()
@@ -272,7 +272,7 @@ def run_proxy(host: str, *plans: Plan, certificates: Path | None = None) -> Iter
 
     With ``certificates``, a directory as `write_certificate` makes it, the proxy itself speaks TLS.
     """
-    name, _, port = host.partition(":")
+    name, _unused, port = host.partition(":")
     tls = None
     if certificates:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -292,7 +292,7 @@ def _listen(port: int) -> socket.socket:
 
 
 def _kind(head: bytes) -> Kind:
-    method, target, _ = head.split(b" ", 2)
+    method, target, _unused = head.split(b" ", 2)
     url = urlsplit(target.decode())
     query = parse_qs(url.query, keep_blank_values=True)
     of_the_bucket = "/" not in url.path.strip("/")

@@ -139,7 +139,7 @@ def wait_until_ready(
 
 
 def _answers(server: S3Server) -> bool:
-    host, _, port = server.host.rpartition(":")
+    host, _unused, port = server.host.rpartition(":")
     try:
         with closing(socket.create_connection((host, int(port)), 2)):
             pass

@@ -42,7 +42,7 @@ class Name:
 
 def parse_name(text: str) -> Name:
     """An item of the option ``names``."""
-    path, _, target = text.partition(" -> ")
+    path, _unused, target = text.partition(" -> ")
     return Name(path.rstrip("/").split("/"), target, whole=path.endswith("/"))
 
 

@@ -171,19 +171,14 @@ from functools import partial
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State, notes, problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket_arguments import CONNECTION
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import read_bucket_settings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
-
-try:
-    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
-    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
-except ImportError as error:
-    MISSING_LIBRARY = error.name
-else:
-    MISSING_LIBRARY = None
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.libraries import missing_library
 
 DAYS = ("unfinished_uploads_days", "old_versions_days")
 FEATURES = ("private", "unfinished_uploads", "versioning", "old_versions", "encryption", "tls_only", "key")
@@ -206,9 +201,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    if MISSING_LIBRARY:
+    if library := missing_library():
         module.fail_json(
-            msg=f"Could not look at the bucket: the Python library {MISSING_LIBRARY!r} is missing. "
+            msg=f"Could not look at the bucket: the Python library {library!r} is missing. "
             "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
         )
     params = module.params

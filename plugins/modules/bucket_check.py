@@ -137,16 +137,11 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket_arguments import CONNECTION
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.preflight import check_bucket
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
-
-try:
-    from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.preflight import check_bucket
-except ImportError as error:
-    MISSING_LIBRARY = error.name
-else:
-    MISSING_LIBRARY = None
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.libraries import missing_library
 
 ARGUMENTS = {
     **CONNECTION,
@@ -159,9 +154,9 @@ ARGUMENTS = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    if MISSING_LIBRARY:
+    if library := missing_library():
         module.fail_json(
-            msg=f"Could not check the bucket: the Python library {MISSING_LIBRARY!r} is missing. "
+            msg=f"Could not check the bucket: the Python library {library!r} is missing. "
             "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
         )
     services = module.params.pop("synapse_services")

@@ -150,7 +150,7 @@ def parse_containers(text: str) -> list[Container]:
 
 def parse_time(text: str) -> float:
     """Seconds since 1970 of ``2026-11-22T21:50:20.123456789Z``, as Docker writes every time."""
-    seconds, _, fraction = text.rstrip("Z").partition(".")
+    seconds, _unused, fraction = text.rstrip("Z").partition(".")
     whole = datetime.strptime(seconds, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
     return whole + float(f"0.{fraction or 0}")
 

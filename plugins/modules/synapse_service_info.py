@@ -123,7 +123,7 @@ class Setting:
 
 def parse_properties(text: str) -> dict[str, str]:
     """The output of ``systemctl show``."""
-    return {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
+    return {name: value for name, _unused, value in (line.partition("=") for line in text.splitlines())}
 
 
 def parse_timestamp(text: str) -> float:

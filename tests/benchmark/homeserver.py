@@ -109,7 +109,7 @@ class Homeserver:
 
     def local_files(self) -> Iterator[str]:
         """The paths below the media store of all files that are there; it may be gone altogether."""
-        for directory, _, names in os.walk(self.media):
+        for directory, _unused, names in os.walk(self.media):
             below = os.path.relpath(directory, self.media)
             yield from (f"{below}/{name}" for name in names)
 

@@ -60,7 +60,7 @@ def measure(night: Night, say: Say) -> list[NightlyRun]:
     """Run both in turn, each time from the same state."""
     with _stage(night, say) as stage:
         results = []
-        for _ in range(night.rounds):
+        for _turn in range(night.rounds):
             for tool, commands in ((OURS, [tools.ours().command(stage.job)]), (SCRIPT, _three_commands(stage.job))):
                 results.append(_measure_one(night, stage, tool, commands))
                 say(f"nightly, {night.condition}: {_line(results[-1])}")

@@ -105,7 +105,7 @@ def _medium(profile: Profile, number: int, most_files: int) -> Media:
         return TreeFile(path, numbers.randint(*size), numbers.randrange(_POOL_BYTES))
 
     origin = numbers.choice(_ORIGINS) if number % 2 else None
-    media_id, file_id = ("".join(numbers.choices(_ID_LETTERS, k=24)) for _ in range(2))
+    media_id, file_id = ("".join(numbers.choices(_ID_LETTERS, k=24)) for _turn in range(2))
     if origin is None:
         file_id = media_id
     below = "/".join((*([origin] if origin else []), file_id[:2], file_id[2:4], file_id[4:]))

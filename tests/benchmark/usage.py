@@ -20,7 +20,7 @@ def main() -> None:
         busy, began = busy_seconds(), time.perf_counter()
         process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         # Of the command and of all its children that it waited for.
-        _, status, used = os.wait4(process.pid, 0)
+        _unused, status, used = os.wait4(process.pid, 0)
         seconds, busy = time.perf_counter() - began, busy_seconds() - busy
     result = {
         "status": os.waitstatus_to_exitcode(status),

@@ -170,7 +170,7 @@ STAGES: Mapping[str, Callable[[BenchServer, Homeserver, int, Path], Stage]] = {
 def _own_files(number: int) -> list[TreeFile]:
     """So many files of local media."""
     own = (file for each in plan(TINY, 3 * number) if each.origin is None for file in each.files)
-    return [file for file, _ in zip(own, range(number), strict=False)]
+    return [file for file, _unused in zip(own, range(number), strict=False)]
 
 
 def _files(media: Sequence[Media]) -> list[TreeFile]:

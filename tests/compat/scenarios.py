@@ -122,7 +122,7 @@ def customer_key(site: Site) -> str:
     plain = site.bucket
     site.use(replace(site.bucket, sse_customer_key=CUSTOMER_KEY))
     content = site.fill()
-    tried, _ = site.command("preflight")
+    tried, _unused = site.command("preflight")
     if tried["exit_code"] != 0:
         told = _refuses_to_migrate(site, content)
         # Both have stored an object of a name of its own to find out.
@@ -146,8 +146,8 @@ def another_key(site: Site) -> str:
     content = _moved(site)
     site.write(content)
     site.use(replace(site.bucket, sse_customer_key=CUSTOMER_KEY))
-    tried, _ = site.command("preflight")
-    result, _ = site.command("migrate")
+    tried, _unused = site.command("preflight")
+    result, _unused = site.command("migrate")
     if result["deleted"] != NONE:
         # That is well if Synapse can read it with the key all the same.
         site.synapse_reads(content)
@@ -187,7 +187,7 @@ def object_lock(site: Site) -> str:
     site.use(_asked(site.server.new_bucket, ObjectLockEnabledForBucket=True))
     lock = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}}}
     _asked(client.put_object_lock_configuration, Bucket=site.bucket.bucket, ObjectLockConfiguration=lock)
-    tried, _ = site.command("preflight")
+    tried, _unused = site.command("preflight")
     if tried["exit_code"] != 0:
         return " ".join(tried["problems"])
     content = _moved(site)
@@ -267,7 +267,7 @@ def _moved(site: Site) -> dict[str, bytes]:
 
 def _works_or_is_told(site: Site) -> str:
     """Settings that some servers take: then everything works; or preflight names what is wrong, and nothing moves."""
-    tried, _ = site.command("preflight")
+    tried, _unused = site.command("preflight")
     content = site.fill()
     if tried["exit_code"] == 0:
         _counts(site.done("migrate"), uploaded=content, deleted=content)
@@ -280,7 +280,7 @@ def _is_told(site: Site, wrong: BucketSettings, status: int) -> str:
     """Settings with which no server may let anything move. As it has to be, so there is nothing to say of it."""
     content = site.fill()
     site.use(wrong)
-    tried, _ = site.command("preflight")
+    tried, _unused = site.command("preflight")
     if tried["exit_code"] != status:
         raise Failed(f"preflight ended with {tried['exit_code']}, not with {status}: {tried['problems']}")
     _refuses_to_migrate(site, content)

@@ -16,7 +16,7 @@ def terminate_tls(host: str, certificate: Path, key: Path) -> Iterator[str]:
     """Take TLS connections for the server at ``host``, and give the address at which that is done."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    name, _, port = host.rpartition(":")
+    name, _unused, port = host.rpartition(":")
 
     async def serve(near: asyncio.StreamReader, answer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -52,7 +52,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     if request.param == "retrying":
         yield RetryingStore(MemoryStore(), (), lambda _seconds: False)
         return
-    server, _, way = request.param.partition(" ")
+    server, _unused, way = request.param.partition(" ")
     with closing(S3ObjectStore(request.getfixturevalue(server).new_bucket(), WORKERS)) as s3:
         # The short way is taken wherever it can be; all that it does boto3 must do too.
         direct = s3._direct

@@ -33,7 +33,7 @@ def main() -> int:
         bucket.upload_bytes(file.read_bytes(), bytes.fromhex(file.name).decode())
     console.ConsoleTool._initialize_b2_api = classmethod(lambda _class, args, kwargs: api)  # noqa: ARG005
     status: int = console.ConsoleTool(stdout=sys.stdout, stderr=sys.stderr).run_command(["b2", *sys.argv[1:]])
-    for found, _ in bucket.ls(recursive=True):
+    for found, _unused in bucket.ls(recursive=True):
         encryption = None
         if found.server_side_encryption.mode == sdk.EncryptionMode.SSE_C:
             secret = base64.b64decode(os.environ["B2_SIMULATED_KEY"])

@@ -121,7 +121,7 @@ class Homeserver:
 
     def thumbnails(self, path: str) -> dict[str, bytes]:
         """The thumbnails that Synapse makes of the image at ``path``."""
-        root, _, below = path.partition("/")
+        root, _unused, below = path.partition("/")
         *origin, first, second, rest = below.split("/")
         file_id = first + second + rest
         rows: list[tuple[object, ...]] = []
@@ -195,7 +195,7 @@ class Homeserver:
 
     def count_local(self) -> int:
         """Also while a run deletes files."""
-        return sum(len(files) for _, _, files in os.walk(self.media))
+        return sum(len(files) for _path, _directories, files in os.walk(self.media))
 
     def stored(self) -> dict[str, bytes]:
         client = self.server.client()

@@ -102,14 +102,14 @@ def test_what_is_no_problem_is_a_note_and_a_warning(minio_http: MinioServer, tmp
 def test_empty_options_are_left_out(minio_http: MinioServer, tmp_path: Path) -> None:
     settings = minio_http.new_bucket()
     empty = replace(settings, region_name="", session_token="", sse_customer_key="", ca_bundle_path="")
-    result, _ = run_module(tmp_path, empty)
+    result, _unused = run_module(tmp_path, empty)
     assert result["problems"] == []
 
 
 @pytest.mark.parametrize("offset", ["+1h", "-1h"])
 def test_clock_that_is_wrong(minio_http: MinioServer, tmp_path: Path, offset: str) -> None:
     settings = minio_http.new_bucket()
-    result, _ = run_module(tmp_path, settings, wrapper=("faketime", "-f", offset))
+    result, _unused = run_module(tmp_path, settings, wrapper=("faketime", "-f", offset))
     assert result["msg"] == (
         f"Could not list bucket '{settings.bucket}': the clocks of this host and of {minio_http.url} are too far "
         "apart. Set this host's clock right, for example with `timedatectl set-ntp true`."
@@ -121,7 +121,7 @@ def test_an_endpoint_in_the_environment_is_refused(minio_http: MinioServer, tmp_
     """Everything was tried with another server than Synapse's."""
     settings = replace(minio_http.new_bucket(), endpoint_url=None)
     with run_script() as other:
-        result, _ = run_module(tmp_path, settings, variables={"AWS_ENDPOINT_URL": other.url})
+        result, _unused = run_module(tmp_path, settings, variables={"AWS_ENDPOINT_URL": other.url})
     assert other.seen == []
     assert result["msg"] == (
         "Could not start: AWS_ENDPOINT_URL of whoever runs this would decide which server, bucket or database is used,"
@@ -144,7 +144,7 @@ def test_the_environment_of_synapse_s_service(minio_http: MinioServer, tmp_path:
         (tmp_path / "systemctl").write_text(f"#!/bin/sh\necho LoadState=loaded; echo MainPID={synapse.pid}\n")
         (tmp_path / "systemctl").chmod(0o755)
         caller = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "AWS_PROFILE": "is-not-there"}
-        result, _ = run_module(
+        result, _unused = run_module(
             tmp_path, without, variables=caller, more={"synapse_services": ["matrix-synapse.service"]}
         )
         synapse.kill()
@@ -160,7 +160,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_python_without_boto3(minio_http: MinioServer, tmp_path: Path, bare_python: str) -> None:
-    result, _ = run_module(tmp_path, minio_http.settings("media"), python=bare_python)
+    result, _unused = run_module(tmp_path, minio_http.settings("media"), python=bare_python)
     assert result["msg"] == (
         "Could not check the bucket: the Python library 'boto3' is missing. "
         "Run the module with a Python that has boto3, or give it one with PYTHONPATH."
@@ -172,5 +172,5 @@ def test_boto3_from_the_python_path(minio_http: MinioServer, tmp_path: Path, bar
     library.mkdir()
     for name in LIBRARIES:
         (library / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
-    result, _ = run_module(tmp_path, minio_http.new_bucket(), python=bare_python, python_path=library)
+    result, _unused = run_module(tmp_path, minio_http.new_bucket(), python=bare_python, python_path=library)
     assert result["problems"] == []

@@ -104,7 +104,8 @@ class Life:
         return self.run("restore")
 
     def _only_stored(self) -> str:
-        (path,) = content = self.homeserver.upload([2000])
+        content = self.homeserver.upload([2000])
+        path = next(iter(content))
         self.homeserver.store(content)
         (self.homeserver.media / path).unlink()
         return path

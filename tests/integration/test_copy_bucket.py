@@ -137,7 +137,7 @@ def test_second_run_makes_two_listings_and_nothing_else(move: Move) -> None:
     content = move.fill()
     move.copy()
 
-    result, _ = move.copy()
+    result, _unused = move.copy()
 
     assert (result["already_there"], result["copied"], result["requests"]) == (count(content), NONE, 2)
 
@@ -176,7 +176,7 @@ def test_copy_between_two_prefixes_of_one_bucket(tmp_path: Path, minio_http: Min
     move.configure(move.target, move.source)
 
     first, stderr = move.copy()
-    second, _ = move.copy()
+    second, _unused = move.copy()
 
     assert (first["copied"], first["exit_code"]) == (count(content), 0), stderr
     assert (second["already_there"], second["copied"], second["exit_code"]) == (count(content), NONE, 0)
@@ -208,7 +208,7 @@ def test_copy_to_another_encryption(tmp_path: Path, minio_https: MinioServer, ol
     move.configure(move.target, move.source)
 
     first, stderr = move.copy()
-    second, _ = move.copy()
+    second, _unused = move.copy()
 
     assert (first["copied"], first["exit_code"]) == (count(content), 0), stderr
     assert (second["already_there"], second["exit_code"]) == (count(content), 0)
@@ -226,7 +226,7 @@ def test_objects_of_another_key(tmp_path: Path, minio_https: MinioServer) -> Non
     in_target, stderr = move.copy()
     empty = replace(minio_https.new_bucket(), prefix="third/")
     move.configure(empty, move.target)
-    in_source, _ = move.copy()
+    in_source, _unused = move.copy()
 
     assert (in_target["conflicts"], in_target["exit_code"]) == (count(content), 1), stderr
     assert "it was stored with an sse_customer_key, and none is set" in in_target["problems"][0]["reason"]
@@ -315,7 +315,7 @@ def test_killed_again_and_again(move: Move) -> None:
     move.homeserver.store({path: data for path, data in content.items() if path in move.homeserver.local()})
     chance = random.Random(0)  # noqa: S311 (when to kill is no secret)
     kills = 0
-    for _ in range(8):
+    for _turn in range(8):
         process = move.homeserver.start("copy-bucket", "--json", "--bandwidth", "25M")
         with suppress(subprocess.TimeoutExpired):
             process.wait(0.8 + chance.random() * 1.5)
@@ -354,7 +354,7 @@ def test_two_runs_at_once(move: Move) -> None:
     move.fill()
     process = move.homeserver.start("copy-bucket", "--bandwidth", "500K")
     wait_until_it_copies(process)
-    result, _ = move.copy()
+    result, _unused = move.copy()
     process.kill()
     process.communicate()
 
@@ -441,7 +441,7 @@ def test_no_room_for_large_objects(move: Move, tmp_path: Path, monkeypatch: pyte
             result, stderr = move.copy()
     finally:
         subprocess.run(["umount", small], check=True)
-    rest, _ = move.copy()
+    rest, _unused = move.copy()
 
     assert (result["failed"], result["exit_code"]) == (count(large), 1), stderr
     assert result["copied"]["files"] == len(content) - len(large)

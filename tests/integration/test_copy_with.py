@@ -121,7 +121,7 @@ def test_files_that_are_written_just_then(homeserver: Homeserver, tool: str) -> 
     young = homeserver.upload([20])
     homeserver.write(young, age=0)
 
-    _, stderr = copy_with(homeserver, tool)
+    _unused, stderr = copy_with(homeserver, tool)
 
     if tool == "rclone":
         assert homeserver.stored() == old
@@ -260,7 +260,7 @@ def test_the_guide_s_commands(homeserver: Homeserver, tool: str) -> None:
     for command in commands:
         program, *arguments = command.split()
         assert program == "matrix-synapse-s3-storage-provider"
-        status, _, stderr = homeserver.run(*arguments, "--state-directory", str(homeserver.state))
+        status, _unused, stderr = homeserver.run(*arguments, "--state-directory", str(homeserver.state))
         assert status == 0, stderr
 
     assert len(commands) == 2
@@ -304,7 +304,7 @@ def test_tool_that_is_not_installed(homeserver: Homeserver, monkeypatch: pytest.
     homeserver.upload([10])
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    result, _ = copy_with(homeserver, "s5cmd")
+    result, _unused = copy_with(homeserver, "s5cmd")
 
     assert (result["exit_code"], result["errors"]) == (
         69,
@@ -316,7 +316,7 @@ def test_tool_that_is_not_installed(homeserver: Homeserver, monkeypatch: pytest.
 
 
 def test_image_without_print(homeserver: Homeserver) -> None:
-    status, _, stderr = homeserver.run("copy-with", "rclone", "--image")
+    status, _unused, stderr = homeserver.run("copy-with", "rclone", "--image")
 
     assert status == 2
     assert stderr == (
@@ -352,7 +352,7 @@ def test_too_many_that_aws_would_overwrite(homeserver: Homeserver, monkeypatch: 
     media = homeserver.upload([10] * 201)
     homeserver.store(dict.fromkeys(media, b"other"))
 
-    result, _ = copy_with(homeserver, "aws")
+    result, _unused = copy_with(homeserver, "aws")
 
     assert (result["exit_code"], result["errors"]) == (
         1,

@@ -38,7 +38,7 @@ def test_a_former_store_is_read(homeserver: Homeserver) -> None:
         "The others that Synapse reads from can be reached, listed and read.\n",
         "",
     )
-    _, stdout, _ = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+    _status, stdout, _stderr = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
     result = json.loads(stdout)
     assert (result["stored_elsewhere"], result["stored_only"], result["unserved"]) == (count(old), NONE, NONE)
 
@@ -55,7 +55,7 @@ def test_a_former_store_that_can_t_be_read(
     homeserver: Homeserver, changes: dict[str, str], status: int, cause: str
 ) -> None:
     add_former(homeserver, **changes)
-    exit_status, stdout, _ = homeserver.run("preflight")
+    exit_status, stdout, _unused = homeserver.run("preflight")
     assert exit_status == status
     assert stdout.startswith("Could not list bucket '")
     assert cause in stdout

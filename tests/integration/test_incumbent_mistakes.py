@@ -107,7 +107,7 @@ def test_403_on_head_without_the_permission_to_list(homeserver: Homeserver) -> N
     content = everything(homeserver)
     homeserver.configure(homeserver.server.restricted(homeserver.bucket, "s3:GetObject", "s3:PutObject"))
 
-    status, _, stderr = homeserver.run("migrate")
+    status, _unused, stderr = homeserver.run("migrate")
 
     assert status == 77
     assert "Traceback" not in stderr
@@ -143,7 +143,7 @@ def test_empty_object_under_the_key(homeserver: Homeserver, size: int, other: st
     }
     homeserver.store({path: objects[other]})
 
-    for _ in range(2):
+    for _turn in range(2):
         result = homeserver.migrate()
 
         assert (result["conflicts"], result["deleted"], result["exit_code"]) == (count(content), NONE, 1)
@@ -225,7 +225,7 @@ def test_file_fetched_again_after_it_was_deleted(homeserver: Homeserver) -> None
         content.update(homeserver.thumbnails(path))
     first = homeserver.migrate()
 
-    for _ in range(2):
+    for _turn in range(2):
         homeserver.write(content)
         again = homeserver.migrate()
 
@@ -300,7 +300,7 @@ def test_file_growing_during_the_run(homeserver: Homeserver, stored: bool) -> No
         homeserver.store(content)
 
     with growing(homeserver, content, 4096):
-        for _ in range(5):
+        for _turn in range(5):
             homeserver.migrate("--minimum-age", "0s")
             assert homeserver.stored().items() <= content.items()
     homeserver.write({path: data for path, data in content.items() if (homeserver.media / path).exists()})
@@ -371,7 +371,7 @@ def test_two_runs_at_once(homeserver: Homeserver) -> None:
         time.sleep(1.5)
         assert waiting.poll() is None
         assert homeserver.local() == content
-    stdout, _ = waiting.communicate(timeout=60)
+    stdout, _unused = waiting.communicate(timeout=60)
 
     assert refused["exit_code"] == 75
     assert refused["errors"] == [
@@ -384,7 +384,7 @@ def test_two_runs_at_once(homeserver: Homeserver) -> None:
 def test_many_runs_at_once_that_wait(homeserver: Homeserver) -> None:
     content = homeserver.upload([1000] * 300)
 
-    processes = [homeserver.start("migrate", "--json", "--wait") for _ in range(4)]
+    processes = [homeserver.start("migrate", "--json", "--wait") for _turn in range(4)]
     results = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
 
     assert [result["exit_code"] for result in results] == [0] * 4

@@ -44,9 +44,9 @@ def media_rows() -> dict[str, list[tuple[object, ...]]]:
     def new_id() -> str:
         return "".join(numbers.choices("aAbB01-._", k=numbers.randrange(4, 9)))
 
-    local = sorted({new_id() for _ in range(MEDIA)})
+    local = sorted({new_id() for _turn in range(MEDIA)})
     origins = ["a.example", "a-b.example", "A.example", "a.example:8448", "[::1]:8448", "[::1]", "ä.example"]
-    remote = sorted({(numbers.choice(origins), new_id()) for _ in range(MEDIA)})
+    remote = sorted({(numbers.choice(origins), new_id()) for _turn in range(MEDIA)})
     sizes = [(1, 9, "image/png", "crop"), (1, 9, "image/png", "scale"), (10, 9, "image/jpeg", "crop")]
     return {
         "local_media_repository": [(name, 1, 2, None, None, "abc") for name in local],
@@ -59,7 +59,7 @@ def media_rows() -> dict[str, list[tuple[object, ...]]]:
 
 
 def fill(server: PostgresqlServer) -> None:
-    with closing(server.connect()) as connection, connection, connection.cursor() as cursor:
+    with closing(server.connect()) as connection, connection as _transaction, connection.cursor() as cursor:
         cursor.execute(SCHEMA)
         for table, rows in media_rows().items():
             # In one statement, as executemany() would take a minute.
@@ -86,7 +86,7 @@ def write_as_synapse(pooler: PostgresqlServer) -> list[str]:
     """Write on each of the pooled connections at the same time; return what each has as its default for writing."""
     with ExitStack() as held:
         cursors = []
-        for _ in range(POOL_SIZE):
+        for _turn in range(POOL_SIZE):
             connection = held.enter_context(closing(pooler.connect()))
             cursors.append(held.enter_context(connection.cursor()))
             # From here on the pooled connection is this one's alone.
@@ -115,7 +115,7 @@ def test_synapse_can_write_on_every_pooled_connection_afterwards(
         after_dry_run = write_as_synapse(pooler)
         run = homeserver.migrate("--minimum-age", "0s")
         after_run = write_as_synapse(pooler)
-        status, _, problems = homeserver.run("status")
+        status, _unused, problems = homeserver.run("status")
         after_status = write_as_synapse(pooler)
 
     assert after_dry_run == after_run == after_status == ["off"] * POOL_SIZE
@@ -190,8 +190,8 @@ def test_known_files_are_those_of_sqlite(database: SynapseDatabase, tmp_path: Pa
     assert passed_over
     # Both questions tell the same of each file.
     paths = [(file, parse_media_path(file.path)) for file in known[::97]]
-    rows_by_path = database.media_rows([path for _, path in paths if path])
-    assert [rows_by_path[path] for _, path in paths if path] == [file.row for file, _ in paths]
+    rows_by_path = database.media_rows([path for _unused, path in paths if path])
+    assert [rows_by_path[path] for _unused, path in paths if path] == [file.row for file, _unused in paths]
 
 
 def test_restart_of_postgresql_between_two_questions() -> None:

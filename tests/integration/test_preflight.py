@@ -504,7 +504,7 @@ def in_a_hurry(settings: BucketSettings) -> TrialBucket:
 
 def filled(listener: socket.socket) -> list[socket.socket]:
     """Fill the queue of a listener, so that the kernel leaves further connections unanswered."""
-    waiting = [socket.socket() for _ in range(4)]
+    waiting = [socket.socket() for _turn in range(4)]
     for client in waiting:
         client.setblocking(False)
         client.connect_ex(listener.getsockname())

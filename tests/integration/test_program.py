@@ -70,7 +70,7 @@ def test_preflight_and_status(homeserver: Homeserver) -> None:
         "The bucket can be reached, listed, written, read and deleted from.\n",
         "",
     )
-    status, stdout, _ = homeserver.run("status", "--json", "--unit", "no-such-unit-of-this-name")
+    status, stdout, _unused = homeserver.run("status", "--json", "--unit", "no-such-unit-of-this-name")
     result = json.loads(stdout)
     assert status == result["exit_code"] == 0
     three = {"files": 3, "bytes": 6}
@@ -117,7 +117,7 @@ def test_runs_are_written_down(homeserver: Homeserver) -> None:
     homeserver.migrate("--state-directory", str(homeserver.state))
     homeserver.migrate("--state-directory", str(homeserver.state), "--dry-run")
 
-    _, stdout, _ = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+    _status, stdout, _stderr = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
 
     (run,) = json.loads(stdout)["runs"]
     assert (run["command"], run["outcome"], run["exit_code"]) == ("migrate", "success", 0)
@@ -148,7 +148,7 @@ def test_two_providers(homeserver: Homeserver) -> None:
     )
 
     assert homeserver.migrate()["uploaded"] == count(content)
-    _, stdout, _ = homeserver.run("status", "--json")
+    _status, stdout, _stderr = homeserver.run("status", "--json")
 
     result = json.loads(stdout)
     assert homeserver.stored() == content
@@ -272,7 +272,7 @@ def test_documented_commands_in_the_shell(homeserver: Homeserver, script: Path, 
         "s3_media_upload upload $MEDIA_PATH $BUCKET --delete --storage-class $STORAGE_CLASS --endpoint-url $ENDPOINT\n"
     )
 
-    status, _, stderr = homeserver.run(
+    status, _unused, stderr = homeserver.run(
         "shell", "--state-directory", str(homeserver.state), "sh", "-c", commands, path=script
     )
 
@@ -284,7 +284,9 @@ def test_documented_commands_in_the_shell(homeserver: Homeserver, script: Path, 
 
 
 def test_shell_passes_on_the_status(homeserver: Homeserver) -> None:
-    status, stdout, _ = homeserver.run("shell", "--state-directory", str(homeserver.state), "sh", "-c", "pwd; exit 3")
+    status, stdout, _unused = homeserver.run(
+        "shell", "--state-directory", str(homeserver.state), "sh", "-c", "pwd; exit 3"
+    )
 
     assert status == 3
     assert stdout == f"{homeserver.state / 's3_media_upload'}\n"
@@ -313,7 +315,7 @@ def test_shell_that_is_ended_leaves_no_password(homeserver: Homeserver, number: 
 
 
 def test_shell_without_such_a_command(homeserver: Homeserver) -> None:
-    status, _, stderr = homeserver.run("shell", "--state-directory", str(homeserver.state), "no-such-command")
+    status, _unused, stderr = homeserver.run("shell", "--state-directory", str(homeserver.state), "no-such-command")
 
     assert status == 78
     assert stderr == "Could not run 'no-such-command': No such file or directory. Give a command that is there.\n"
@@ -329,7 +331,7 @@ def test_result_that_nobody_reads(homeserver: Homeserver, tmp_path: Path, comman
     assert process.stdout
     process.stdout.close()
     process.stdout = None
-    _, stderr = process.communicate(timeout=60)
+    _unused, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert stderr.splitlines()[-1] == (

@@ -78,7 +78,7 @@ def test_database_that_knows_too_little(homeserver: Homeserver) -> None:
     """A copy of some months ago: all that came since looks orphaned."""
     content = homeserver.upload([1] * 19)
     homeserver.migrate()
-    first, *_ = content
+    first, *_unused = content
     homeserver.forget(id_of(first))
 
     listed = purge(homeserver, "--minimum-age", "0s")
@@ -174,7 +174,7 @@ def test_without_a_journal_nothing_is_deleted(homeserver: Homeserver) -> None:
     homeserver.store(content)
     homeserver.forget(id_of(path))
 
-    status, _, stderr = homeserver.run("purge-orphans", "--delete", "--state-directory", "/nonexistent", *ALL)
+    status, _unused, stderr = homeserver.run("purge-orphans", "--delete", "--state-directory", "/nonexistent", *ALL)
 
     assert (status, homeserver.stored()) == (69, content)
     assert (
@@ -189,7 +189,7 @@ def test_list_for_a_person(homeserver: Homeserver) -> None:
     homeserver.store(content)
     homeserver.forget(id_of(path))
 
-    status, stdout, _ = homeserver.run("purge-orphans", *ALL, "--state-directory", str(homeserver.state))
+    status, stdout, _unused = homeserver.run("purge-orphans", *ALL, "--state-directory", str(homeserver.state))
 
     assert status == 0
     assert sorted(stdout.splitlines()[:2]) == [f"{PREFIX}{path} (1 bytes)", f"{path} (1 bytes)"]
@@ -197,7 +197,7 @@ def test_list_for_a_person(homeserver: Homeserver) -> None:
 
 
 def test_versions_without_a_deletion(homeserver: Homeserver) -> None:
-    status, _, stderr = homeserver.run("purge-orphans", "--delete-versions")
+    status, _unused, stderr = homeserver.run("purge-orphans", "--delete-versions")
     assert (status, stderr) == (2, "Could not start: --delete-versions is for --delete. Give both, or neither.\n")
 
 
@@ -300,6 +300,6 @@ def test_metrics_and_history(homeserver: Homeserver) -> None:
     purge(homeserver, "--delete", "--metrics-file", str(metrics), *ALL)
 
     assert 'synapse_s3_purge_orphans_files{result="deleted"} 3\n' in metrics.read_text()
-    _, stdout, _ = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+    _status, stdout, _stderr = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
     (run,) = json.loads(stdout)["runs"]
     assert (run["command"], run["counts"]["deleted"]) == ("purge-orphans", count(content))

@@ -28,7 +28,7 @@ class Versions:
 
 def test_bucket_that_keeps_old_versions(homeserver: Homeserver) -> None:
     versions = Versions(homeserver)
-    (path,), kept = content, _ = homeserver.upload([10]), homeserver.upload([20])
+    (path,), kept = content, _unused = homeserver.upload([10]), homeserver.upload([20])
     homeserver.migrate()
     homeserver.store(content)
     homeserver.forget(id_of(path))

@@ -75,7 +75,7 @@ def test_metrics_and_the_last_runs(homeserver: Homeserver, tmp_path: Path) -> No
     text = metrics.read_text()
     assert 'synapse_s3_restore_files{result="restored"} 1\n' in text
     assert "synapse_s3_restore_exit_status 0\n" in text
-    _, stdout, _ = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+    _status, stdout, _stderr = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
     (run,) = json.loads(stdout)["runs"]
     assert (run["command"], run["outcome"], run["counts"]["restored"]) == (
         "restore",
@@ -280,7 +280,7 @@ def test_a_kill_leaves_nothing_half_way(homeserver: Homeserver) -> None:
 
 
 def count_media(homeserver: Homeserver) -> int:
-    return sum(len(files) for _, _, files in os.walk(homeserver.media / "local_content"))
+    return sum(len(files) for _path, _directories, files in os.walk(homeserver.media / "local_content"))
 
 
 def hang(_exchange: Exchange) -> bool:

@@ -544,7 +544,7 @@ def test_a_deleted_key_that_the_server_takes_for_taken(way: str) -> None:
             store._direct = None
         with pytest.raises(ObjectFailure) as failure:
             put(store, "key", b"content")
-    assert type(failure.value) is ObjectFailure
+    assert failure.value.__class__ is ObjectFailure
     assert str(failure.value) == (
         f"Could not store object 'key' in bucket 'media': the server {server.url} has no such object, and refuses "
         "all the same to store one, as some do with a key that was deleted in a bucket with versions. Remove the "

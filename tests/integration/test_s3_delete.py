@@ -69,7 +69,7 @@ def test_server_without_the_request_is_found_out_once(refusal: Answer) -> None:
 
 def test_what_could_not_be_deleted_one_by_one_is_told_by_its_key() -> None:
     denied = s3_error(403, "AccessDenied", "Not this one.")
-    with scripted(s3_error(501, "NotImplemented"), DONE, denied) as (store, _):
+    with scripted(s3_error(501, "NotImplemented"), DONE, denied) as (store, _unused):
         refused = store.delete_many(["a", "b"])
     assert list(refused) == ["b"]
     assert isinstance(refused["b"], PermissionDenied)
@@ -121,9 +121,9 @@ def test_errors_in_an_answer_of_200() -> None:
 @pytest.mark.parametrize("answer", [result("a"), Answer(200, b"<?xml version='1.0'?><DeleteResult></DeleteResult>")])
 def test_what_no_answer_confirms_is_not_deleted(answer: Answer) -> None:
     """An answer that names nothing would pass for one without errors."""
-    with scripted(answer) as (store, _):
+    with scripted(answer) as (store, _unused):
         refused = store.delete_many(["a", "b"])
-    assert type(refused["b"]) is ObjectFailure
+    assert refused["b"].__class__ is ObjectFailure
     assert str(refused["b"]) == (
         "Could not delete object 'b' from bucket 'media': the server's answer does not say that it was deleted. Run"
         " this again."
@@ -143,21 +143,24 @@ def test_what_no_answer_confirms_is_not_deleted(answer: Answer) -> None:
 def test_a_delete_marker_that_is_gone_and_one_that_is_new(named: str, is_gone: bool) -> None:
     deleted = f"<Deleted><Key>a</Key><DeleteMarker>true</DeleteMarker>{named}</Deleted>"
     marker = ObjectVersion("a", "2", 0, None, is_latest=True, is_delete_marker=True)
-    with scripted(Answer(200, f"<?xml version='1.0'?><DeleteResult>{deleted}</DeleteResult>".encode())) as (store, _):
+    with scripted(Answer(200, f"<?xml version='1.0'?><DeleteResult>{deleted}</DeleteResult>".encode())) as (
+        store,
+        _unused,
+    ):
         refused = store.versions.delete([marker])
     assert set(refused) == (set() if is_gone else {marker})
 
 
 def test_web_page_is_no_answer() -> None:
     page = Answer(200, b"<html><body>Welcome</body>", {"Content-Type": "text/html"})
-    with scripted(page) as (store, _), pytest.raises(MediaError) as failure:
+    with scripted(page) as (store, _unused), pytest.raises(MediaError) as failure:
         store.delete_many(["a"])
     assert "does not speak S3" in str(failure.value)
 
 
 def test_clock_of_the_server() -> None:
     listing = b"<?xml version='1.0'?><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
-    with scripted(Answer(200, listing)) as (store, _):
+    with scripted(Answer(200, listing)) as (store, _unused):
         before = store.clock_ahead
         list(store.list(""))
         after = store.clock_ahead
@@ -173,5 +176,5 @@ def test_key_that_may_not_delete(minio_http: MinioServer) -> None:
     with closing(S3ObjectStore(settings, 1)) as store:
         store.put("a", io.BytesIO(b"a"), read_content(io.BytesIO(b"a")))
         refused = store.delete_many(["a"])
-        assert type(refused["a"]) is PermissionDenied
+        assert refused["a"].__class__ is PermissionDenied
         assert store.head("a") is not None

@@ -158,7 +158,7 @@ TEST_COMPLETE: dict[str, tuple[Lister, int]] = {
 @pytest.mark.parametrize("name", TEST_COMPLETE)
 def test_a_list_that_is_complete(name: str, after: str) -> None:
     lister, requests = TEST_COMPLETE[name]
-    found, made, _ = with_server(lister, lambda store: [found.key for found in store.list("media/", after)])
+    found, made, _unused = with_server(lister, lambda store: [found.key for found in store.list("media/", after)])
     assert found == KEYS[bisect_right(KEYS, after) :]
     assert made <= requests
 

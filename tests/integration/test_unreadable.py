@@ -45,8 +45,8 @@ def test_encryption_key_that_was_switched_on_off_or_changed(
 
     assert (result["deleted"], result["exit_code"]) == (NONE, 1)
     assert homeserver.local() == content
-    preflight, _, _ = homeserver.run("preflight")
-    status, _, _ = homeserver.run("status")
+    preflight, _stdout, _stderr = homeserver.run("preflight")
+    status, _stdout, _stderr = homeserver.run("status")
     # A refusal for another key may be one for a missing permission too.
     assert (preflight in (77, 78), status) == (True, 1)
 

@@ -160,7 +160,7 @@ def test_deep_compares_content(homeserver: Homeserver) -> None:
     thumbnails = homeserver.thumbnails(only(image))
     homeserver.store({only(one): two[only(two)], only(two): one[only(one)], **changed, **image, **thumbnails})
     (homeserver.media / only(changed)).write_bytes(b"changed")
-    other, *_ = thumbnails
+    other, *_unused = thumbnails
     (homeserver.media / other).write_bytes(b"x" * len(thumbnails[other]))
 
     by_listings, deep = verify(homeserver), verify(homeserver, "--deep")

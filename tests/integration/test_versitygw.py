@@ -62,14 +62,14 @@ def test_nothing_is_uploaded_in_the_belief_that_it_is_encrypted(
 def test_nothing_is_copied_in_that_belief(on_versitygw: Homeserver) -> None:
     configure(on_versitygw, KEY, None)
     on_versitygw.upload([10])
-    status, stdout, _ = on_versitygw.run("copy-bucket", "--json", "--state-directory", str(on_versitygw.state))
+    status, stdout, _unused = on_versitygw.run("copy-bucket", "--json", "--state-directory", str(on_versitygw.state))
     assert (status, json.loads(stdout)["errors"]) == (78, [ignored(on_versitygw)])
     assert on_versitygw.stored() == {}
 
 
 def test_preflight_says_it_too(on_versitygw: Homeserver) -> None:
     configure(on_versitygw, KEY)
-    status, stdout, _ = on_versitygw.run("preflight", "--json")
+    status, stdout, _unused = on_versitygw.run("preflight", "--json")
     assert (status, json.loads(stdout)["problems"]) == (78, [ignored(on_versitygw)])
 
 

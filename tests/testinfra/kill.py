@@ -228,7 +228,7 @@ def wait_for_uploads(uploader: Uploader, number: int) -> None:
 
 
 def last_run(machine: Machine, report: Report) -> int:
-    process, _ = machine.start_migration()
+    process, _unused = machine.start_migration()
     stdout, stderr = process.communicate(timeout=RUN_TIMEOUT)
     if process.returncode:
         report.problems.append(f"the last run ended with {process.returncode}:\n{stdout}{stderr}")

@@ -46,7 +46,7 @@ def upload(homeserver_url: str, ids: Path) -> dict[str, int]:
     client = register(homeserver_url, f"speed-{secrets.token_hex(4)}", secrets.token_hex(16))
     photos: list[str] = []
     files: list[str] = []
-    pictures = [png(*PHOTO_SIZE, secrets.token_hex(8)) for _ in range(PHOTOS)]
+    pictures = [png(*PHOTO_SIZE, secrets.token_hex(8)) for _turn in range(PHOTOS)]
     contents = [random.Random(number).randbytes(FILE_BYTES) for number in range(FILES)]  # noqa: S311 - content, no key
     result = {
         "upload of a photo": median_ms(lambda content: photos.append(client.upload(content, "image/png")), pictures),

@@ -53,7 +53,7 @@ class _Contents(MutableMapping[str, bytes]):
         return (unquote(name) for name in names if not name.endswith(_UNFINISHED))
 
     def __len__(self) -> int:
-        return sum(1 for _ in self)
+        return sum(1 for _turn in self)
 
 
 class _Times(MutableMapping[str, float]):

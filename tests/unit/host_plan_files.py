@@ -31,13 +31,15 @@ MINIMAL = {
     "config_access_key_id": "AKID",
     "config_secret_access_key": "s3cr3t/+key",
 }
-FOUND = {
-    "image": "docker.io/matrixdotorg/synapse:v1.140.0",
-    "base_image_id": "sha256:4e0c",
-    "image_texts": ["FROM"],
-    "media_store_path": "/data/media_store",
-    "staging_path": "/var/lib/synapse-s3-storage-provider.x",
-}
+FOUND: Mapping[str, Any] = MappingProxyType(
+    {
+        "image": "docker.io/matrixdotorg/synapse:v1.140.0",
+        "base_image_id": "sha256:4e0c",
+        "image_texts": ["FROM"],
+        "media_store_path": "/data/media_store",
+        "staging_path": "/var/lib/synapse-s3-storage-provider.x",
+    }
+)
 
 
 def plan_of(

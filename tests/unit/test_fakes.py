@@ -28,7 +28,7 @@ def put(store: FailingStore, key: str, content: bytes) -> None:
 
 
 def test_words_are_used_up_in_their_order() -> None:
-    store, _ = store_with("ok 503 403 deny")
+    store, _unused = store_with("ok 503 403 deny")
     assert store.head("a")
     with pytest.raises(StoreUnavailable):
         store.head("a")
@@ -52,7 +52,7 @@ def test_what_is_done_before_a_failure(word: str, done: bool) -> None:
 
 
 def test_a_cut_read_begins_and_stops() -> None:
-    store, _ = store_with("cut")
+    store, _unused = store_with("cut")
     with store.open("a") as body:
         assert body.read(100) == b"conten"
         with pytest.raises(StoreUnavailable):
@@ -60,7 +60,7 @@ def test_a_cut_read_begins_and_stops() -> None:
 
 
 def test_a_cut_list_begins_and_stops() -> None:
-    store, _ = store_with("cut")
+    store, _unused = store_with("cut")
     found = store.list("")
     assert next(found).key == "a"
     with pytest.raises(StoreUnavailable):
@@ -82,6 +82,6 @@ def test_what_the_memory_store_tells_beside_the_content() -> None:
 
 
 def test_a_misspelt_word_is_an_error() -> None:
-    store, _ = store_with("okay")
+    store, _unused = store_with("okay")
     with pytest.raises(ValueError, match=r"^'okay' is no word of a FailingStore's script$"):
         store.head("a")

@@ -5,18 +5,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
-
-import boto3
-import botocore.exceptions
-from botocore import UNSIGNED
-from botocore.config import Config
 
 from .._media.engine.encryption import TEST_OBJECT
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
+from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3 import FIRST_CONTACT
 from .._media.stores.s3_errors import LIBRARY_ERRORS, http_status
 from .._media.stores.s3_failures import server_name
@@ -37,14 +33,14 @@ _UNKNOWN_REQUEST = frozenset({405, 501})
 _UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
 # Its region has no name of its own where a bucket is made.
 _FIRST_REGION = "us-east-1"
-_TRIED = Config(
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    connect_timeout=5,
-    read_timeout=10,
-    retries={"mode": "standard", "total_max_attempts": 1},
-    s3={"addressing_style": "path"},
-)
+_TRIED: Mapping[str, Any] = {
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+    "connect_timeout": 5,
+    "read_timeout": 10,
+    "retries": {"mode": "standard", "total_max_attempts": 1},
+    "s3": {"addressing_style": "path"},
+}
 
 
 class Unsupported(Exception):
@@ -191,7 +187,7 @@ class Administration(TrialBucket):
             region_name=self._client.meta.region_name,
             endpoint_url=self.settings.endpoint_url,
             verify=self.settings.ca_bundle_path,
-            config=_TRIED.merge(Config(signature_version=UNSIGNED)),
+            config=botocore.config.Config(**_TRIED, signature_version=botocore.UNSIGNED),
         )
         with closing(client) as nobody, self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
             tried: list[tuple[str, Callable[[], object]]] = [
@@ -211,7 +207,7 @@ class Administration(TrialBucket):
             aws_secret_access_key=settings.secret_access_key,
             aws_session_token=settings.session_token,
             verify=settings.ca_bundle_path,
-            config=_TRIED,
+            config=botocore.config.Config(**_TRIED),
         )
         with closing(client):
             try:

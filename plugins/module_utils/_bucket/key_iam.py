@@ -7,10 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
-import botocore.exceptions
-
 from .._media.rules.errors import AccessError, MediaError, UnavailableError
+from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3_errors import LIBRARY_ERRORS
 from .._media.stores.s3_said import shortened, without_secrets
 from .._role.bucket_policy import Document

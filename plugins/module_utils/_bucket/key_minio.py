@@ -7,9 +7,8 @@ import json
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import urllib3
-
 from .._media.rules.errors import AccessError, UnavailableError
+from .._media.stores.libraries import urllib3
 from .._media.stores.s3_said import shortened, without_secrets
 from .._role.bucket_policy import Document
 from .administration import Administration, Unsupported

@@ -8,12 +8,8 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
-import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
 from .._media.rules.errors import AccessError, UnavailableError
+from .._media.stores.libraries import botocore, urllib3
 from .._media.stores.s3_said import shortened, without_secrets
 from .._role.bucket_policy import Document
 from . import policy
@@ -82,11 +78,13 @@ class VersitygwKeys:
         settings = self._settings
         content = body.encode()
         url = f"{(settings.endpoint_url or '').rstrip('/')}/{path}"
-        request = AWSRequest("PATCH", url, {"x-amz-content-sha256": hashlib.sha256(content).hexdigest()}, content)
-        credentials = Credentials(
+        request = botocore.awsrequest.AWSRequest(
+            "PATCH", url, {"x-amz-content-sha256": hashlib.sha256(content).hexdigest()}, content
+        )
+        credentials = botocore.credentials.Credentials(
             settings.access_key_id or "", settings.secret_access_key or "", settings.session_token
         )
-        SigV4Auth(credentials, "s3", settings.region_name or _DEFAULT_REGION).add_auth(request)
+        botocore.auth.SigV4Auth(credentials, "s3", settings.region_name or _DEFAULT_REGION).add_auth(request)
         try:
             answer = self._http.request("PATCH", url, body=content, headers=dict(request.headers.items()))
         except (urllib3.exceptions.HTTPError, OSError) as error:

@@ -112,7 +112,7 @@ def _try(user: BucketSettings) -> MediaError | None:
 
 
 def _try_patiently(user: BucketSettings) -> MediaError | None:
-    for _ in range(_TRIES - 1):
+    for _turn in range(_TRIES - 1):
         refusal = _try(user)
         if not isinstance(refusal, PermissionDenied):
             return refusal
@@ -122,4 +122,4 @@ def _try_patiently(user: BucketSettings) -> MediaError | None:
 
 def _is_wrong_key(refusal: MediaError | None) -> bool:
     """Whether the server does not know the key or its secret; what is only not allowed is of another kind."""
-    return type(refusal) is AccessError
+    return refusal.__class__ is AccessError

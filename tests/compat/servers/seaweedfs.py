@@ -34,7 +34,7 @@ def _run(directory: Path, tls: bool) -> Iterator[S3Server]:
     # Each bucket has volumes of its own: one is enough, and many tests make a bucket.
     (directory / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n", encoding="utf-8")
     (directory / "data").mkdir()
-    master, volume, filer, plain, https = (_port() for _ in range(5))
+    master, volume, filer, plain, https = (_port() for _turn in range(5))
     server = S3Server(f"127.0.0.1:{https if tls else plain}", certificate and certificate[0])
     command: list[str | Path] = [
         *(_WEED, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={directory / 'data'}"),

@@ -82,7 +82,7 @@ def test_much_at_once_arrives_whole(echo: Echo) -> None:
 
 def test_several_connections_are_kept_apart(echo: Echo) -> None:
     with delayed(echo.address, 10) as address:
-        connections = [connect(address) for _ in range(50)]
+        connections = [connect(address) for _turn in range(50)]
         for number, each in enumerate(connections):
             each.sendall(b"%d" % number)
             each.shutdown(socket.SHUT_WR)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ansible_collections.matrixops.synapse_s3.tests.benchmark.verification impor
     find_problems,
 )
 
-FILES = list(chain.from_iterable(media.files for media in plan(TINY, 10)))
+FILES = tuple(chain.from_iterable(media.files for media in plan(TINY, 10)))
 FIRST = FILES[0].path
 
 
@@ -50,7 +50,7 @@ def home(tmp_path: Path) -> Homeserver:
     return Homeserver(tmp_path)
 
 
-def problems(bucket: Bucket, home: Homeserver, files: list[TreeFile] = FILES, **others: Any) -> list[str]:
+def problems(bucket: Bucket, home: Homeserver, files: Sequence[TreeFile] = FILES, **others: Any) -> list[str]:
     return find_problems(bucket, "bucket", files, home, **others)
 
 

@@ -154,7 +154,7 @@ def playbook_commands() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", sorted({*playbook_commands()}))
 def test_each_playbook_command_is_understood(command: str) -> None:
-    _, option, inventory, playbook, *words = shlex.split(command)
+    _unused, option, inventory, playbook, *words = shlex.split(command)
     assert (option, inventory) == ("-i", "inventory")
     name = playbook.removeprefix("matrixops.synapse_s3.")
     text = (ROOT / f"playbooks/{name}.yml").read_text()

@@ -122,7 +122,7 @@ def test_links_within_the_tree_lead_somewhere(page: Path) -> None:
     """On GitHub too, where no site is built."""
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text_of(page)):
-        path, _, fragment = target.partition("#")
+        path, _unused, fragment = target.partition("#")
         if path.startswith(("https://", "http://")):
             continue
         file = (page.parent / path).resolve() if path else page

@@ -585,7 +585,7 @@ def test_root_becomes_synapses_user(tmp_path: Path) -> None:
     host = make_host(reachable(tmp_path) / "host", synapse_user="nobody")
     (host.root / "python").write_text(f'#!/bin/sh\n{TRIED}echo $$ "$(id)" "$USER" "$HOME"\nexit 143\n')
     process = subprocess.Popen([host.bin / NAME, "status"], env={**os.environ, "HOME": "/root"}, stdout=subprocess.PIPE)
-    output, _ = process.communicate(timeout=60)
+    output, _unused = process.communicate(timeout=60)
     identity = subprocess.check_output(["id", "nobody"], text=True).strip()
     # The process's own number: signals reach the program itself, and its exit status is what comes back.
     assert output.decode() == f"{process.pid} {identity} nobody {pwd.getpwnam('nobody').pw_dir}\n"

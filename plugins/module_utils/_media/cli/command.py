@@ -23,6 +23,7 @@ from ..stores.aside import Aside
 from ..stores.environment import Adopted
 from ..stores.media_store import MediaStore
 from ..stores.run_history import RunHistory
+from ..stores.stream import say
 from .options.common import PROGRAM, STATE_DIRECTORY
 from .output import print_result
 from .signals import Stop
@@ -58,7 +59,7 @@ class Command:
         directory = self._state_directory
         if directory is None:
             return RunHistory(self.options.state_directory, is_kept=False)
-        return RunHistory(directory, lambda text: print(text, file=self.stderr))
+        return RunHistory(directory, lambda text: say(self.stderr, text))
 
     def aside(self, media: MediaStore, shard: Shard) -> Aside:
         """Where a copy is kept of a file whose removal is not seen to its end yet: the shard's next run looks there."""
@@ -78,7 +79,7 @@ class Command:
     def print_result(self, text: str, as_json: Mapping[str, Any]) -> None:
         """Print the result for a person, or with --json as the last line of stdout. Raises a MediaError."""
         if self.options.json:
-            print(text, file=self.stderr)
+            say(self.stderr, text)
         print_result(self.stdout, text, as_json if self.options.json else None)
 
 

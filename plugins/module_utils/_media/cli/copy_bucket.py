@@ -23,6 +23,7 @@ from ..stores.dry_run import DryRunStore
 from ..stores.retrying import FIRST_WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
 from ..stores.spool import AT_ONCE, HELD
+from ..stores.stream import say
 from .command import Command, Sides
 from .run import Ready, carry_out, finish
 
@@ -56,11 +57,11 @@ def _work(command: Command, summary: Summary, ready: Ready) -> None:
             if settings != ready.sides.bucket:
                 _check(settings, ready)
         check_encryption(target, connect_s3, stop.wait, may_write=not summary.dry_run)
-    print(
+    say(
+        command.stderr,
         f"Copying from {from_}: {names[from_ - 1]}, to {to}: {names[to - 1]}. Objects of more than"
         f" {format_bytes(HELD)} pass through {tempfile.gettempdir()!r}: there must be room for the largest"
         f" {AT_ONCE} of them.",
-        file=command.stderr,
     )
     connections = options.workers or pace.MOST
     s3 = S3ObjectStore(target, connections, pass_on=ready.throttle(options.bandwidth), conditional=None)

@@ -15,6 +15,7 @@ from ..rules.copy_with import IMAGES, Copy, build_call, overwrites, shown_endpoi
 from ..rules.copy_with_shell import DIRECTORY, Container, container_on, shell_script
 from ..rules.errors import ALL_DONE, UsageError
 from ..stores.media_store import MediaStore
+from ..stores.stream import say
 from .command import Command, Sides, read_sides
 from .run import Ready, carry_out, finish
 
@@ -49,9 +50,9 @@ def copy_with(command: Command) -> int:
             copy = _copy(command, ready.sides, ready.media, ready.endpoint_url, directory, left_out)
             call = build_call(options.tool, copy)
             for sentence in call.lacks:
-                print(f"Note: {sentence}", file=command.stderr)
+                say(command.stderr, f"Note: {sentence}")
             for path in left_out:
-                print(f"{path}: Left out: the bucket lists another length under its key.", file=command.stderr)
+                say(command.stderr, f"{path}: Left out: the bucket lists another length under its key.")
             ready.begins()
             copy_all(call, program, directory, summary, stop=ready.stop, stderr=command.stderr)
             summary.facts += call.lacks

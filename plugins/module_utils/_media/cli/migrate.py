@@ -21,6 +21,7 @@ from ..rules.errors import MediaError
 from ..stores.dry_run import DryRunStore
 from ..stores.media_store import LocalFile, MediaStore
 from ..stores.object_store import ObjectStore
+from ..stores.stream import say
 from .command import Command, Sides, script_surroundings
 from .run import Ready, carry_out, finish
 
@@ -73,7 +74,7 @@ def run_plan(
         aside = command.aside(media, plan.shard)
         if not leaves_disk:
             for path in aside.put_back(media):
-                print(f"Put back {path!r}: an earlier run was killed while it removed it.", file=command.stderr)
+                say(command.stderr, f"Put back {path!r}: an earlier run was killed while it removed it.")
         if before is not None:
             summary.errors += before(ready.sides, ready.endpoint_url)
         s3 = ready.sides.store(plan.workers or pace.MOST, pass_on=ready.throttle(bandwidth), conditional=None)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from ..rules.errors import MediaError
+from ..stores.stream import say
 
 
 class SteadyStream:
@@ -57,7 +58,7 @@ class ClosedStream(io.TextIOBase):
 def print_result(stdout: TextIO, text: str, as_json: Mapping[str, Any] | None) -> None:
     """Print the result for a person, or, where there is JSON, that as the last line of stdout. Raises a MediaError."""
     try:
-        print(text if as_json is None else json.dumps(as_json), file=stdout, flush=True)
+        say(stdout, text if as_json is None else json.dumps(as_json))
     except (OSError, ValueError) as error:
         _turn_to_nowhere(stdout)
         cause = getattr(error, "strerror", None) or "it is closed"

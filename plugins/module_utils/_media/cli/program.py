@@ -19,6 +19,8 @@ from typing import NoReturn, TextIO, cast
 
 from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError
 from ..stores import environment
+from ..stores.libraries import missing_library
+from ..stores.stream import say
 from .arguments import EarlyExit, parse_arguments
 from .command import Adopt, Command, leave_environment
 from .metrics import write_metrics
@@ -54,7 +56,7 @@ def run_process() -> NoReturn:
             with suppress(OSError, ValueError):
                 stream.flush()
         os._exit(status)
-    sys.exit(status)
+    raise SystemExit(status)
 
 
 def adopt_environment(services: Sequence[str], is_synapses: bool) -> environment.Adopted:
@@ -72,7 +74,7 @@ def main(
     try:
         options = parse_arguments(argv)
     except EarlyExit as exit_:
-        print(exit_.text, end="", file=SteadyStream(stderr if exit_.status else stdout))
+        SteadyStream(stderr if exit_.status else stdout).write(exit_.text)
         if exit_.status:
             _tell_usage_error(argv, exit_.text.splitlines()[-1], exit_.status, stdout)
         return exit_.status
@@ -94,13 +96,12 @@ def main(
 
 def _load(command: str) -> Callable[[Command], int]:
     file, function = _COMMANDS[command]
-    try:
-        module = import_module(f".{file}", __package__)
-    except ModuleNotFoundError as error:
+    module = import_module(f".{file}", __package__)
+    if library := missing_library():
         raise ConfigurationError(
-            f"Could not start: this Python ({sys.executable}) has no {error.name}. Run the program by the command that"
+            f"Could not start: this Python ({sys.executable}) has no {library}. Run the program by the command that"
             " the role has installed, or with a Python that has it."
-        ) from error
+        )
     run: Callable[[Command], int] = getattr(module, function)
     return run
 
@@ -108,7 +109,7 @@ def _load(command: str) -> Callable[[Command], int]:
 def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdout: TextIO) -> None:
     """What was asked for is not known for sure, but whoever watches is to hear of it."""
     if "--json" in argv:
-        print(json.dumps({"errors": [message], "exit_code": exit_status}), file=SteadyStream(stdout), flush=True)
+        say(SteadyStream(stdout), json.dumps({"errors": [message], "exit_code": exit_status}))
     command = next((argument for argument in argv if argument in _COMMANDS), "")
     for option, value in pairwise(argv):
         if command and option == "--metrics-file":
@@ -120,7 +121,7 @@ def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdou
 
 
 def _print_failure(command: Command, message: str, exit_status: int) -> None:
-    print(message, file=command.stderr)
+    say(command.stderr, message)
     if getattr(command.options, "json", False):
         failure = {"command": command.options.command, "errors": [message], "exit_code": exit_status}
-        print(json.dumps(failure), file=SteadyStream(command.stdout), flush=True)
+        say(SteadyStream(command.stdout), json.dumps(failure))

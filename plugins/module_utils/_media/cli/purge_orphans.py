@@ -123,6 +123,6 @@ def _named(command: Command, journal: Journal | None) -> Callable[[Found], None]
         if journal is not None:
             journal.append(found.as_json())
         if stdout is not None and found.kind is Kind.ORPHAN:
-            print(f"{found.name} ({found.size:,} bytes)", file=stdout)
+            stdout.write(f"{found.name} ({found.size:,} bytes)\n")
 
     return name

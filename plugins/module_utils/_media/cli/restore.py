@@ -23,6 +23,7 @@ from ..stores.arrivals import KEPT, Arrivals
 from ..stores.database import SynapseDatabase
 from ..stores.media_store import MediaStore, PassedOver
 from ..stores.s3 import S3ObjectStore
+from ..stores.stream import say
 from ..stores.systemd import unit_properties
 from .command import Command, Sides
 from .run import Ready, carry_out, finish
@@ -54,7 +55,7 @@ def restore(command: Command) -> int:
 
         def unknown(text: str, reason: str) -> None:
             summary.problems.append({"path": text, "reason": reason})
-            print(f"{text}: {reason}", file=command.stderr)
+            say(command.stderr, f"{text}: {reason}")
 
         selection = _selection(command, ready, given, now_ns, unknown)
         arrivals = ready.held.enter_context(closing(Arrivals(ready.media)))
@@ -180,7 +181,7 @@ def _media(
     for key, uri in wanted.items():
         if key not in known:
             unknown(str(uri), "The database does not know this media. Synapse may have deleted it.")
-    return frozenset(MediaKey(origin, file_id) for (origin, _), file_id in known.items())
+    return frozenset(MediaKey(origin, file_id) for (origin, _unused), file_id in known.items())
 
 
 def _survey(ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arrivals, summary: Summary) -> Survey:

@@ -22,6 +22,7 @@ from ..stores.database import SynapseDatabase, connect
 from ..stores.media_store import MediaStore
 from ..stores.retrying import FIRST_WAITS, WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
+from ..stores.stream import say
 from .command import Command, Sides, read_sides
 from .metrics import write_metrics
 from .output import SteadyStream, print_result, unexpected
@@ -133,10 +134,10 @@ def told(command: Command, summary: Summary) -> Iterator[tuple[ExitStack, Callab
 def finish(command: Command, summary: Summary) -> int:
     """Tell how a run ended: errors, the metrics, the result. Returns the exit status."""
     for message in summary.errors:
-        print(message, file=command.stderr)
+        say(command.stderr, message)
     if command.options.json:
         # Before the JSON, which is to tell what became of it.
-        print(summary.as_text(), file=command.stderr)
+        say(command.stderr, summary.as_text())
     command.stderr.flush()
     if isinstance(command.stderr, SteadyStream) and command.stderr.failure:
         summary.errors.append(
@@ -148,7 +149,7 @@ def finish(command: Command, summary: Summary) -> int:
         print_result(command.stdout, summary.as_text(), summary.as_json() if command.options.json else None)
     except MediaError as error:
         summary.errors.append(str(error))
-        print(error, file=command.stderr)
+        say(command.stderr, str(error))
         _write_down(command, summary)
     return summary.exit_status
 
@@ -165,4 +166,4 @@ def _write_down(command: Command, summary: Summary) -> None:
         write_metrics(path, summary.as_metrics(time.time()))
     except MediaError as error:
         summary.errors.append(str(error))
-        print(error, file=command.stderr)
+        say(command.stderr, str(error))

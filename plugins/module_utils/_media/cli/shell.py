@@ -13,6 +13,7 @@ from ..engine import upstream
 from ..engine.lock import run_lock
 from ..engine.migrate import MigrationPlan, new_summary
 from ..rules.decision import Policy
+from ..stores.stream import say
 from .command import Command, Sides, read_sides, script_surroundings
 from .migrate import run_plan
 from .signals import handlers
@@ -25,7 +26,7 @@ def shell(command: Command) -> int:
         endpoint_url = store.endpoint_url
     with script_surroundings(command, sides, endpoint_url) as (environment, directory):
         if not command.options.argv and sys.stdin.isatty():
-            print(upstream.greeting(environment), file=command.stderr)
+            say(command.stderr, upstream.greeting(environment))
         return upstream.open_shell(command.options.argv, environment, directory)
 
 

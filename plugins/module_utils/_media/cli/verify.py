@@ -28,6 +28,7 @@ from ..stores.media_store import MediaStore
 from ..stores.report import Report
 from ..stores.retrying import FIRST_WAITS, WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
+from ..stores.stream import say
 from .command import Command, Sides, read_sides
 from .run import finish, told
 
@@ -148,7 +149,7 @@ def _teller(
 
     def print_problem(outcome: Outcome) -> None:
         if outcome.is_problem or outcome.is_told:
-            print(f"{outcome.path}: {outcome.reason}", file=command.stderr, flush=True)
+            say(command.stderr, f"{outcome.path}: {outcome.reason}")
 
     show: Callable[[Outcome], None] = print_problem
     if plan.deep or plan.one_by_one:
@@ -163,7 +164,7 @@ def _teller(
             if report is not None:
                 report.add(_report_line(outcome))
             if named == _NAMED + 1:
-                print(f"More than {_NAMED:,} are not well: --report FILE names all.", file=command.stderr, flush=True)
+                say(command.stderr, f"More than {_NAMED:,} are not well: --report FILE names all.")
         show(outcome if named <= _NAMED else replace(outcome, steps=frozenset(), is_told=False))
 
     return tell

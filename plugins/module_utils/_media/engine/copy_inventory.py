@@ -151,7 +151,7 @@ class CopyInventory:
 
     def not_reached(self, worked: int) -> int:
         """How many files that the database knows were left, when ``worked`` items came to an end."""
-        for _ in self._known:
+        for _turn in self._known:
             pass
         return self._rows - self._met + self._given - worked + len(self._missing)
 
@@ -245,7 +245,7 @@ class CopyInventory:
             self.left.unfinished += 1
 
     def _tell_missing(self) -> None:
-        paths = {path: media for path, _ in self._missing if (media := parse_media_path(path)) is not None}
+        paths = {path: media for path, _unused in self._missing if (media := parse_media_path(path)) is not None}
         rows = self._sides.database.media_rows(paths.values()) if paths else {}
         missing, self._missing = self._missing, []
         for path, row in missing:

@@ -19,6 +19,7 @@ from ..rules.copy_with import OF_TOOLS, Call, Secret
 from ..rules.errors import MediaError, UnavailableError
 from ..stores.media_store import MediaStore
 from ..stores.object_store import ObjectStore
+from ..stores.stream import say
 from ..stores.temporary import not_kept
 from .merge import Bucket, join
 from .progress import telling
@@ -117,7 +118,7 @@ def copy_all(call: Call, program: str, directory: str, summary: Summary, *, stop
         if stop.is_set():
             return
         name = command[-1].rstrip("/").rpartition("/")[2]
-        print(f"{call.tool}: {command[-2]} to {command[-1]}", file=stderr, flush=True)
+        say(stderr, f"{call.tool}: {command[-2]} to {command[-1]}")
         status = _run([program, *command[1:]], environment, f"{call.tool} copies to {command[-1]}", stop, stderr)
         ends[name] = status
         if status and not stop.is_set():

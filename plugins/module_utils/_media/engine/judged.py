@@ -36,7 +36,7 @@ def step_of_well(item: Item, *, alone: bool) -> VerifyStep | None:
     lengths, file = item.row.lengths, item.file
     local = Copy.NONE if file is None else copy_of(lengths, file.size)
     stored = worst(tuple([listed(lengths, remote) for remote in item.objects]))
-    verdict, _ = judge(Case(_ROOTS[item.path.partition("/")[0]], Row.COMPLETE, local, stored, alone=alone))
+    verdict, _unused = judge(Case(_ROOTS[item.path.partition("/")[0]], Row.COMPLETE, local, stored, alone=alone))
     return _STEPS[verdict] if verdict.is_well else None
 
 

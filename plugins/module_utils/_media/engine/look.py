@@ -138,7 +138,7 @@ class Looker:
         return next((size for place in self._places if (size := _size_in(place, path)) is not None), 0)
 
     def _look_at_disk(self, path: str, row: MediaRow) -> Found:
-        for _ in range(_TRIES):
+        for _turn in range(_TRIES):
             file = self._media.find(path)
             if file is None:
                 return NOTHING

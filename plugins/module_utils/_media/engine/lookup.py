@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from typing import TypeAlias
 
 from ..stores.object_store import ObjectStore, RemoteObject, UnsortedList
 
@@ -27,7 +28,8 @@ class NotLooked(Enum):
     YET = "not looked yet"
 
 
-Seen = RemoteObject | NotLooked | None
+# As text: Ansible's checks read it as Python 3.8 would.
+Seen: TypeAlias = "RemoteObject | NotLooked | None"
 
 
 class Lookup:

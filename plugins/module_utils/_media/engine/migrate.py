@@ -147,7 +147,7 @@ def migrate(
     leaves_directories = True
     if summary.errors and not stop.is_set():
         # Nobody is told a million names: so many files are left for the next run.
-        for _ in rest:
+        for _turn in rest:
             pass
         summary.not_reached = given - (_told(summary) - before)
     summary.requests = store.requests

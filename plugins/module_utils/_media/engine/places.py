@@ -90,4 +90,4 @@ class Drawn(Generic[Value]):
 
     @property
     def chosen(self) -> list[Value]:
-        return [value for _, chosen in self._kinds.values() for value in chosen]
+        return [value for _unused, chosen in self._kinds.values() for value in chosen]

@@ -220,7 +220,7 @@ class _Check:
         if self._may_list:
             try:
                 # Less than the whole key: MinIO's page of one object ends with the object that the prefix names.
-                for _ in store.list(self._key[:-1], page_size=1):
+                for _turn in store.list(self._key[:-1], page_size=1):
                     pass
             except UnsortedList:
                 self._is_sorted = False

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
+from ..stores.stream import say
 from .summary import Outcome, format_bytes
 
 if TYPE_CHECKING:
@@ -58,18 +59,18 @@ def _bar(stream: TextIO, files: Callable[[], Iterable[object]]) -> Iterator[Call
     import tqdm
 
     ended = Event()
-    with tqdm.tqdm(total=0, unit=" files", unit_scale=True, file=stream, dynamic_ncols=True) as bar:
+    with tqdm.tqdm(total=0, unit=" files", unit_scale=True, file=stream, dynamic_ncols=True) as shown:
         size = 0
 
         def report(outcome: Outcome) -> None:
             nonlocal size
             size += outcome.size
             if _is_told(outcome):
-                bar.write(_line(outcome), file=stream)
-            bar.set_postfix_str(_amount(size, bar.format_dict["elapsed"]), refresh=False)
-            bar.update()
+                shown.write(_line(outcome), file=stream)
+            shown.set_postfix_str(_amount(size, shown.format_dict["elapsed"]), refresh=False)
+            shown.update()
 
-        counting = Thread(target=_count, args=(files, bar, ended), daemon=True)
+        counting = Thread(target=_count, args=(files, shown, ended), daemon=True)
         counting.start()
         try:
             yield report
@@ -78,14 +79,14 @@ def _bar(stream: TextIO, files: Callable[[], Iterable[object]]) -> Iterator[Call
             counting.join()
 
 
-def _count(files: Callable[[], Iterable[object]], bar: tqdm.tqdm[object], ended: Event) -> None:
+def _count(files: Callable[[], Iterable[object]], shown: tqdm.tqdm[object], ended: Event) -> None:
     """Tell the bar how many files there are, once that is known."""
     total = 0
-    for _ in files():
+    for _turn in files():
         total += 1
         if ended.is_set():
             return
-    bar.total = total
+    shown.total = total
 
 
 @contextmanager
@@ -97,7 +98,7 @@ def _lines(stream: TextIO) -> Iterator[Callable[[Outcome], None]]:
         nonlocal files, size
         files, size = files + 1, size + outcome.size
         if _is_told(outcome):
-            print(_line(outcome), file=stream, flush=True)
+            say(stream, _line(outcome))
 
     def line() -> str:
         nonlocal told
@@ -116,7 +117,7 @@ def _every_so_often(stream: TextIO, line: Callable[[], str]) -> Iterator[None]:
 
     def speak() -> None:
         while not ended.wait(_LINE_SECONDS):
-            print(line(), file=stream, flush=True)
+            say(stream, line())
 
     speaker = Thread(target=speak, daemon=True)
     speaker.start()

@@ -202,7 +202,7 @@ def delete_orphans(
 
     def collect() -> None:
         nonlocal is_over
-        done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+        done, _unused = wait(under_way, return_when=FIRST_COMPLETED)
         for future in done:
             del under_way[future]
             result = future.result()
@@ -242,7 +242,7 @@ def delete_orphans(
         if known_by_now:
             summary.facts.append(f"{known_by_now:,} were left, because the database knows them by now.")
     if summary.errors and not stop.is_set():
-        summary.not_reached = sum(1 for _ in orphans) - reached
+        summary.not_reached = sum(1 for _turn in orphans) - reached
 
 
 def _still_unknown(batch: Sequence[Orphan], database: MediaDatabase) -> list[Orphan]:

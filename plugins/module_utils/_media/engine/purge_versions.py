@@ -111,6 +111,10 @@ def _of_keys(versions: VersionStore, prefix: str, keys: Iterator[str]) -> Iterat
             return
 
 
+def _latest(group: Group) -> ObjectVersion:
+    return next(each for each in group if each.is_latest)
+
+
 def _is_deleted(group: Group) -> bool:
     return any(each.is_latest and each.is_delete_marker for each in group)
 
@@ -145,7 +149,7 @@ class _Erasure:
                 if stop.is_set():
                     return
                 batch.append((media, group))
-                if sum(len(each) for _, each in batch) >= BATCH:
+                if sum(len(each) for _unused, each in batch) >= BATCH:
                     self._erase(batch)
                     batch = []
             self._erase(batch)
@@ -167,7 +171,7 @@ class _Erasure:
             media = parse_media_path(path)
             if media is None or not _is_deleted(group):
                 continue
-            marked = next(each.modified for each in group if each.is_latest)
+            marked = _latest(group).modified
             recent_after = float("inf") if own == key else self._plan.object_recent_after
             if kind_of(path, marked, is_known=False, recent_after=recent_after) is Kind.ORPHAN:
                 yield media, group
@@ -176,7 +180,7 @@ class _Erasure:
         if not batch:
             return
         check_database(self._database)
-        rows = self._database.media_rows([media for media, _ in batch])
+        rows = self._database.media_rows([media for media, _unused in batch])
         groups = [group for media, group in batch if media not in rows]
         self._journal.write(_record(each) for group in groups for each in group)
         refused = self._delete([each for group in groups for each in group if not each.is_delete_marker])

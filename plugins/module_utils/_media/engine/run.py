@@ -149,12 +149,12 @@ class _Threads(Generic[Item, Result]):
         self._todo.put(item)
 
     def resize(self, workers: int) -> None:
-        for _ in range(workers - self._wanted):
+        for _turn in range(workers - self._wanted):
             # One that hangs at a server when the run is over must not hold up the process.
             thread = Thread(target=self._work, daemon=True)
             thread.start()
             self._threads.append(thread)
-        for _ in range(self._wanted - workers):
+        for _turn in range(self._wanted - workers):
             self._todo.put(None)
         self._wanted = workers
 

@@ -28,7 +28,7 @@ def check_space(coming: Mapping[Disk, Count], minimum: MinimumFree) -> None:
     """
     by_device: dict[int, tuple[Disk, Count]] = {}
     for disk, count in coming.items():
-        _, sum_of = by_device.setdefault(disk.device, (disk, Count()))
+        _unused, sum_of = by_device.setdefault(disk.device, (disk, Count()))
         sum_of.files, sum_of.bytes = sum_of.files + count.files, sum_of.bytes + count.bytes
     for disk, count in by_device.values():
         total, free = disk.usage()

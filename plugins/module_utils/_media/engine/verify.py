@@ -197,7 +197,9 @@ class _Verification:
         if not missing:
             return
         of_thumbnails = {outcome.path: self._sources.pop(outcome.path, None) for outcome in missing}
-        originals = {facts.source.path for _, facts in filter(None, of_thumbnails.values()) if facts.source is not None}
+        originals = {
+            facts.source.path for _unused, facts in filter(None, of_thumbnails.values()) if facts.source is not None
+        }
         try:
             rows = self._ask_again([*of_thumbnails, *sorted(originals)])
         except MediaError as error:

@@ -31,7 +31,7 @@ def find_profile(endpoint_url: str | None) -> ServiceProfile | None:
 
 def is_service_address(endpoint_url: str) -> bool:
     """Whether an endpoint is what a service's own pages say, to the path."""
-    scheme, _, rest = endpoint_url.rstrip("/").partition("://")
+    scheme, _unused, rest = endpoint_url.rstrip("/").partition("://")
     return scheme == "https" and any(
         re.fullmatch(_pattern(url.partition("://")[2]), rest)
         for profile in PROFILES.values()

@@ -398,7 +398,7 @@ class _Postgresql:
         # A connection that broke off is one of these or, rarely, a bare DatabaseError. The others are about the
         # statement, and would come again.
         lost = (self._psycopg2.OperationalError, self._psycopg2.InterfaceError)
-        return isinstance(error, lost) or type(error) is self._psycopg2.DatabaseError
+        return isinstance(error, lost) or error.__class__ is self._psycopg2.DatabaseError
 
     def unavailable(self, error: Exception) -> UnavailableError:
         return _unavailable(error)
@@ -482,8 +482,8 @@ def _no_spool(cause: str) -> UnavailableError:
 def _known_files(spool: IO[bytes], passed_over: Callable[[str], None]) -> Iterator[KnownFile]:
     with closing(spool):
         last = ""
-        for (root, _, _), rows in groupby(_spooled(spool), lambda item: (item[0], item[1][0], item[1][1])):
-            for known in _of_one_media(root, (row for _, row in rows), passed_over):
+        for (root, *_unused), rows in groupby(_spooled(spool), lambda item: (item[0], item[1][0], item[1][1])):
+            for known in _of_one_media(root, (row for _unused, row in rows), passed_over):
                 # All is ASCII, where the order of the characters is that of the bytes.
                 if known.path <= last:
                     raise RuntimeError(f"the database's files do not ascend: {known.path!r} after {last!r}")

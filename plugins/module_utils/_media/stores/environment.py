@@ -151,7 +151,7 @@ def _show(service: str) -> dict[str, list[str]]:
         )
     properties: dict[str, list[str]] = {}
     for line in shown.stdout.splitlines():
-        name, _, value = line.partition("=")
+        name, _unused, value = line.partition("=")
         properties.setdefault(name, []).append(value)
     return properties
 
@@ -163,7 +163,7 @@ def _environment_of_process(number: int) -> dict[str, str] | None:
     except OSError:
         return None
     variables = (os.fsdecode(item).partition("=") for item in content.split(b"\0") if item)
-    return {name: value for name, _, value in variables} or None
+    return {name: value for name, _unused, value in variables} or None
 
 
 def _environment_of_unit(service: str, properties: Mapping[str, list[str]]) -> dict[str, str]:
@@ -171,7 +171,7 @@ def _environment_of_unit(service: str, properties: Mapping[str, list[str]]) -> d
     environment = {"HOME": _home(properties.get("User", [""])[0])}
     environment.update(_assignments(properties.get("Environment", [""])[0]))
     for entry in properties.get("EnvironmentFiles", []):
-        path, _, options = entry.rpartition(" (")
+        path, _unused, options = entry.rpartition(" (")
         environment.update(_environment_file(service, path, is_optional="ignore_errors=yes" in options))
     passed = [name for name in properties.get("PassEnvironment", [""])[0].split() if is_of_libraries(name)]
     if passed:
@@ -236,7 +236,7 @@ def _value(text: str) -> str:
 
 
 def _assignments(shown: str) -> dict[str, str]:
-    return {name: value for name, _, value in (word.partition("=") for word in _words(shown))}
+    return {name: value for name, _unused, value in (word.partition("=") for word in _words(shown))}
 
 
 def _words(shown: str) -> list[str]:

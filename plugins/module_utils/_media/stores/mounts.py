@@ -21,4 +21,4 @@ def _kinds(device: int) -> list[str]:
     except OSError:
         return []
     rows = (line.partition(" - ") for line in lines)
-    return [kind.split()[0] for mount, _, kind in rows if kind and mount.split()[2] == number]
+    return [kind.split()[0] for mount, _unused, kind in rows if kind and mount.split()[2] == number]

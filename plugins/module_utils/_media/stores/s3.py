@@ -13,17 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import boto3
-import botocore.credentials
-import botocore.exceptions
-import botocore.session
-from botocore.config import Config
-from botocore.httpsession import get_cert_path
-from botocore.utils import get_environ_proxies
-
 from ..rules.content import Content
 from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
+from .libraries import boto3, botocore
 from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, Readable, RemoteObject
 from .s3_address import object_address
 from .s3_delete import ManyDeletes, Target
@@ -114,7 +107,7 @@ class S3ObjectStore:
     def _connect(self, session: botocore.session.Session, max_connections: int, limits: Limits) -> S3Client:
         """Make the client as Synapse's storage provider makes its own, so that both meet the same server."""
         settings = self._settings
-        config = Config(
+        config = botocore.config.Config(
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             max_pool_connections=max_connections + PARTS_AT_ONCE,
@@ -145,9 +138,13 @@ class S3ObjectStore:
             credentials = self._given_credentials() or session.get_credentials()
             if address is None or credentials is None or self._encryption:
                 return None
-            if get_environ_proxies(f"{address.scheme}://{address.host_header}"):
+            if botocore.utils.get_environ_proxies(f"{address.scheme}://{address.host_header}"):
                 return None
-            bundle = self._settings.ca_bundle_path or session.get_config_variable("ca_bundle") or get_cert_path(True)
+            bundle = (
+                self._settings.ca_bundle_path
+                or session.get_config_variable("ca_bundle")
+                or botocore.httpsession.get_cert_path(True)
+            )
             tls = ssl.create_default_context(cafile=bundle) if address.scheme == "https" else None
         except (*LIBRARY_ERRORS, OSError):
             # boto3 will meet the cause too, and tell it.

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import botocore.exceptions
-
 from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
+from .libraries import botocore
 from .object_store import ObjectFailure, PermissionDenied
 from .s3_errors import http_status
 from .s3_explainer import Explainer

@@ -9,13 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import botocore.exceptions
-import botocore.parsers
-import urllib3.exceptions
-from urllib3.util.ssl_match_hostname import CertificateError
-
 from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
+from .libraries import botocore, urllib3
 from .s3_failures import Failure, describe
 
 LIBRARY_ERRORS = (
@@ -115,7 +111,7 @@ _ON_THE_WAY: tuple[tuple[type[BaseException], str | Callable[[Any], str]], ...] 
     (botocore.exceptions.InvalidRegionError, "InvalidRegion"),
     (botocore.exceptions.ProxyConnectionError, "proxy"),
     (ssl.SSLCertVerificationError, _certificate_code),
-    (CertificateError, "tls_host_name"),
+    (urllib3.util.ssl_match_hostname.CertificateError, "tls_host_name"),
     (ssl.SSLError, _tls_code),
     (socket.gaierror, "unknown_host"),
     (ConnectionRefusedError, "refused"),

@@ -8,8 +8,7 @@ from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from botocore.parsers import ResponseParserFactory
-from botocore.utils import parse_timestamp
+from .libraries import botocore
 
 _ANSWER = "ListObjectsV2Output"
 _TEXTS = frozenset({"Key", "ETag", "StorageClass"})
@@ -22,7 +21,7 @@ class ListParserFactory:
     """
 
     def __init__(self) -> None:
-        self._factory = ResponseParserFactory()
+        self._factory = botocore.parsers.ResponseParserFactory()
 
     def create_parser(self, protocol_name: str) -> _ListParser:
         return _ListParser(self._factory.create_parser(protocol_name))
@@ -80,7 +79,7 @@ def _entry(contents: ET.Element) -> dict[str, Any]:
 def _date(text: str) -> Any:
     """As text where it is in S3's own form: boto3 would take longer over it than over all the rest."""
     with suppress(ValueError, RuntimeError):
-        return text if text.endswith("Z") else parse_timestamp(text)
+        return text if text.endswith("Z") else botocore.utils.parse_timestamp(text)
     return text
 
 

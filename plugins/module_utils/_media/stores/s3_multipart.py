@@ -16,9 +16,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import botocore.exceptions
-
 from ..rules.content import PART_SIZE, Content
+from .libraries import botocore
 from .s3_description import plain_etag
 from .s3_errors import LIBRARY_ERRORS, http_status
 from .s3_explainer import Explainer
@@ -136,7 +135,7 @@ class Multipart:
         # Where it may not be looked for them, they are left to the bucket's rule for unfinished uploads.
         with suppress(*LIBRARY_ERRORS):
             position: dict[str, str] = {}
-            for _ in range(_UPLOAD_PAGES):
+            for _turn in range(_UPLOAD_PAGES):
                 answer: Any = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=key, **position)  # type: ignore[arg-type]
                 for found in answer.get("Uploads", ()):
                     if found.get("Key") == key and "UploadId" in found:

@@ -7,8 +7,7 @@ import io
 from contextlib import suppress
 from typing import Any
 
-import botocore.exceptions
-
+from .libraries import botocore
 from .object_store import ObjectFailure
 from .s3 import S3ObjectStore
 from .s3_errors import LIBRARY_ERRORS, http_status
@@ -64,7 +63,7 @@ class TrialBucket(S3ObjectStore):
         """Delete version after version, each of which uncovers the one before it; what stays is covered again."""
         answer: Any = {}
         try:
-            for _ in range(_VERSIONS):
+            for _turn in range(_VERSIONS):
                 answer = self._client.head_object(Bucket=self._bucket, Key=key, **self._encryption)
                 self._delete_version(key, answer["VersionId"])
         except (*LIBRARY_ERRORS, KeyError) as error:

@@ -6,9 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import botocore.exceptions
-
 from ..rules.errors import MediaError
+from .libraries import botocore
 from .object_versions import ObjectVersion
 from .s3_delete import ManyDeletes, Target
 from .s3_description import listed_date
@@ -102,7 +101,7 @@ def _of_page(page: Mapping[str, Any], words: Explainer, action: str) -> list[Obj
         *((entry, False) for entry in page.get("Versions", ())),
         *((entry, True) for entry in page.get("DeleteMarkers", ())),
     ]
-    if any("Key" not in entry or "VersionId" not in entry for entry, _ in entries):
+    if any("Key" not in entry or "VersionId" not in entry for entry, _unused in entries):
         raise words.refusal("not_s3", action)
     found = (
         ObjectVersion(

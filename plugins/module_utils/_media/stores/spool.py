@@ -80,7 +80,7 @@ class Spool:
                 self.refusal, self._too_large = str(error), min(self._too_large, size)
                 raise
             finally:
-                for _ in range(taken):
+                for _turn in range(taken):
                     self._turns.release()
 
     @contextmanager

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..rules.errors import AccessError, ConfigurationError, join_problems
 from ..rules.settings import BucketSettings, bucket_settings, read_bucket_settings
+from .libraries import yaml
 
 PROVIDER_MODULE = "s3_storage_provider.S3StorageProviderBackend"
 MEDIA_WORKER = "synapse.app.media_repository"

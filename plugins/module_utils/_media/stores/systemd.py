@@ -24,7 +24,7 @@ PATIENCE = 20.0  # seconds
 def unit_properties(unit: str, names: Sequence[str] = RUN_PROPERTIES) -> Mapping[str, str]:
     """The properties of a unit that are set, by name; none where systemd, or the unit, is not there or not known."""
     properties = (line.partition("=") for line in _shown(unit, names).splitlines())
-    return {name: value for name, _, value in properties if name in names and value and value != "n/a"}
+    return {name: value for name, _unused, value in properties if name in names and value and value != "n/a"}
 
 
 def _shown(unit: str, names: Sequence[str]) -> str:

@@ -64,7 +64,7 @@ def test_other_policies_are_told(stub: Stubber) -> None:
 
 
 def test_a_key_that_iam_does_not_know(stub: Stubber) -> None:
-    for _ in range(3):
+    for _turn in range(3):
         stub.add_client_error("get_access_key_last_used", "NoSuchEntity", http_status_code=404)
     keys = interface(stub)
     assert (keys.knows(KEY), keys.policy(KEY), keys.other_policies(KEY)) == (False, None, [])

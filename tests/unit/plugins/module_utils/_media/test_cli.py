@@ -124,7 +124,7 @@ def test_refused_run_says_so_everywhere(tmp_path: Path) -> None:
 def test_database_that_is_not_there(tmp_path: Path) -> None:
     database = str(tmp_path / "homeserver.db")
 
-    status, _, stderr = run("--config", write_configuration(tmp_path), "migrate")
+    status, _unused, stderr = run("--config", write_configuration(tmp_path), "migrate")
 
     assert status == 69
     assert stderr == (
@@ -137,7 +137,7 @@ def test_metrics_that_cannot_be_written(tmp_path: Path) -> None:
     metrics = tmp_path / "missing" / "migrate.prom"
     configuration = write_configuration(tmp_path)
 
-    status, _, stderr = run("--config", configuration, "migrate", "--metrics-file", str(metrics))
+    status, _unused, stderr = run("--config", configuration, "migrate", "--metrics-file", str(metrics))
 
     assert status != 0
     assert stderr.splitlines()[-1] == (
@@ -151,7 +151,7 @@ def test_metrics_that_cannot_be_written_are_in_the_result(tmp_path: Path) -> Non
     metrics = tmp_path / "missing" / "migrate.prom"
     configuration = write_configuration(tmp_path, media_store_path=missing)
 
-    status, stdout, _ = run("--config", configuration, "migrate", "--json", "--metrics-file", str(metrics))
+    status, stdout, _unused = run("--config", configuration, "migrate", "--json", "--metrics-file", str(metrics))
 
     result = json.loads(stdout)
     assert (status, result["exit_code"]) == (69, 69)
@@ -165,7 +165,7 @@ def test_metrics_take_the_place_of_no_device(tmp_path: Path) -> None:
     device = tmp_path / "null"
     os.mkfifo(device)
 
-    _, _, stderr = run("--config", write_configuration(tmp_path), "migrate", "--metrics-file", str(device))
+    _status, _stdout, stderr = run("--config", write_configuration(tmp_path), "migrate", "--metrics-file", str(device))
 
     assert stderr.splitlines()[-1] == (
         f"Could not write the metrics file {str(device)!r}: it is not a regular file."
@@ -184,7 +184,7 @@ def test_full_disk_leaves_no_part_of_the_metrics(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(Path, "replace", replace)
 
-    _, _, stderr = run("--config", configuration, "migrate", "--metrics-file", str(metrics))
+    _status, _stdout, stderr = run("--config", configuration, "migrate", "--metrics-file", str(metrics))
 
     assert stderr.splitlines()[-1] == (
         f"Could not write the metrics file {str(metrics)!r}: No space left on device. Check its directory."
@@ -275,7 +275,7 @@ def test_whatever_ends_a_run_is_told_everywhere(
 
     monkeypatch.setattr(run_module, "run_lock", fail)
 
-    status, stdout, _ = run(
+    status, stdout, _unused = run(
         "--config", write_configuration(tmp_path), "migrate", "--json", "--metrics-file", str(metrics)
     )
 

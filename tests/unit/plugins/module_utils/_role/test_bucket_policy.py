@@ -54,7 +54,7 @@ def test_a_policy_for_a_part_of_a_bucket() -> None:
 
 
 def test_a_whole_bucket_needs_no_condition() -> None:
-    listing, _, objects = bucket_policy("media")["Statement"]
+    listing, _unused, objects = bucket_policy("media")["Statement"]
     assert "Condition" not in listing
     assert objects["Resource"] == ["arn:aws:s3:::media/*"]
 

@@ -775,7 +775,7 @@ ANY_VALUE = st.one_of(
     st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
 )
 WRONG: list[tuple[str, Any]] = [
-    (name, value) for changed, _ in TEST_PROBLEMS if len(changed) == 1 for name, value in changed.items()
+    (name, value) for changed, _unused in TEST_PROBLEMS if len(changed) == 1 for name, value in changed.items()
 ]
 
 

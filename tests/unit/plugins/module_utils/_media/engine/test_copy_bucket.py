@@ -179,7 +179,7 @@ def test_target_below_the_source_is_not_foreign(homeserver: Homeserver) -> None:
         Place("new", homeserver.old, "hs/new/"),
         target_below="new/",
     )
-    for _ in range(2):
+    for _turn in range(2):
         copy_bucket(CopyPlan(), sides, summary, stop=Event(), report=lambda _outcome: None)
 
     assert told(summary) == {"copied": 1, "already_there": 1}

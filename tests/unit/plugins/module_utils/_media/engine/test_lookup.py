@@ -51,7 +51,7 @@ def test_a_listing_is_tried_again_where_it_may_pay_by_now() -> None:
     store, told = full_bucket(), PAGE // SPARSE
     sparse, dense = range(0, REST, SPARSE), range(REST, OBJECTS)
 
-    _, asked = look(store, chain(sparse, dense))
+    _unused, asked = look(store, chain(sparse, dense))
 
     assert asked[:told] == [False] * told
     assert asked[told : REST + told].count(False) <= BATCH

@@ -30,7 +30,7 @@ TEST_LINES: dict[str, tuple[Line, int]] = {
 
 def settle(line: Line, measurements: int = 10) -> Pace:
     pace = first_pace(None)
-    for _ in range(measurements):
+    for _turn in range(measurements):
         pace = next_pace(pace, line(pace.workers), slow_down=False)
     return pace
 
@@ -45,7 +45,7 @@ def test_it_settles_where_the_line_is_best_used(name: str) -> None:
 def test_it_tries_again_later() -> None:
     pace = settle(lambda _workers: 100.0)
     tried = []
-    for _ in range(100):
+    for _turn in range(100):
         pace = next_pace(pace, 25.0 * pace.workers, slow_down=False)
         tried.append(pace.workers)
 
@@ -55,7 +55,7 @@ def test_it_tries_again_later() -> None:
 def test_a_server_that_asks_for_fewer_requests_gets_fewer() -> None:
     pace = settle(lambda workers: 25.0 * workers)
     halved = []
-    for _ in range(7):
+    for _turn in range(7):
         pace = next_pace(pace, 1000.0, slow_down=True)
         halved.append(pace.workers)
 
@@ -90,7 +90,7 @@ def test_keeper_measures_over_some_time() -> None:
     workers = []
     for second in range(6):
         now.append(second / 8)
-        for _ in range(keeper.workers()):
+        for _turn in range(keeper.workers()):
             store.head("key")
         workers.append(keeper.workers())
 

@@ -156,7 +156,7 @@ def test_two_checks_at_once_do_not_meet() -> None:
             keys.add(key)
             return bucket.put(key, io.BytesIO(source.read()), content)
 
-    for _ in range(2):
+    for _turn in range(2):
         check_bucket(SETTINGS, always(Recorder({"synapse/key": b""})))
     assert len(keys) == len(bucket.objects) == 2
     assert all(hashlib.md5(content).digest() for content in bucket.objects.values())

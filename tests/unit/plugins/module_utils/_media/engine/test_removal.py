@@ -263,7 +263,7 @@ def test_copies_of_many_threads(media: MediaStore, tmp_path: Path) -> None:
     aside, files = Aside(tmp_path / "copies"), list(scan(media).values())
 
     def keep(number: int) -> None:
-        for _ in range(100):
+        for _turn in range(100):
             with aside.copy(media, files[number]):
                 pass
 

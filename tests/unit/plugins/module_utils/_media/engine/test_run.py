@@ -27,7 +27,7 @@ def test_items_are_taken_only_as_they_are_needed() -> None:
             most_ahead = max(most_ahead, taken - done)
             yield number
 
-    for _ in run_parallel(lambda number: number, items(), workers=lambda: 4, stopped=lambda: False):
+    for _turn in run_parallel(lambda number: number, items(), workers=lambda: 4, stopped=lambda: False):
         done += 1
 
     assert done == 1000
@@ -67,7 +67,7 @@ def test_what_is_under_way_is_told_before_the_failure_of_the_items() -> None:
 
     results = run_parallel(lambda number: number, items(), workers=lambda: 2, stopped=lambda: False)
 
-    assert sorted(next(results) for _ in range(10)) == list(range(10))
+    assert sorted(next(results) for _turn in range(10)) == list(range(10))
     with pytest.raises(ValueError, match=r"^no more$"):
         next(results)
 

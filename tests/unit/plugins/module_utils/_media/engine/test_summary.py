@@ -25,10 +25,10 @@ def example() -> Summary:
     summary.not_reached = 7
     summary.facts = ["a fact"]
     summary.empty_directories = 9
-    for _ in range(8):
+    for _turn in range(8):
         summary.pass_over("local_content/lost+found", "not Synapse's", is_problem=False)
     for number, step in enumerate(Step, start=1):
-        for _ in range(number):
+        for _turn in range(number):
             summary.add(outcome(step, size=10**number))
     return summary
 

@@ -50,7 +50,7 @@ def test_a_listing_alone_is_no_proof() -> None:
 
 
 def test_nothing_is_overwritten_and_nothing_uploaded_twice() -> None:
-    for case, _, decision in ALL:
+    for case, _unused, decision in ALL:
         if decision.action is Action.UPLOAD:
             assert case.stored is Stored.NOTHING
             assert case.known is Known.COMPLETE
@@ -59,20 +59,20 @@ def test_nothing_is_overwritten_and_nothing_uploaded_twice() -> None:
 
 
 def test_difference_is_a_conflict() -> None:
-    for case, _, decision in ALL:
+    for case, _unused, decision in ALL:
         differs = case.stored in (Stored.OTHER, Stored.UNREADABLE) or case.known is Known.DAMAGED
         assert (decision.action is Action.CONFLICT) == (differs and case.local is Local.SETTLED)
 
 
 def test_what_was_uploaded_and_is_not_there_has_failed() -> None:
-    for case, _, decision in ALL:
+    for case, _unused, decision in ALL:
         tried = case.uploaded in (Uploaded.ACCEPTED, Uploaded.TAKEN) and case.known is Known.COMPLETE
         if case.local is Local.SETTLED and tried and case.stored is Stored.NOTHING:
             assert decision.action is Action.FAIL
 
 
 def test_every_row_is_reached_and_every_reason_has_its_words() -> None:
-    reached = {next(row for row in TABLE if row.fits(case, policy)) for case, policy, _ in ALL}
+    reached = {next(row for row in TABLE if row.fits(case, policy)) for case, policy, _unused in ALL}
 
     assert reached == set(TABLE)
     assert {row.reason for row in TABLE} == set(REASONS) == set(Reason)

@@ -83,7 +83,7 @@ def test_nothing_speaks_against_a_small_share() -> None:
 
 def test_too_large_a_share_of_objects() -> None:
     refused = refusal(Tally(objects=100, unknown_objects=6, paths=100), FIVE, NAME)
-    assert type(refused) is MediaError
+    assert refused.__class__ is MediaError
     assert str(refused) == (
         "Could not delete orphans, and nothing was changed: 6 of 100 objects of media in the bucket are unknown to the"
         " database (6%), and --maximum-share allows 5%." + SHARE_ADVICE
@@ -94,7 +94,7 @@ def test_too_large_a_share_of_files() -> None:
     """Of all files, wherever they are: after migrate the disk holds hardly any, and orphans stay there."""
     assert refusal(Tally(objects=100, paths=103, unknown_files=3), FIVE, NAME) is None
     refused = refusal(Tally(objects=90, paths=100, unknown_files=10), FIVE, NAME)
-    assert type(refused) is MediaError
+    assert refused.__class__ is MediaError
     assert str(refused) == (
         "Could not delete orphans, and nothing was changed: 10 of 100 files of media, on the disk and in the bucket,"
         " are on the disk and unknown to the database (10%), and --maximum-share allows 5%." + SHARE_ADVICE
@@ -104,7 +104,7 @@ def test_too_large_a_share_of_files() -> None:
 def test_another_homeserver_below_the_same_prefix() -> None:
     """Two of them with one bucket and no prefix: where the other is small enough, the share says nothing."""
     refused = refusal(Tally(objects=100, unknown_objects=1, paths=100, of_ourselves=1), Fraction(1), NAME)
-    assert type(refused) is ConfigurationError
+    assert refused.__class__ is ConfigurationError
     assert str(refused) == (
         "Could not delete orphans, and nothing was changed: 1 objects are media that another homeserver has fetched"
         " from 'example.org', which is this one. So another homeserver stores below the same prefix. Give each"
@@ -115,7 +115,7 @@ def test_another_homeserver_below_the_same_prefix() -> None:
 def test_another_homeserver_in_the_same_media_store() -> None:
     """Its files may be nowhere else, and beside a large bucket their share says nothing."""
     refused = refusal(Tally(objects=100, paths=102, unknown_files=2, files_of_ourselves=1), FIVE, NAME)
-    assert type(refused) is ConfigurationError
+    assert refused.__class__ is ConfigurationError
     assert str(refused) == (
         "Could not delete orphans, and nothing was changed: 1 files on the disk are media that another homeserver has"
         " fetched from 'example.org', which is this one. So the media store is another homeserver's too. Give each"
@@ -129,7 +129,7 @@ def test_another_homeserver_in_the_same_media_store() -> None:
 )
 def test_database_whose_media_is_nowhere(missing: int, maximum: Fraction, is_refused: bool) -> None:
     refused = refusal(Tally(originals=100, missing=missing), maximum, NAME)
-    assert (type(refused) is ConfigurationError) is is_refused
+    assert (refused.__class__ is ConfigurationError) is is_refused
     if is_refused:
         assert str(refused) == (
             f"Could not delete orphans, and nothing was changed: of 100 originals that the database knows {missing} are"
@@ -142,7 +142,7 @@ def test_database_whose_media_is_nowhere(missing: int, maximum: Fraction, is_ref
 
 def test_all_reasons_are_told_at_once() -> None:
     refused = refusal(Tally(10, 10, 10, 0, 10, 10, 1), FIVE, NAME)
-    assert type(refused) is MediaError
+    assert refused.__class__ is MediaError
     lines = str(refused).splitlines()
     assert lines[0] == "Could not delete orphans, and nothing was changed: 3 problems were found:"
     assert len(lines) == 4

@@ -82,7 +82,7 @@ def test_an_alias_stands_for_a_region_that_there_is() -> None:
     for profile in PROFILES.values():
         if profile.regions:
             regions = profile.regions.value
-            assert {region for _, region in regions.aliases} <= set(regions.names)
+            assert {region for _unused, region in regions.aliases} <= set(regions.names)
 
 
 def test_what_was_seen_of_each_server() -> None:

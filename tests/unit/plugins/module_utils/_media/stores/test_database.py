@@ -90,7 +90,7 @@ TEST_UNKNOWN = [
 
 
 def test_all_rows_at_once(database: SynapseDatabase) -> None:
-    wanted = [path for path, _ in TEST_ROWS] + TEST_UNKNOWN
+    wanted = [path for path, _unused in TEST_ROWS] + TEST_UNKNOWN
 
     assert database.media_rows(wanted) == dict(TEST_ROWS)
 

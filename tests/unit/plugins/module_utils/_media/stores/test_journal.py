@@ -59,6 +59,6 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
 def test_disk_that_fills_up(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     full = patch("os.fsync", side_effect=OSError(28, "No space left on device"))
-    with open_journal(path) as journal, full, pytest.raises(UnavailableError) as failure:
+    with open_journal(path) as journal, full as _disk, pytest.raises(UnavailableError) as failure:
         journal.write([{"key": "a"}])
     assert str(failure.value) == f"Could not write the journal {str(path)!r}: No space left on device. {CURE}"

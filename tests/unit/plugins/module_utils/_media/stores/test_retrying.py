@@ -40,7 +40,7 @@ def make(script: str, waits: Waits, objects: dict[str, bytes] | None = None) -> 
 
 def test_tries_again_and_then_gives_up() -> None:
     waits = Waits()
-    store, _ = make("503 503 503", waits)
+    store, _unused = make("503 503 503", waits)
 
     with pytest.raises(StoreUnavailable):
         store.head("a")
@@ -50,7 +50,7 @@ def test_tries_again_and_then_gives_up() -> None:
 
 def test_does_not_try_again_when_the_run_is_to_stop() -> None:
     waits = Waits(stop_after=1)
-    store, _ = make("503 ok", waits)
+    store, _unused = make("503 ok", waits)
 
     with pytest.raises(StoreUnavailable):
         store.head("a")
@@ -79,7 +79,7 @@ def test_put_whose_answer_was_lost_meets_its_own_object() -> None:
 
 @pytest.mark.parametrize("script", ["503 cut ok", "cut cut ok", "lost cut ok"])
 def test_read_goes_on_where_it_broke_off(script: str) -> None:
-    store, _ = make(script, Waits(), {"a": DATA})
+    store, _unused = make(script, Waits(), {"a": DATA})
 
     with store.open("a") as body:
         assert b"".join(iter(lambda: body.read(70), b"")) == DATA
@@ -87,7 +87,7 @@ def test_read_goes_on_where_it_broke_off(script: str) -> None:
 
 @pytest.mark.parametrize("script", ["503 cut ok", "cut cut ok", "cut lost ok"])
 def test_list_goes_on_where_it_broke_off(script: str) -> None:
-    store, _ = make(script, Waits(), {f"a/{number:03}": b"x" for number in range(100)})
+    store, _unused = make(script, Waits(), {f"a/{number:03}": b"x" for number in range(100)})
 
     assert [found.key for found in store.list("a/")] == [f"a/{number:03}" for number in range(100)]
 

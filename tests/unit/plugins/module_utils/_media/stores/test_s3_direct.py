@@ -48,7 +48,7 @@ class Server:
         number = 0
         while self.answers:
             try:
-                connection, _ = self.listener.accept()
+                connection, _unused = self.listener.accept()
             except OSError:
                 return
             number += 1
@@ -75,7 +75,7 @@ def _read_request(connection: socket.socket) -> bytes:
         if not chunk:
             return b""
         data += chunk
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _unused, body = data.partition(b"\r\n\r\n")
     length = re.search(rb"content-length:(\d+)", head)
     missing = (int(length[1]) if length else 0) - len(body)
     while missing > 0:
@@ -130,7 +130,7 @@ def test_put_and_head_over_one_connection() -> None:
             put(direct)
         assert direct.head("key") is None
         direct.close()
-    assert [number for number, _ in server.seen] == [1, 1, 1, 1]
+    assert [number for number, _unused in server.seen] == [1, 1, 1, 1]
 
 
 def test_an_object_whose_date_is_none_is_for_boto3() -> None:
@@ -142,7 +142,7 @@ def test_an_object_whose_date_is_none_is_for_boto3() -> None:
 def test_an_answer_may_come_in_pieces() -> None:
     class Trickling(Server):
         def serve(self) -> None:
-            connection, _ = self.listener.accept()
+            connection, _unused = self.listener.accept()
             with connection:
                 _read_request(connection)
                 for byte in STORED:
@@ -195,7 +195,7 @@ def test_a_strange_answer_is_for_boto3(name: str) -> None:
         assert put(direct) == "e1"
         direct.close()
     assert not caught.value.busy
-    assert [number for number, _ in server.seen] == [1, 2]
+    assert [number for number, _unused in server.seen] == [1, 2]
 
 
 @pytest.mark.parametrize("status", [b"503 Slow Down", b"429 Too Many Requests"])
@@ -219,11 +219,11 @@ def test_a_server_that_stays_strange_is_left_to_boto3() -> None:
 def test_one_good_answer_makes_up_for_strange_ones() -> None:
     with serving(*[TEST_STRANGE["created"]] * 4, STORED, *[TEST_STRANGE["created"]] * 4) as server:
         direct = client(server.address)
-        for _ in range(4):
+        for _turn in range(4):
             with pytest.raises(Unrecognised):
                 put(direct)
         put(direct)
-        for _ in range(4):
+        for _turn in range(4):
             with pytest.raises(Unrecognised):
                 put(direct)
         assert direct.is_understood
@@ -235,7 +235,7 @@ def test_a_connection_that_the_server_closes_is_not_used_again() -> None:
         put(direct)
         put(direct)
         direct.close()
-    assert [number for number, _ in server.seen] == [1, 2]
+    assert [number for number, _unused in server.seen] == [1, 2]
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
@@ -244,8 +244,8 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced() -> None:
         put(direct)
         assert put(direct, b"x" * 600_000) == "e1"
         direct.close()
-    bodies = [request.partition(b"\r\n\r\n")[2] for _, request in server.seen]
-    assert [number for number, _ in server.seen] == [1, 1, 2]
+    bodies = [request.partition(b"\r\n\r\n")[2] for _unused, request in server.seen]
+    assert [number for number, _unused in server.seen] == [1, 1, 2]
     assert bodies == [b"content", b"x" * 600_000, b"x" * 600_000]
 
 
@@ -295,8 +295,8 @@ def test_requests_are_signed_as_boto3_signs_them(key: str, token: str | None) ->
         direct.put(key, io.BytesIO(content), content_of(content))
         direct.head(key)
         direct.close()
-    for (_, request), body in zip(server.seen, (content, b""), strict=True):
-        head, _, sent = request.partition(b"\r\n\r\n")
+    for (_number, request), body in zip(server.seen, (content, b""), strict=True):
+        head, _unused, sent = request.partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         method, path, protocol = first.split(" ")
         fields = dict(line.split(":", 1) for line in lines)
@@ -362,7 +362,7 @@ def test_get_reads_to_the_end_and_keeps_the_connection() -> None:
         direct = client(server.address)
 
         assert [read_all(direct), read_all(direct, 100), read_all(direct)] == [b"content", b"content", b""]
-        assert [number for number, _ in server.seen] == [1, 1, 1]
+        assert [number for number, _unused in server.seen] == [1, 1, 1]
         assert server.seen[0][1].startswith(b"GET /media/key HTTP/1.1\r\n")
         assert b"x-amz-checksum-mode:ENABLED\r\n" in server.seen[0][1]
         direct.close()
@@ -375,7 +375,7 @@ def test_get_that_is_not_read_to_the_end_gives_up_its_connection() -> None:
             assert body.read(2) == b"co"
 
         assert read_all(direct) == b"content"
-        assert [number for number, _ in server.seen] == [1, 2]
+        assert [number for number, _unused in server.seen] == [1, 2]
         direct.close()
 
 
@@ -417,7 +417,7 @@ def test_what_get_is_refused_is_for_boto3_and_nothing_strange(status: bytes) -> 
     answer = b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n"
     with serving(*[answer] * 7) as server:
         direct = client(server.address)
-        for _ in range(7):
+        for _turn in range(7):
             with pytest.raises(Unrecognised):
                 direct.open("key")
 
@@ -437,7 +437,7 @@ def test_what_get_is_refused_is_for_boto3_and_nothing_strange(status: bytes) -> 
 def test_strange_answers_to_get_are_for_boto3(answer: bytes) -> None:
     with serving(*[answer] * 5) as server:
         direct = client(server.address)
-        for _ in range(5):
+        for _turn in range(5):
             with pytest.raises(Unrecognised):
                 direct.open("key")
 

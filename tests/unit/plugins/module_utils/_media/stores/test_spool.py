@@ -86,7 +86,7 @@ def test_full_disk_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.M
         tries.append(1)
         room.fill(io.BytesIO(b"x" * (HELD + 2)))
 
-    for _ in range(3):
+    for _turn in range(3):
         with pytest.raises(NoRoomError) as raised:
             spool.use(HELD + 2, work)
     message = (
