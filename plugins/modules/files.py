@@ -364,6 +364,8 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "state": {"type": "str", "choices": ["file", "link", "directory"], "default": "file"},
                     "content": {"type": "str"},
+                    # The action of that name renders it, and gives its text as content.
+                    "template": {"type": "str"},
                     "target": {"type": "str"},
                     "owner": {"type": "str", "default": "root"},
                     "group": {"type": "str", "default": "root"},
