@@ -23,7 +23,7 @@ lint: ## style, types, import layers
 
 unit: ## the tests that need no server
 	@scripts/setup tools
-	@scripts/check unit
+	@scripts/check unit roles
 
 molecule: ## one Molecule scenario on real hosts: make molecule SCENARIO=default (docker, podman, podman-root, mdad, stores)
 	@scripts/setup
