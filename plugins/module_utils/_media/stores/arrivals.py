@@ -182,8 +182,7 @@ class Arrivals:
 
     def _place(self, path: str) -> _Place:
         components = path.split("/")
-        directory, _ = self._directories.deepest(components[:-1])
-        key = directory.mount
+        key = self._directories.deepest(components[:-1])[0].mount
         if not self._is_closed and key in self._places:
             return self._places[key]
         with self._lock, ExitStack() as held:

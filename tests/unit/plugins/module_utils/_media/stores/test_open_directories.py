@@ -23,7 +23,7 @@ def test_the_last_one_that_is_there(tmp_path: Path, there: str, depth: int) -> N
     (tmp_path / there).mkdir(parents=True, exist_ok=True)
     directories = OpenDirectories(str(tmp_path))
     # The second time out of what was kept.
-    for _ in range(2):
+    for _time in range(2):
         found, number = directories.deepest(["a", "b"])
         assert number == depth
         assert is_open_at(found.descriptor, tmp_path.joinpath(*["a", "b"][:depth]))
@@ -40,7 +40,7 @@ def test_one_that_was_made_meanwhile_is_found(tmp_path: Path) -> None:
 def test_one_that_was_made_anew_is_found_when_the_old_one_is_forgotten(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     directories = OpenDirectories(str(tmp_path))
-    old, _ = directories.deepest(["a"])
+    old, _depth = directories.deepest(["a"])
     (tmp_path / "a").rmdir()
     (tmp_path / "a").mkdir()
     with pytest.raises(FileNotFoundError):
@@ -68,7 +68,7 @@ def test_few_are_open_at_a_time_and_none_at_the_end(tmp_path: Path, monkeypatch:
         (tmp_path / f"{number}").mkdir()
         directories.deepest([f"{number}"])
         assert numbers_of_open_files() <= before + 4
-    in_use, _ = directories.deepest(["7"])
+    in_use, _depth = directories.deepest(["7"])
     directories.forget()
     assert is_open_at(in_use.descriptor, tmp_path / "7")
     del in_use
