@@ -15,6 +15,8 @@ description:
   - Does for a Compose project with Docker what M(matrixops.synapse_s3.synapse_service_info) does for systemd.
   - Compares the time when each service's container started with the time when the files that it reads at its start
     last changed.
+requirements:
+  - Docker on the host, with Docker Compose, version 2 or version 1.
 options:
   project_path:
     description:

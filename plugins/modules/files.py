@@ -103,7 +103,9 @@ EXAMPLES = r"""
   register: result
 
 - name: Take it back
-  matrixops.synapse_s3.files: "{{ result.previous }}"
+  matrixops.synapse_s3.files:
+    present: "{{ result.previous.present }}"
+    absent: "{{ result.previous.absent }}"
 """
 
 RETURN = r"""

@@ -15,6 +15,8 @@ description:
   - Compares the time when each service started with the time when the files that it reads at its start last changed.
   - So a change that was made, but never taken up because the run was interrupted before the restart, is found by the
     next run without anything being remembered.
+requirements:
+  - systemd 247 or newer on the host (C(systemctl show --timestamp)).
 options:
   services:
     description:
