@@ -3,8 +3,9 @@
 SCENARIO = default
 BENCH = all
 COMPAT =
+VERSION =
 
-.PHONY: help demo test lint unit molecule compat docs bench soak clean
+.PHONY: help demo test lint unit molecule compat docs release bench soak clean
 
 help: ## what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' Makefile | expand --tabs=20
@@ -17,8 +18,8 @@ test: ## every check there is
 	@scripts/setup
 	@scripts/check all
 
-lint: ## style, types, import layers
-	@scripts/setup tools
+lint: ## style, types, import layers, and what Galaxy asks
+	@scripts/setup tools galaxy
 	@scripts/check lint
 
 unit: ## the tests that need no server
@@ -36,6 +37,10 @@ compat: ## the program against each S3 server that can be had, and its table in 
 docs: ## the site, from docs/*.md and what the plugins and roles say of themselves, into the cache
 	@scripts/setup tools docs
 	@scripts/check docs
+
+release: ## make release VERSION=0.1.0: the tarball, its changelog, bill of materials and checksums, in a folder; nothing is published
+	@scripts/setup galaxy
+	@scripts/release "$(VERSION)"
 
 bench: ## speed beside the programs it replaces (about three hours); a short one: make bench BENCH="all --quick"
 	@scripts/setup tools minio peers
