@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
-from ..rules.service_profile import usable_classes
+from ..rules.profiles.clouds import AMAZON
+from ..rules.service_profile import find_profile, usable_classes
 from ..rules.settings import BucketSettings
 from .object_store import (
     ObjectExists,
@@ -276,6 +277,12 @@ TABLE: dict[str, Explanation] = {
         "the server {server} does not accept the encryption key",
         "Correct sse_customer_key and sse_customer_algo, or remove them if the server has no SSE-C",
     ),
+    "sse_blocked": _DENIED._replace(
+        cause="the access key does not have the permission {permission}, or the bucket takes no SSE-C, which is"
+        " Amazon's default since April 2026",
+        cure="Allow it in the policy of the access key or of the bucket, and set BlockedEncryptionTypes to NONE in the"
+        " bucket's default encryption",
+    ),
     "sse_or_denied": _DENIED._replace(
         cause="the access key does not have the permission {permission}, or it was stored without, or with another, "
         "sse_customer_key",
@@ -477,6 +484,10 @@ def _bad_request(failure: Failure) -> bool:
     return failure.code in ("InvalidArgument", "InvalidRequest", "InvalidEncryptionAlgorithmError", "MissingContentMD5")
 
 
+def _is_amazon(settings: BucketSettings) -> bool:
+    return find_profile(settings.endpoint_url) is AMAZON
+
+
 def _without_tls(settings: BucketSettings) -> bool:
     return (settings.endpoint_url or "").lower().startswith("http://")
 
@@ -500,6 +511,10 @@ _AMBIGUOUS: tuple[tuple[str, Callable[[Failure, BucketSettings], bool]], ...] = 
     ("sse_or_denied", lambda f, s: f.code == "AccessDenied" and _reads(f) and bool(s.sse_customer_key)),
     ("sse_head", lambda f, s: f.code == "403" and f.operation == "HeadObject" and bool(s.sse_customer_key)),
     ("denied_because", lambda f, _: f.code == "AccessDenied" and says_more(f.said, f.code)),
+    (
+        "sse_blocked",
+        lambda f, s: f.code == "AccessDenied" and _writes(f) and bool(s.sse_customer_key) and _is_amazon(s),
+    ),
     (
         "InvalidStorageClass",
         lambda f, s: f.code == "InvalidArgument" and _writes(f) and s.storage_class != "STANDARD",

@@ -56,8 +56,8 @@ AMAZON = ServiceProfile(
     multipart=Fact(S3_PARTS, f"{_AWS}/qfacts.html"),
     lacks=(
         Fact(
-            "SSE-C is off for new buckets since April 2026: set BlockedEncryptionTypes to NONE in the bucket's default"
-            " encryption.",
+            "SSE-C is off since April 2026 for new buckets, and for all buckets of accounts that had no object with it:"
+            " set BlockedEncryptionTypes to NONE in the bucket's default encryption.",
             "https://docs.aws.amazon.com/en_us/AmazonS3/latest/dev/ServerSideEncryptionCustomerKeys.html",
         ),
         Fact(
