@@ -505,6 +505,7 @@ def test_an_image_of_the_user_s_own(
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak_layouts("docker")
 def test_an_image_of_the_user_s_own_from_the_beginning(run_role: RoleRunner, host_name: str, record: Record) -> None:
     own = {"synapse_image_has_provider": True}
     removed = run_role({**own, "enabled": False, "accept_unserved_media": True}, f"--limit={host_name}")
@@ -634,6 +635,7 @@ def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak_layouts("docker")
 def test_a_stopped_project_that_would_not_take_up_the_provider(
     host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
@@ -669,6 +671,7 @@ def test_a_stopped_project_that_would_not_take_up_the_provider(
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak_layouts("docker")
 def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
