@@ -74,11 +74,16 @@ problems:
   returned: success
   type: list
   elements: str
+  sample:
+    - >-
+      Could not find the service 'synapse': the Compose project in '/srv/compose' has 'postgres'. Give the services that
+      run Synapse.
 health_problems:
   description: Why nothing could be seen at O(health_url) after a restart, since nothing is to be seen there now.
   returned: success
   type: list
   elements: str
+  sample: []
 outdated:
   description:
     - The services that are to be restarted. With the provider, those that run with older files, or not from an image
@@ -87,6 +92,7 @@ outdated:
   returned: success
   type: list
   elements: str
+  sample: [synapse]
 stopped:
   description:
     - The services of the project of which no container runs. Docker does not tell whether somebody has stopped one, or
@@ -94,11 +100,13 @@ stopped:
   returned: success
   type: list
   elements: str
+  sample: []
 foreign:
   description: The path of the override file, if that is somebody else's.
   returned: success
   type: list
   elements: str
+  sample: [/srv/compose/compose.override.yaml]
 """
 
 import json

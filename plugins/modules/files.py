@@ -114,6 +114,7 @@ paths:
   returned: success
   type: list
   elements: str
+  sample: [/usr/local/bin/example, /usr/local/bin/example-latest]
 previous:
   description: What was at these paths before, as arguments for this module.
   returned: success
@@ -127,6 +128,9 @@ previous:
       description: As O(absent).
       type: list
       elements: str
+  sample:
+    present: []
+    absent: [/usr/local/bin/example-latest, /usr/local/bin/example]
 """
 
 import grp

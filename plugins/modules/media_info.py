@@ -102,31 +102,40 @@ status:
     stored:
       description: What is in the bucket.
       type: dict
+      sample: {"files": 40, "bytes": 890123}
     at_risk:
       description: What only the local disk has.
       type: dict
+      sample: {"files": 2, "bytes": 4567}
     stored_only:
       description: What only the bucket has. Without the storage provider Synapse can't serve it.
       type: dict
+      sample: {"files": 30, "bytes": 860123}
     stored_elsewhere:
       description: What only another bucket has that Synapse reads from, such as a former store.
       type: dict
+      sample: {"files": 0, "bytes": 0}
     unserved:
       description: What the database knows and neither has.
       type: dict
+      sample: {"files": 0, "bytes": 0}
     damaged:
       description: What is somewhere, and nowhere in the database's length or out of an archive.
       type: dict
+      sample: {"files": 0, "bytes": 0}
     repairable:
       description: What is damaged on the local disk and whole in a bucket.
       type: dict
+      sample: {"files": 0, "bytes": 0}
     exit_code:
       description: The status with which it ended, V(0) or V(1).
       type: int
+      sample: 0
     errors:
       description: What could not be looked at.
       type: list
       elements: str
+      sample: []
 verify:
   description:
     - What C(matrix-synapse-s3-storage-provider verify --json) tells, each count a dictionary of C(files) and C(bytes).
@@ -136,19 +145,27 @@ verify:
     checked:
       description: What was looked at.
       type: dict
+      sample: {"files": 42, "bytes": 894690}
     missing:
       description: What is nowhere.
       type: dict
+      sample: {"files": 0, "bytes": 0}
     damaged:
       description: What is there, but not as the database has it, or not in a form that Synapse can read at once.
       type: dict
+      sample: {"files": 1, "bytes": 4096}
     problems:
       description: What is not well, a dictionary of C(path) and C(reason) each; at most 1000.
       type: list
       elements: dict
+      sample:
+        - path: local_content/ab/cd/efghijkl
+          reason: >-
+            the object is empty (the object has 0 bytes; the database gives 4096); no right copy is left.
     exit_code:
       description: The status with which it ended, V(0) where all is well, else V(1).
       type: int
+      sample: 1
 """
 
 from collections.abc import Mapping

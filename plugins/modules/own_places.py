@@ -114,21 +114,28 @@ problems:
   returned: success
   type: list
   elements: str
+  sample:
+    - >-
+      Could not write '/usr/local/bin/example': what is there was not written by this role. Move it away, or
+      give another place in example_bin_path.
 foreign:
   description: The paths of O(files) that are somebody else's.
   returned: success
   type: list
   elements: str
+  sample: [/usr/local/bin/example]
 temporary:
   description: The caller's temporary directories that are there now, as after a run that was interrupted.
   returned: success
   type: list
   elements: str
+  sample: [/opt/example.abc_1234]
 paths:
   description: What was removed, or in check mode would be.
   returned: success
   type: list
   elements: str
+  sample: [/opt/example]
 former_files:
   description:
     - The caller's own files at places where O(files) were before. One of the caller's files still names one of them
@@ -136,6 +143,7 @@ former_files:
   returned: success
   type: list
   elements: str
+  sample: [/usr/bin/example]
 former_directories:
   description:
     - In the form of O(directories), to be given to it, the places where one of the caller's files still names an
@@ -143,11 +151,13 @@ former_directories:
   returned: success
   type: list
   elements: dict
+  sample: [{"path": "/srv/example", "variable": "example_base_path", "proof": "example.pyz", "named": "", "names": []}]
 left:
   description: With O(state=absent), what stays below O(directories), since the caller has not made it.
   returned: success
   type: list
   elements: str
+  sample: [/opt/example/notes.txt]
 """
 
 import os

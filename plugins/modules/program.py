@@ -67,8 +67,10 @@ was_there:
   description: Whether this very archive was there already, with this owner, group and mode.
   returned: always
   type: bool
+  sample: false
 checksum:
   description: The SHA-1 of the archive, as M(ansible.builtin.copy) returns it.
   returned: success, except in check mode where the directory does not exist
   type: str
+  sample: 2fd4e1c67a2d28fced849ee1bb76e7391b93eb12
 """

@@ -65,11 +65,16 @@ problems:
   returned: success
   type: list
   elements: str
+  sample:
+    - >-
+      Could not find the service 'synapse.service': systemd has no such unit that it can load. Give the units that run
+      Synapse.
 health_problems:
   description: Why nothing could be seen at O(health_url) after a restart, since nothing is to be seen there now.
   returned: success
   type: list
   elements: str
+  sample: []
 outdated:
   description:
     - The services that are to be restarted. With the drop-in, those that have failed or are not up, or run with older
@@ -77,6 +82,7 @@ outdated:
   returned: success
   type: list
   elements: str
+  sample: [matrix-synapse.service]
 stopped:
   description:
     - The services that somebody has stopped, or never started. They are none of RV(outdated), and not to be started.
@@ -84,10 +90,12 @@ stopped:
   returned: success
   type: list
   elements: str
+  sample: []
 working_directory:
   description: The directory in which the first of the services runs.
   returned: success
   type: str
+  sample: /
 """
 
 import shlex
