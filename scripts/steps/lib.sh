@@ -21,6 +21,16 @@ finished() {
     printf '%s\n' "$2" > "$cache/stamps/$1"
 }
 
+# quietly LOG COMMAND... : run it with what it says in a file, which is shown when it fails.
+quietly() {
+    log=$1
+    shift
+    "$@" > "$log" 2>&1 || {
+        cat "$log" >&2
+        exit 1
+    }
+}
+
 # go_install MINOR DIRECTORY MODULE... : build the programs of Go modules into DIRECTORY, with Go 1.MINOR or newer.
 go_install() {
     minor=$1 bin=$2
