@@ -105,7 +105,7 @@ class Life:
 
     def _only_stored(self) -> str:
         content = self.homeserver.upload([2000])
-        path = next(iter(content))
+        (path,) = list(content)
         self.homeserver.store(content)
         (self.homeserver.media / path).unlink()
         return path

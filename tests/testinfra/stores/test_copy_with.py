@@ -18,6 +18,11 @@ from testinfra.host import Host
 PROGRAM = "matrix-synapse-s3-storage-provider"
 
 
+def paths(host: Host, layout: Layout) -> set[str]:
+    """The local files, by their paths below the media store."""
+    return {path.removeprefix(f"{layout.media_store}/") for path in local_files(host, layout)}
+
+
 def test_rclone_copies_and_migrate_finishes(
     host: Host, endpoints_path: Path, endpoints: Endpoints, layout: Layout
 ) -> None:
@@ -26,7 +31,7 @@ def test_rclone_copies_and_migrate_finishes(
     # A file that the user's tool must leave to Synapse.
     preview = f"{layout.media_store}/url_cache/a/b"
     host.check_output(f"runuser -u {layout.user} -- sh -c 'mkdir -p $(dirname {preview}) && echo 1 > {preview}'")
-    local = {path.removeprefix(f"{layout.media_store}/") for path in local_files(host, layout)}
+    local = paths(host, layout)
     before = read_objects(endpoints)
 
     copied = host.run(f"{PROGRAM} copy-with rclone")
@@ -37,7 +42,7 @@ def test_rclone_copies_and_migrate_finishes(
     media = {path for path in local if not path.startswith("url_cache")}
     assert {key.removeprefix(endpoints.prefix) for key in stored} >= media
     assert [key for key in stored if "url_cache" in key] == []
-    assert {path.removeprefix(f"{layout.media_store}/") for path in local_files(host, layout)} == local
+    assert paths(host, layout) == local
 
     migrated = host.run(f"{PROGRAM} migrate")
     assert migrated.rc == 0, migrated.stderr

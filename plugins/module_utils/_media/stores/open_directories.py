@@ -38,7 +38,7 @@ class OpenDirectories:
         self._kept: dict[str, OpenDirectory] = {}
 
     def deepest(self, names: Sequence[str]) -> tuple[OpenDirectory, int]:
-        """Of the directories on the way that ``names`` gives, the last one that is there, and how many are before it.
+        """Of the directories on the way that ``names`` gives, the last that is there, and how many names lead to it.
 
         Raises OSError where one can't be opened, or is a link.
         """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..rules.errors import AccessError, ConfigurationError, MediaError, UnavailableError
-from ..rules.profiles.clouds import AMAZON
+from ..rules.profiles import AMAZON
 from ..rules.service_profile import find_profile, usable_classes
 from ..rules.settings import BucketSettings
 from .object_store import (
