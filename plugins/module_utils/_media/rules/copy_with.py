@@ -23,7 +23,8 @@ from .settings import BucketSettings
 from .storage_class import DEFAULT_STORAGE_CLASS
 
 TOOLS = ("aws", "rclone", "s5cmd", "b2")
-# Each tool's own image, by the name that its documentation gives; none was run by the tests, which have no registry.
+# Each tool's own image, by the name that its documentation gives. The tests, which have no registry, run images of
+# their own.
 IMAGES: Mapping[str, str] = {
     "aws": "docker.io/amazon/aws-cli",
     "rclone": "docker.io/rclone/rclone",
