@@ -87,6 +87,9 @@ def test_encryption_with_the_customers_key(minio_https: MinioServer, content: by
     assert found
     assert found.size == len(content)
     assert read(store, "key") == content
+    with store.open("key") as body:
+        # Such an ETag is no hash.
+        assert body.md5 is None
     with pytest.raises(ObjectExists):
         put(store, "key", content)
     with pytest.raises(ObjectFailure) as failure:

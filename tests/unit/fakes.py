@@ -30,11 +30,12 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 
 
 class Body(io.BytesIO):
-    """An object's content; ``sha256`` is what the store keeps beside it."""
+    """An object's content; ``sha256`` and ``md5`` are what the store keeps beside it."""
 
-    def __init__(self, content: bytes, sha256: str | None = None) -> None:
+    def __init__(self, content: bytes, sha256: str | None = None, md5: str | None = None) -> None:
         super().__init__(content)
         self.sha256 = sha256
+        self.md5 = md5
 
 
 class MemoryStore:
@@ -104,7 +105,8 @@ class MemoryStore:
                 f"Could not read object {key!r}: it is in an archive and can't be read at once. "
                 "Restore it from the archive, and keep media out of archive storage classes."
             )
-        yield Body(content)
+        etag = _etag(content)
+        yield Body(content, md5=None if "-" in etag else etag)
 
     def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         self._count()
@@ -146,6 +148,7 @@ class _Cut:
 
     content: BinaryIO
     sha256: str | None = None
+    md5: str | None = None
 
     def read(self, size: int, /) -> bytes:
         if data := self.content.read(size):

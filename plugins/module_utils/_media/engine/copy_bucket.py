@@ -164,8 +164,8 @@ def _already_there(sides: CopySides, item: Item) -> Outcome:
 def _copy(sides: CopySides, item: Item, listed: RemoteObject, room: Room) -> Outcome:
     with sides.source.store.open(sides.source.prefix + item.path) as body:
         source, content = room.fill(body)
-        kept_sha256 = body.sha256
-    if problem := _problem(item, listed, content, kept_sha256):
+        kept_sha256, kept_md5 = body.sha256, body.md5
+    if problem := _problem(item, listed, content, kept_sha256, kept_md5):
         return _outcome(item, CopyStep.FAILED, f"It was not copied: {problem}", answered=False)
     store, key = sides.target.store, sides.target.prefix + item.path
     try:
@@ -177,7 +177,8 @@ def _copy(sides: CopySides, item: Item, listed: RemoteObject, room: Room) -> Out
         is_proven = content.is_proven_by(stored.etag)
         found = Proof(Stored.SAME, stored.size) if is_proven else proof.look(store, key, content)
     if found.stored is Stored.SAME:
-        is_checked = content.is_proven_by(listed.etag) or content.sha256 in (kept_sha256, item.row.sha256)
+        is_kept = bool(content.is_as_kept(kept_sha256, kept_md5))
+        is_checked = is_kept or content.is_proven_by(listed.etag) or content.sha256 == item.row.sha256
         return _outcome(item, CopyStep.COPIED, "copied", why="proven" if is_checked else "by_length_alone")
     if found.stored is Stored.UNREADABLE:
         return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {found.said}")
@@ -186,7 +187,7 @@ def _copy(sides: CopySides, item: Item, listed: RemoteObject, room: Room) -> Out
     return _outcome(item, CopyStep.FAILED, "It is not in the target, although its upload was accepted or refused.")
 
 
-def _problem(item: Item, listed: RemoteObject, content: Content, kept_sha256: str | None) -> str:
+def _problem(item: Item, listed: RemoteObject, content: Content, kept_sha256: str | None, kept_md5: str | None) -> str:
     """Why what was read is not what is to be copied; '' when it is."""
     if content.size != listed.size:
         return (
@@ -197,4 +198,10 @@ def _problem(item: Item, listed: RemoteObject, content: Content, kept_sha256: st
         return "what was read is not what the source's own SHA-256 of it says."
     if known_as(item.row.lengths, item.row.sha256, content.size, content.sha256) is Known.DAMAGED:
         return "the object in the source has another sha256 than the database gives."
+    is_known = item.row.sha256 is not None or content.is_proven_by(listed.etag)
+    if not is_known and content.is_as_kept(kept_sha256, kept_md5) is False:
+        return (
+            "what was read is not what the source's own ETag, an MD5, says. It was changed on the way: run this again."
+            " Where that does not help, it is damaged."
+        )
     return ""

@@ -200,15 +200,12 @@ def _size_in(place: Place, path: str) -> int | None:
 def _read(source: Reader, row: MediaRow, etag: str = "", stored: Readable | None = None) -> Found:
     """Read all of a copy, and compare it: with the database's sha256, else with what the store keeps of it."""
     content = read_content(source)
-    kept = stored.sha256 if stored is not None else None
     copy, is_proven = copy_of(row.lengths, content.size), False
-    if copy is Copy.RIGHT and row.sha256 is not None:
-        copy, is_proven = (Copy.RIGHT, True) if content.sha256 == row.sha256 else (Copy.OTHER_CONTENT, False)
-    elif copy is Copy.RIGHT and kept is not None:
-        copy, is_proven = (Copy.RIGHT, True) if content.sha256 == kept else (Copy.OTHER_CONTENT, False)
-    elif copy is Copy.RIGHT:
-        # Another ETag proves nothing: with some encryptions it is no hash.
-        is_proven = content.is_proven_by(etag)
+    if copy is Copy.RIGHT:
+        is_right = content.sha256 == row.sha256 if row.sha256 is not None else None
+        if is_right is None and stored is not None:
+            is_right = content.is_proven_by(etag) or content.is_as_kept(stored.sha256, stored.md5)
+        copy, is_proven = Copy.RIGHT if is_right is not False else Copy.OTHER_CONTENT, bool(is_right)
     return Found(copy, content.size, content=content, is_proven=is_proven)
 
 

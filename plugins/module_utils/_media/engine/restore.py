@@ -206,16 +206,23 @@ class _Run(NamedTuple):
         with self.arrivals.new(item.path) as arrival, self.space.reserved(arrival.disk, found.size) as wrote:
             with store.open(key) as body:
                 content = read_content(_Incoming(body, found.size, arrival, self.plan.pass_on, wrote))
-                kept = body.sha256
+                kept_sha256, kept_md5 = body.sha256, body.md5
             arrived = judge(
-                content, size=found.size, etag=found.etag, kept_sha256=kept, lengths=row.lengths, sha256=row.sha256
+                content,
+                size=found.size,
+                etag=found.etag,
+                kept_sha256=kept_sha256,
+                kept_md5=kept_md5,
+                lengths=row.lengths,
+                sha256=row.sha256,
             )
             if arrived is Arrived.NOT_THE_DATABASES:
                 return "the object's content is not what the database gives (length or sha256)"
             if arrived is Arrived.ALTERED:
                 raise ObjectFailure(
-                    f"Could not use object {key!r}: what came is not what the bucket has listed. It was replaced"
-                    " meanwhile, or is changed on the way. Run this again."
+                    f"Could not use object {key!r}: what came is not what the bucket has listed, or keeps a hash of. It"
+                    " was replaced meanwhile, or changed on the way: run this again. Where that does not help, it is"
+                    " damaged."
                 )
             if arrived is Arrived.OF_THE_LENGTH and replaces is not None:
                 return "the local file is damaged, and neither a hash nor the ETag proves the object"

@@ -41,6 +41,12 @@ class Content:
             return True
         return etag == f"{_md5(b''.join(self.part_md5s)).hexdigest()}-{len(self.part_md5s)}"
 
+    def is_as_kept(self, sha256: str | None, md5: str | None) -> bool | None:
+        """Whether this is what a store keeps these hashes of, in hexadecimal digits; None where it keeps neither."""
+        if sha256 is not None:
+            return self.sha256 == sha256
+        return None if md5 is None else self.md5.hex() == md5
+
 
 def content_of(data: bytes) -> Content:
     """Describe content that is held in memory, of at most one part."""

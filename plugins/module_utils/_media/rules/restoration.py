@@ -176,16 +176,23 @@ class Arrived(Enum):
     PROVEN = "what was stored, by a hash, and of the database's length"
     OF_THE_LENGTH = "of the right length, and no hash of it is known"
     NOT_THE_DATABASES = "not of the length or the sha256 that the database gives"
-    ALTERED = "not what the bucket has listed"
+    ALTERED = "not what the bucket has listed, or keeps a hash of"
 
 
 def judge(
-    content: Content, *, size: int, etag: str, kept_sha256: str | None, lengths: frozenset[int], sha256: str | None
+    content: Content,
+    *,
+    size: int,
+    etag: str,
+    kept_sha256: str | None,
+    kept_md5: str | None,
+    lengths: frozenset[int],
+    sha256: str | None,
 ) -> Arrived:
     """Judge what came.
 
     :param size: of the object, in bytes, and ``etag``: by the listing.
-    :param kept_sha256: that the store keeps of the whole object; None without.
+    :param kept_sha256: that the store keeps of the whole object, and ``kept_md5``; None without.
     :param lengths: the database's, none where it gives none; ``sha256``: the database's, None where it has none.
     """
     if content.size != size:
@@ -194,6 +201,7 @@ def judge(
         return Arrived.NOT_THE_DATABASES
     if sha256 is not None or content.is_proven_by(etag):
         return Arrived.PROVEN
-    if kept_sha256 is not None:
-        return Arrived.PROVEN if content.sha256 == kept_sha256 else Arrived.ALTERED
-    return Arrived.OF_THE_LENGTH
+    is_as_kept = content.is_as_kept(kept_sha256, kept_md5)
+    if is_as_kept is None:
+        return Arrived.OF_THE_LENGTH
+    return Arrived.PROVEN if is_as_kept else Arrived.ALTERED

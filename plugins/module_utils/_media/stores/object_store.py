@@ -77,6 +77,10 @@ class Readable(Protocol):
     def sha256(self) -> str | None:
         """The SHA-256 that the store keeps with the object, of all its content, in hexadecimal digits; None without."""
 
+    @property
+    def md5(self) -> str | None:
+        """The same of the MD5: the ETag, where it is one."""
+
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, and b'' only at the true end of the object.
 

@@ -112,6 +112,10 @@ class _Body:
     def sha256(self) -> str | None:
         return self._body.sha256
 
+    @property
+    def md5(self) -> str | None:
+        return self._body.md5
+
     def read(self, size: int, /) -> bytes:
         def read() -> bytes:
             if self._is_broken:

@@ -20,7 +20,7 @@ from .libraries import boto3, botocore
 from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, Readable, RemoteObject
 from .s3_address import object_address
 from .s3_delete import ManyDeletes, Target
-from .s3_description import archived_as, described_object, http_date, plain_etag
+from .s3_description import archived_as, described_object, http_date, md5_of, plain_etag
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
 from .s3_direct_body import Cut, DirectBody, hexadecimal
 from .s3_errors import LIBRARY_ERRORS, REDIRECTS, http_status, region_named
@@ -420,7 +420,8 @@ class S3ObjectStore:
         with self._words.explained(action):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED", **self._encryption)
         with closing(answer["Body"]):
-            yield _Content(answer, partial(self._words.explained, action))
+            # Not each server says that it has taken the customer's key.
+            yield _Content(answer, partial(self._words.explained, action), is_encrypted=bool(self._encryption))
 
     def _open_directly(self, key: str) -> DirectBody | None:
         if direct := self._directly():
@@ -475,6 +476,7 @@ class _DirectContent:
         self._body = body
         self._cut = cut
         self.sha256 = body.sha256
+        self.md5 = body.md5
 
     def read(self, size: int, /) -> bytes:
         try:
@@ -484,14 +486,18 @@ class _DirectContent:
 
 
 class _Content:
-    """The body of a download, with its errors in plain words."""
+    """The body of a download, with its errors in plain words. ``is_encrypted``: with a customer's key."""
 
-    def __init__(self, answer: Any, explained: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, answer: Any, explained: Callable[[], AbstractContextManager[None]], *, is_encrypted: bool
+    ) -> None:
         self._body = answer["Body"]
         self._explained = explained
         self.sha256 = (
             None if answer.get("ChecksumType") == "COMPOSITE" else hexadecimal(answer.get("ChecksumSHA256", ""))
         )
+        encryption = "SSE-C" if is_encrypted else answer.get("ServerSideEncryption", "")
+        self.md5 = md5_of(answer.get("ETag", ""), encryption, answer.get("StorageClass", ""))
 
     def read(self, size: int, /) -> bytes:
         with self._explained():

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -18,6 +19,10 @@ _READABLE_CLASSES = frozenset(
     {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
     | {"EXPRESS_ONEZONE"}
 )
+_MD5 = re.compile("[0-9a-f]{32}")
+# With other encryptions, with keys of KMS or the customer's, an ETag is no hash.
+_ENCRYPTED_BY_THE_SERVER = frozenset({"", "AES256"})
+_CLASSES_OF_ODD_ETAGS = frozenset({"EXPRESS_ONEZONE"})
 
 
 def listed_object(entry: Mapping[str, Any]) -> RemoteObject:
@@ -75,6 +80,17 @@ def http_date(text: str) -> datetime | None:
 
 def plain_etag(etag: str) -> str:
     return etag.strip('"')
+
+
+def md5_of(etag: str, encryption: str, storage_class: str) -> str | None:
+    """The MD5 of an object's content, in hexadecimal digits, where its ETag is that; None where it is none.
+
+    An upload in parts has another. ``encryption``: as the answer to a GET names it, '' for none. See
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html.
+    """
+    found = plain_etag(etag).lower()
+    is_hash = encryption in _ENCRYPTED_BY_THE_SERVER and storage_class not in _CLASSES_OF_ODD_ETAGS
+    return found if is_hash and _MD5.fullmatch(found) else None
 
 
 def listed_date(found: Any) -> float | None:

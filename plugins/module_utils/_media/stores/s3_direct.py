@@ -29,7 +29,7 @@ from weakref import finalize
 
 from ..rules.content import Content
 from .object_store import RemoteObject
-from .s3_description import described_object, http_date, plain_etag
+from .s3_description import described_object, http_date, md5_of, plain_etag
 from .s3_direct_body import DirectBody, hexadecimal
 
 _SEND_SIZE = 128 * 1024
@@ -43,7 +43,8 @@ _NO_CONTENT = hashlib.sha256(b"").hexdigest()
 _HEAD = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [^\r\n]*(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*")
 _FIELDS = re.compile(
     rb"\r\n(etag|content-length|transfer-encoding|connection|last-modified"
-    rb"|x-amz-(?:storage-class|archive-status|restore|checksum-sha256|checksum-type))"
+    rb"|x-amz-(?:storage-class|archive-status|restore|checksum-sha256|checksum-type"
+    rb"|server-side-encryption))"
     rb":[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|\Z)",
     re.IGNORECASE,
 )
@@ -216,8 +217,10 @@ class DirectClient:
             told = {name: value.decode("latin-1") for name, value in answer.fields.items()}
             composite = told.get(b"x-amz-checksum-type", "").upper() == "COMPOSITE"
             kept = None if composite else hexadecimal(told.get(b"x-amz-checksum-sha256", ""))
+            encryption = told.get(b"x-amz-server-side-encryption", "")
+            md5 = md5_of(told[b"etag"], encryption, told.get(b"x-amz-storage-class", ""))
             size = int(told[b"content-length"])
-            opened.append(DirectBody(connection, size, start, kept, lambda: self._give_back(connection, answer)))
+            opened.append(DirectBody(connection, size, start, kept, md5, lambda: self._give_back(connection, answer)))
             return answer
 
         self._converse("GET", key, fields, _NO_CONTENT, None, exchange, lambda: None)

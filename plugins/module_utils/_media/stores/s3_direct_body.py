@@ -15,8 +15,8 @@ class Cut(Exception):
 class DirectBody:
     """``size`` bytes, for one thread; ``start`` has come already.
 
-    ``sha256``: of the whole object, in hexadecimal digits, where the store keeps it. ``give_back`` is called when all
-    is read and nothing else has come: the connection can be used again.
+    ``sha256``, ``md5``: of the whole object, in hexadecimal digits, where the store keeps them. ``give_back`` is called
+    when all is read and nothing else has come: the connection can be used again.
     """
 
     def __init__(
@@ -25,9 +25,11 @@ class DirectBody:
         size: int,
         start: bytes,
         sha256: str | None,
+        md5: str | None,
         give_back: Callable[[], None],
     ) -> None:
         self.sha256 = sha256
+        self.md5 = md5
         self._connection = connection
         self._start = start
         self._left = size

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -33,9 +34,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectStore,
     ObjectUnreadable,
+    Readable,
     RemoteObject,
 )
-from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
+from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, FailingStore, MemoryStore
 
 PATH = "local_content/aa/bb/cc"
 OTHER = "local_content/aa/bb/dd"
@@ -286,8 +288,35 @@ def test_damaged_object_is_not_carried_on(homeserver: Homeserver) -> None:
     }
 
 
+class Altering(StoreInFront):
+    """What is read has another byte than what is stored."""
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Readable]:
+        with super().open(key) as body:
+            yield Body(b"X" + body.read(MIB)[1:], md5=body.md5)
+
+
+def test_what_is_not_its_own_etag_is_not_carried_on(homeserver: Homeserver) -> None:
+    """No thumbnail has a sha256 in the database, nor has what is older than that column."""
+    homeserver.store(PATH, b"1234")
+
+    summary = homeserver.copy(source=Altering(homeserver.old))
+
+    assert (told(summary), homeserver.new.objects) == ({"failed": 1}, {})
+    assert reasons(summary) == {
+        PATH: "It was not copied: what was read is not what the source's own ETag, an MD5, says. It was changed on the"
+        " way: run this again. Where that does not help, it is damaged."
+    }
+
+
 class OddEtags(StoreInFront):
     """A server whose ETags are no hashes, as with some encryptions."""
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[Readable]:
+        with super().open(key) as body:
+            yield Body(body.read(MIB))
 
     def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
         return (replace(found, etag="0" * 32) for found in super().list(prefix, after, page_size))

@@ -375,9 +375,28 @@ def test_changed_on_the_way(homeserver: Homeserver) -> None:
     assert homeserver.local() == {}
     assert counts(summary) == {"failed": 1}
     assert [each["reason"] for each in summary.problems] == [
-        "Could not use object 'hs/local_content/aa/bb/cc': what came is not what the bucket has listed. It was replaced"
-        " meanwhile, or is changed on the way. Run this again."
+        "Could not use object 'hs/local_content/aa/bb/cc': what came is not what the bucket has listed, or keeps a"
+        " hash of. It was replaced meanwhile, or changed on the way: run this again. Where that does not help, it is"
+        " damaged."
     ]
+
+
+def test_what_is_not_its_own_etag_is_not_restored(homeserver: Homeserver) -> None:
+    """No thumbnail has a sha256 in the database, nor has what is older than that column."""
+
+    class Damaged(MemoryStore):
+        @contextmanager
+        def open(self, key: str) -> Iterator[Readable]:
+            with super().open(key) as body:
+                yield Body(b"X" + self.objects[key][1:], md5=body.md5)
+
+    homeserver.stores[0] = Damaged()
+    homeserver.know(THUMBNAIL, b"thumbnail", sha256=False)
+    homeserver.put(THUMBNAIL, b"thumbnail")
+
+    summary = homeserver.restore()
+
+    assert (homeserver.local(), counts(summary), summary.exit_status) == ({}, {"failed": 1}, 1)
 
 
 class Closed(MemoryStore):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -33,10 +34,11 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     ObjectStore,
     ObjectUnreadable,
     PermissionDenied,
+    Readable,
     RemoteObject,
     StoreUnavailable,
 )
-from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
+from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, FailingStore, MemoryStore
 
 ONE, TWO, THREE, FOUR = (f"local_content/aa/bb/{number}" for number in (1, 2, 3, 4))
 OLD_NAME = "remote_thumbnail/example.org/aa/bb/cc/32-32-image-png"
@@ -247,7 +249,7 @@ def test_archived(homeserver: Homeserver) -> None:
         homeserver.store.storage_classes[f"hs/{path}"] = "GLACIER"
         homeserver.store.archived[f"hs/{path}"] = "GLACIER"
     # Some servers give objects of the same class at once.
-    readable = Readable(homeserver.store, f"hs/{TWO}")
+    readable = Opened(homeserver.store, f"hs/{TWO}")
 
     result = homeserver.verify(readable)
 
@@ -262,7 +264,7 @@ def test_archived(homeserver: Homeserver) -> None:
     )
 
 
-class Readable(FailingStore):
+class Opened(FailingStore):
     """Gives one object at once, whatever its class."""
 
     def __init__(self, store: MemoryStore, key: str) -> None:
@@ -427,6 +429,30 @@ def test_content_that_no_hash_is_kept_of(homeserver: Homeserver) -> None:
 
     assert (counts(result), result.length_only) == ({"local_only": 1, "both": 1, "damaged": 1}, 1)
     assert list(result.reasons[VerifyStep.DAMAGED]) == ["different"]
+
+
+def test_content_that_is_not_its_own_etag(homeserver: Homeserver) -> None:
+    """As where a disk below the server has lost some bits; no thumbnail has a sha256 in the database."""
+
+    class Damaged(MemoryStore):
+        @contextmanager
+        def open(self, key: str) -> Iterator[Readable]:
+            with super().open(key) as body:
+                yield Body(b"X" + self.objects[key][1:], md5=body.md5)
+
+    store = Damaged({f"hs/{ONE}": b"1234", f"hs/{TWO}": b"1234"})
+    homeserver.have(TWO, local=b"1234")
+    homeserver.know(ONE)
+    homeserver.know(TWO)
+
+    result = homeserver.verify(store, plan=replace(PLAN, deep=True))
+
+    assert (counts(result), result.length_only) == ({"damaged": 2}, 0)
+    other = "the object has another content than the database or its checksum gives"
+    assert reasons(result) == {
+        ONE: f"{other}; no right copy is left.",
+        TWO: f"{other}; the local file is right.",
+    }
 
 
 @pytest.mark.parametrize(

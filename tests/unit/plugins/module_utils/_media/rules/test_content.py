@@ -43,6 +43,15 @@ def test_content(size: int) -> None:
     assert not content.is_proven_by("")
 
 
+def test_what_a_store_keeps_of_it() -> None:
+    content, other = content_of(b"content"), content_of(b"other")
+    md5, other_md5 = content.md5.hex(), other.md5.hex()
+
+    assert content.is_as_kept(None, None) is None
+    assert content.is_as_kept(None, md5) is content.is_as_kept(content.sha256, other_md5) is True
+    assert content.is_as_kept(None, other_md5) is content.is_as_kept(other.sha256, md5) is False
+
+
 @given(st.binary(max_size=1000))
 def test_held_content_is_described_alike(data: bytes) -> None:
     assert content_of(data) == read_content(io.BytesIO(data))

@@ -105,7 +105,34 @@ NO_HASH = "0" * 32
 def test_what_came(
     size: int, etag: str, kept: str | None, lengths: set[int], sha256: str | None, expected: Arrived
 ) -> None:
-    told = judge(CONTENT, size=size, etag=etag, kept_sha256=kept, lengths=frozenset(lengths), sha256=sha256)
+    told = judge(
+        CONTENT, size=size, etag=etag, kept_sha256=kept, kept_md5=None, lengths=frozenset(lengths), sha256=sha256
+    )
+
+    assert told is expected
+
+
+@pytest.mark.parametrize(
+    ("kept_sha256", "kept_md5", "sha256", "expected"),
+    [
+        (None, CONTENT.md5.hex(), None, Arrived.PROVEN),
+        (None, "f" * 32, None, Arrived.ALTERED),
+        (CONTENT.sha256, "f" * 32, None, Arrived.PROVEN),
+        (None, "f" * 32, CONTENT.sha256, Arrived.PROVEN),
+    ],
+)
+def test_an_etag_that_is_an_md5_tells_what_was_altered(
+    kept_sha256: str | None, kept_md5: str, sha256: str | None, expected: Arrived
+) -> None:
+    told = judge(
+        CONTENT,
+        size=7,
+        etag=NO_HASH,
+        kept_sha256=kept_sha256,
+        kept_md5=kept_md5,
+        lengths=frozenset({7}),
+        sha256=sha256,
+    )
 
     assert told is expected
 
@@ -115,7 +142,9 @@ def test_what_came_in_parts() -> None:
     size = PART_SIZE + 1
 
     def told(etag: str) -> Arrived:
-        return judge(IN_PARTS, size=size, etag=etag, kept_sha256=None, lengths=frozenset({size}), sha256=None)
+        return judge(
+            IN_PARTS, size=size, etag=etag, kept_sha256=None, kept_md5=None, lengths=frozenset({size}), sha256=None
+        )
 
     assert told(etag) is Arrived.OF_THE_LENGTH
     assert told(IN_PARTS.md5.hex()) is Arrived.PROVEN

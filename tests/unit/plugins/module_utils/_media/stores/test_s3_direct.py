@@ -349,6 +349,7 @@ def test_host(address: Address, host: str) -> None:
 
 
 CONTENT = FOUND + b"content"
+MD5 = hashlib.md5(b"content").hexdigest().encode()
 SHA256 = base64.b64encode(hashlib.sha256(b"content").digest())
 
 
@@ -410,6 +411,24 @@ def test_get_tells_the_hash_that_the_store_keeps(fields: bytes, expected: str | 
 
     with serving(answer) as server, closing(client(server.address).open("key")) as body:
         assert body.sha256 == expected
+
+
+@pytest.mark.parametrize(
+    ("etag", "fields", "expected"),
+    [
+        (MD5, b"", MD5.decode()),
+        (MD5, b"x-amz-server-side-encryption: AES256\r\n", MD5.decode()),
+        (MD5, b"x-amz-server-side-encryption: aws:kms\r\n", None),
+        (MD5, b"x-amz-storage-class: EXPRESS_ONEZONE\r\n", None),
+        (MD5.upper(), b"", MD5.decode()),
+        (MD5 + b"-1", b"", None),
+        (b"e1", b"", None),
+    ],
+)
+def test_get_tells_the_etag_where_it_is_an_md5(etag: bytes, fields: bytes, expected: str | None) -> None:
+    answer = b'HTTP/1.1 200 OK\r\nETag: "' + etag + b'"\r\n' + fields + b"Content-Length: 7\r\n\r\ncontent"
+    with serving(answer) as server, closing(client(server.address).open("key")) as body:
+        assert body.md5 == expected
 
 
 @pytest.mark.parametrize("status", [b"403 Forbidden", b"404 Not Found", b"416 Range Not Satisfiable"])
