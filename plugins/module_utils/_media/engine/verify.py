@@ -109,13 +109,14 @@ class _Verification:
         # By the paths of missing thumbnails whose originals are there.
         self._sources: dict[str, tuple[Item, Facts]] = {}
         self._is_blind = False
+        self._knows_any = False
         self._again = 0
         self._believed = 0
         fraction = plan.sample.fraction if plan.sample is not None else None
         self._highest = None if fraction is None else highest_lot(fraction)
 
     def drawn_items(self) -> Iterator[Item]:
-        """The files of the media that were drawn: nothing is listed."""
+        """The files of the media that were drawn: nothing is listed, unless the database knows none."""
         result, sample = self._result, self._plan.sample
         result.not_told |= OF_BUCKETS | OF_THE_DISK
         known: Iterable[KnownFile] = self._known()
@@ -128,6 +129,10 @@ class _Verification:
                     self._unfinished(each.path)
                 else:
                     yield Item(each.path, each.row)
+        if not self._knows_any and not result.errors and self._plan.origin is None:
+            # There is nothing to draw of: either there is no media at all, or this is not its database.
+            result.not_told -= OF_BUCKETS | OF_THE_DISK
+            yield from self.listed_items()
 
     def listed_items(self) -> Iterator[Item]:
         """All sides joined: what is well by the listings is counted, the rest is given, to be looked at."""
@@ -322,6 +327,7 @@ class _Verification:
     def _known(self) -> Iterator[KnownFile]:
         try:
             for each in self._sides.known(self._skip_row):
+                self._knows_any = True
                 if self._plan.is_of_origin(each.path):
                     self._result.all_media += each.path.startswith(_ORIGINALS)
                     yield each

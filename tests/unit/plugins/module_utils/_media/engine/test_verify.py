@@ -404,6 +404,25 @@ def test_local_file_that_synapse_may_not_read(
     }
 
 
+@pytest.mark.parametrize("sample", [None, Sample(number=5), Sample(fraction=0.05)])
+def test_database_that_knows_nothing_is_no_success(homeserver: Homeserver, sample: Sample | None) -> None:
+    """A sample of it would be nothing, and all of that well."""
+    homeserver.have(ONE, local=b"1234")
+    homeserver.have(TWO, stored=b"1234")
+
+    result = homeserver.verify(plan=replace(PLAN, sample=sample))
+
+    assert (counts(result), result.exit_status) == ({"unknown_objects": 1, "unknown_files": 1}, 1)
+    assert result.errors == [
+        "Could not verify anything: the database knows no media at all, but there are files of media. Check that"
+        " 'database' in Synapse's configuration is Synapse's own."
+    ]
+
+
+def test_sample_of_nothing_where_there_is_nothing(homeserver: Homeserver) -> None:
+    assert homeserver.verify(plan=replace(PLAN, sample=Sample(number=5))).exit_status == 0
+
+
 def test_only_so_many_are_looked_at_again(homeserver: Homeserver) -> None:
     for number in range(30):
         homeserver.know(f"local_content/aa/bb/{number:03}")
