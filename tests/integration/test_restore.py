@@ -186,6 +186,26 @@ def test_a_database_that_knows_nothing(homeserver: Homeserver) -> None:
     )
 
 
+def test_what_the_database_does_not_know_stays_and_is_told(homeserver: Homeserver) -> None:
+    """Whoever gives up the bucket, since all is done, would lose it where the database is an older copy."""
+    content, newer = homeserver.upload([10]), homeserver.upload([20, 30])
+    local = homeserver.upload([40])
+    only_stored(homeserver, content | newer)
+    homeserver.store(local | {"url_cache/2024-01-01/abcdef": b"123"})
+    for path in newer | local:
+        homeserver.forget(path.partition("/")[2].replace("/", ""))
+
+    result, named = restore(homeserver), restore(homeserver, "--local")
+
+    told = (
+        "2 objects of media (50 B) are unknown to the database, and stay in the buckets alone: Synapse has deleted that"
+        " media, or the database is an older copy. Keep the buckets until you know which."
+    )
+    assert (result["restored"], result["unknown_objects"], result["exit_code"]) == (count(content), count(newer), 0)
+    assert told in result["facts"]
+    assert told not in named["facts"]
+
+
 def test_a_new_disk(homeserver: Homeserver) -> None:
     """Its old one is lost. By itself it looks like one that is not mounted."""
     content = homeserver.upload([10, 20])

@@ -80,11 +80,25 @@ def restore(command: Command) -> int:
         summary.details["free_bytes"] = _free_bytes(arrivals)
         summary.details["repaired"] = told.repaired.as_json()
         summary.details["unproven"] = told.unproven.as_json()
+        summary.details["unknown_objects"] = found.unknown.as_json()
+        if found.unknown.files and selection == Selection():
+            summary.facts.append(
+                f"{found.unknown.files:,} objects of media ({format_bytes(found.unknown.bytes)}) are unknown to the"
+                " database, and stay in the buckets alone: Synapse has deleted that media, or the database is an older"
+                " copy. Keep the buckets until you know which."
+            )
         summary.facts += _facts(told, arrivals.kept, ready.media, dry_run=options.dry_run)
         if summary.counts[RestoreStep.RESTORED].files:
             summary.facts.append(_nightly_job(options.unit))
 
-    summary.details = {"free_bytes": None, "unfinished": 0, "rows_skipped": 0, "repaired": _NONE, "unproven": _NONE}
+    summary.details = {
+        "free_bytes": None,
+        "unfinished": 0,
+        "rows_skipped": 0,
+        "repaired": _NONE,
+        "unproven": _NONE,
+        "unknown_objects": _NONE,
+    }
     carry_out(command, summary, work, writes_disk=not options.dry_run, new_disk=options.new_disk)
     return finish(command, summary)
 

@@ -108,8 +108,9 @@ class Survey:
     """What is to be done. ``coming``: how much is to come to each disk, as `on_disk` tells it.
 
     ``unfinished``: rows without a length and without a file, which Synapse may still finish. ``skipped``: rows that
-    stand for no file of Synapse's. ``errors``: buckets that could not be listed. ``origins``: those of the selected
-    ones of which the database knows media.
+    stand for no file of Synapse's. ``unknown``: media in the buckets alone that the database does not know.
+    ``errors``: buckets that could not be listed. ``origins``: those of the selected ones of which the database knows
+    media.
     """
 
     places: Sequence[Place]
@@ -118,6 +119,7 @@ class Survey:
     coming: dict[Disk, Count] = field(default_factory=dict)
     not_selected: Count = field(default_factory=Count)
     already_local: Count = field(default_factory=Count)
+    unknown: Count = field(default_factory=Count)
     unfinished: int = 0
     skipped: int = 0
     listed: int = 0
@@ -160,6 +162,7 @@ def survey(
                 break
             row = joined.known
             if row is None:
+                _note_unknown(result, joined)
                 continue
             may_be_absent = legacy.stand_for(joined)
             if may_be_absent and joined.file is None and not any(joined.objects):
@@ -183,6 +186,12 @@ def survey(
         result.spool.close()
         raise
     return result
+
+
+def _note_unknown(result: Survey, joined: Joined) -> None:
+    found = next((found for found in joined.objects if found is not None), None)
+    if found is not None and joined.file is None and parse_media_path(joined.path) is not None:
+        result.unknown.add(found.size)
 
 
 def _note(
