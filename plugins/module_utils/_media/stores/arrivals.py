@@ -15,13 +15,13 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from ..rules.errors import MediaError
+from ..rules.errors import MediaError, UnavailableError
 from ..rules.media_path import Root
 from .directories import (
     DIRECTORY,
@@ -116,6 +116,7 @@ class Arrivals:
         self._owner = (status.st_uid, status.st_gid)
         self._directory_mode = stat.S_IMODE(status.st_mode)
         self._file_mode = self._directory_mode & 0o666
+        self._began = self._identities()
 
     def disk_of(self, path: str) -> Disk:
         """The disk that a file of this path comes to. Changes nothing. Raises a MediaError."""
@@ -135,7 +136,7 @@ class Arrivals:
                         os.rmdir(_ASIDE, dir_fd=walked[-1])
 
     def sync(self) -> None:
-        """See that the names that were given outlast a power failure. Raises a MediaError.
+        """See that the names that were given outlast a power failure, and are still those. Raises a MediaError.
 
         For many at once: to sync the directories of each file costs several times what the file itself does.
         """
@@ -145,6 +146,23 @@ class Arrivals:
         with _in_words("write"):
             for place in places:
                 sync_file_system(place.aside)
+        now = self._identities()
+        for path, identity in self._began.items():
+            # What is open stays so when it is unmounted: files would go on to arrive where nobody finds them.
+            if now.get(path) != identity:
+                raise UnavailableError(
+                    f"Could not see that what was restored is in its place: {path!r} is no longer the directory that it"
+                    " was. Check that its disk is mounted, and run this again."
+                )
+
+    def _identities(self) -> Mapping[str, tuple[int, int]]:
+        """The media store and Synapse's directories in it, as far as they are there, by device and inode."""
+        found = {}
+        for path in (self._path, *(f"{self._path}/{root.value}" for root in Root)):
+            with _in_words("find the place of"), suppress(FileNotFoundError, NotADirectoryError):
+                status = Path(path).stat()
+                found[path] = status.st_dev, status.st_ino
+        return found
 
     def _note_name(self) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores import arrivals as module
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.arrivals import (
     Arrivals,
@@ -329,6 +330,27 @@ def test_names_that_can_not_be_synced_are_told(arrivals: Arrivals, monkeypatch: 
         arrivals.sync()
 
     assert str(failure.value) == "Could not write the local file: Input/output error. Check its disk."
+
+
+@pytest.mark.parametrize("directory", ["", "local_content"])
+def test_a_disk_that_is_no_longer_there(root: Path, directory: str) -> None:
+    """As after a lazy unmount: what is open stays, and files would arrive where nobody finds them."""
+    (root / "local_content").mkdir()
+    with closing(Arrivals(MediaStore(root))) as arrivals:
+        bring(arrivals, b"first")
+        arrivals.sync()
+        place = root / directory
+        place.rename(root.parent / "elsewhere")
+        place.mkdir()
+        bring(arrivals, b"second", "local_content/aa/bb/dd")
+
+        with pytest.raises(UnavailableError) as failure:
+            arrivals.sync()
+
+    assert str(failure.value) == (
+        f"Could not see that what was restored is in its place: '{place}' is no longer the directory that it was. Check"
+        " that its disk is mounted, and run this again."
+    )
 
 
 def test_failing_disk(root: Path, arrivals: Arrivals, monkeypatch: pytest.MonkeyPatch) -> None:
