@@ -309,6 +309,21 @@ def test_bucket_that_can_not_be_used(move: Move, side: str, change: dict[str, st
     assert move.content_of(move.target) == {}
 
 
+def test_one_place_by_two_addresses(tmp_path: Path, minio_http: MinioServer) -> None:
+    """Else all would be there already, and whoever then gives up the old bucket loses it."""
+    move = Move(tmp_path, minio_http, minio_http)
+    content = move.fill()
+    address = (move.source.endpoint_url or "").replace("127.0.0.1", "localhost")
+    move.configure(replace(move.source, endpoint_url=address), move.source)
+
+    result, stderr = move.copy()
+
+    assert (result["already_there"], result["exit_code"]) == (NONE, 78), stderr
+    (error,) = result["errors"]
+    assert error.startswith("Could not copy: source and target are one place by two names, bucket ")
+    assert move.content_of(move.source) == content
+
+
 def test_killed_again_and_again(move: Move) -> None:
     """What a kill leaves is whole or not there, and the next run goes on from it."""
     content = move.fill() | move.homeserver.upload([9 * MIB] * 4 + [20_000] * 60)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from ..engine import pace
-from ..engine.copy_bucket import CopyPlan, new_summary
+from ..engine.copy_bucket import CopyPlan, check_two_places, new_summary
 from ..engine.copy_bucket import copy_bucket as copy_all
 from ..engine.copy_inventory import CopySides
 from ..engine.encryption import check_encryption
@@ -75,6 +75,9 @@ def _work(command: Command, summary: Summary, ready: Ready) -> None:
         etags_prove=not (source.sse_customer_key or target.sse_customer_key),
         target_below=target_below(source, target),
     )
+    if source.bucket == target.bucket and source.prefix == target.prefix and not summary.dry_run:
+        with waiting(command.stderr, "the answers of both buckets"):
+            summary.facts += filter(None, [check_two_places(sides.source, sides.target)])
     report = ready.held.enter_context(progress(command.stderr, tuple))
     ready.begins()
     summary.facts.append(f"From {from_}: {names[from_ - 1]}. To {to}: {names[to - 1]}.")

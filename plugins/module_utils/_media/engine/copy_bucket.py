@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from secrets import token_hex
 from threading import Event
 
-from ..rules.content import Content
+from ..rules.content import Content, content_of
 from ..rules.copying import Action
 from ..rules.decision import Known, Stored, known_as
-from ..rules.errors import MediaError
-from ..stores.object_store import ObjectExists, ObjectUnreadable, RemoteObject
+from ..rules.errors import ConfigurationError, MediaError
+from ..stores.object_store import ObjectExists, ObjectStore, ObjectUnreadable, RemoteObject
 from ..stores.s3_description import archived_as, must_be_opened
 from ..stores.spool import NoRoomError, OverlongError, Room, Spool, StoppedError
 from . import proof
 from .copy_inventory import CONFLICT, CopyInventory, CopySides, CopyStep, Item
 from .pace import PaceKeeper, Together
+from .places import Place
 from .proof import Proof
 from .run import Endurance, is_unavailable, run
 from .summary import Outcome, Summary, format_bytes
@@ -83,6 +86,39 @@ def copy_bucket(
         summary.not_reached = inventory.not_reached(worked)
     summary.requests, summary.listed = both.requests, inventory.listed
     _tell_left(inventory, summary)
+
+
+def check_two_places(source: Place, target: Place) -> str:
+    """Refuse a source and a target that are one place by two names: each object would be a copy of itself.
+
+    Of addresses only the servers know whether they lead to the same one. Stores a small object for a moment; the
+    answer is what to tell of one that could not be removed again. Raises a `MediaError`.
+    """
+    name = f".is-it-the-source-{token_hex(8)}"
+    data = name.encode()
+    target.store.put(target.prefix + name, io.BytesIO(data), content_of(data))
+    try:
+        is_one = source.store.head(source.prefix + name) is not None
+    except ObjectUnreadable:
+        # With another encryption key, but there.
+        is_one = True
+    finally:
+        left = _removed(target.store, target.prefix + name)
+    if is_one:
+        raise ConfigurationError(
+            f"Could not copy: source and target are one place by two names, {source.name} and {target.name}. What was"
+            f" stored through the one was found through the other. Give the new provider a bucket or a prefix of its"
+            f" own. {left}".rstrip()
+        )
+    return left
+
+
+def _removed(store: ObjectStore, key: str) -> str:
+    try:
+        store.delete(key)
+    except MediaError as error:
+        return f"Object {key!r}, which this run has made, is still there: remove it. {error}"
+    return ""
 
 
 def _tell_left(inventory: CopyInventory, summary: Summary) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.copy_bucket import (
     CopyPlan,
+    check_two_places,
     copy_bucket,
     new_summary,
 )
@@ -23,6 +24,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Summary
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import Content
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import ConfigurationError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import (
     MediaPath,
     parse_media_path,
@@ -34,6 +36,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     ObjectStore,
     ObjectUnreadable,
+    PermissionDenied,
     Readable,
     RemoteObject,
 )
@@ -505,6 +508,44 @@ def test_object_that_is_replaced_meanwhile(homeserver: Homeserver, size: int, ot
     )
     assert reasons(summary) == {PATH: longer if other > size else shorter}
     assert homeserver.new.objects == {}
+
+
+class Hidden(StoreInFront):
+    """As with another encryption key."""
+
+    def head(self, key: str) -> RemoteObject | None:
+        if super().head(key) is None:
+            return None
+        raise ObjectUnreadable(f"Could not look up {key!r}: another key.")
+
+
+@pytest.mark.parametrize("in_front", [StoreInFront, Hidden])
+def test_one_place_by_two_names_is_refused(in_front: type[StoreInFront]) -> None:
+    store = MemoryStore()
+
+    with pytest.raises(ConfigurationError) as failure:
+        check_two_places(Place("one", in_front(store), "hs/"), Place("the other", store, "hs/"))
+
+    assert str(failure.value) == (
+        "Could not copy: source and target are one place by two names, one and the other. What was stored through the"
+        " one was found through the other. Give the new provider a bucket or a prefix of its own."
+    )
+    assert store.objects == {}
+
+
+class Kept(StoreInFront):
+    def delete(self, key: str) -> None:
+        raise PermissionDenied(f"Could not delete {key!r}.")
+
+
+def test_two_places_of_one_name_are_two() -> None:
+    source, target = MemoryStore(), MemoryStore()
+
+    assert check_two_places(Place("one", source, "hs/"), Place("the other", target, "hs/")) == ""
+    assert (source.objects, target.objects) == ({}, {})
+    left = check_two_places(Place("one", source, "hs/"), Place("the other", Kept(target), "hs/"))
+    (key,) = target.objects
+    assert left == f"Object {key!r}, which this run has made, is still there: remove it. Could not delete {key!r}."
 
 
 def test_both_stores_are_counted_together() -> None:
