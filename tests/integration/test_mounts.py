@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -109,6 +110,23 @@ def objects(homeserver: Homeserver, bucket: BucketSettings) -> dict[str, bytes]:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket.bucket)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", []) if not entry["Key"].endswith("/")]
     return {key.removeprefix(PREFIX): client.get_object(Bucket=bucket.bucket, Key=key)["Body"].read() for key in keys}
+
+
+@pytest.mark.parametrize("name", MOUNTS)
+def test_nothing_is_restored_to_the_bucket_itself(homeserver: Homeserver, name: str) -> None:
+    """All is on the local disk, as it seems, and whoever then gives up the bucket loses it."""
+    with mounted(name, homeserver.bucket, homeserver):
+        content = fill(homeserver, homeserver.bucket)
+        status, stdout, stderr = homeserver.run("restore", "--json", "--minimum-free", "0")
+
+    result = json.loads(stdout.splitlines()[-1])
+    assert (status, result["already_local"], result["restored"]) == (78, NONE, NONE), stderr
+    assert result["errors"] == [
+        f"Could not restore: the media store is the bucket itself: what was written to {str(homeserver.media)!r} became"
+        f" an object of bucket {homeserver.bucket.bucket!r} at {homeserver.bucket.endpoint_url}, prefix {PREFIX!r}."
+        " Unmount the bucket there, and give Synapse a media_store_path on a disk of this host."
+    ]
+    assert objects(homeserver, homeserver.bucket) == content
 
 
 @pytest.mark.parametrize("name", MOUNTS)

@@ -14,6 +14,7 @@ from ..engine.places import Place, name_of
 from ..engine.progress import progress, waiting
 from ..engine.restore import RestorePlan, RestoreStep, Told, new_summary
 from ..engine.restore import restore as restore_all
+from ..engine.restore_apart import check_apart
 from ..engine.restore_survey import Survey, survey
 from ..engine.space import check_space
 from ..engine.summary import Summary, format_bytes
@@ -207,6 +208,9 @@ def _survey(ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arr
             unusable.append(error)
             continue
         places.append(Place(name_of(bucket), store, bucket.prefix))
+
+    if not plan.dry_run:
+        check_apart(arrivals, places, ready.stop.wait)
 
     def failed(error: MediaError) -> None:
         summary.errors.append(str(error))

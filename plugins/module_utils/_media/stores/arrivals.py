@@ -18,6 +18,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from threading import Lock
 from typing import NamedTuple
 
@@ -197,6 +198,26 @@ class Arrivals:
                 held.callback(unlink_quietly, name, place.aside)
                 held.callback(os.close, descriptor)
             yield Arrival(self, path, place, name, descriptor)
+
+    @contextmanager
+    def trial(self, path: str) -> Iterator[str]:
+        """A small file aside on the disk that a file of this path would come to, for as long as this lasts.
+
+        Gives its path below the media store. Raises as `new`.
+        """
+        name = f"{_TRIAL}-{token_hex(8)}"
+        with ExitStack() as held:
+            with _in_words("write"):
+                place = self._place(path)
+                descriptor = _create(name, place.aside, self._file_mode)
+                held.callback(unlink_quietly, name, place.aside)
+                try:
+                    os.write(descriptor, name.encode())
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+            below = place.disk.path.removeprefix(self._path).lstrip("/")
+            yield "/".join(filter(None, [below, _ASIDE, name]))
 
     def _place(self, path: str) -> _Place:
         components = path.split("/")

@@ -19,10 +19,12 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     new_summary,
     restore,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.restore_apart import check_apart
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.restore_survey import Survey, survey
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.space import check_space
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Summary
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import ConfigurationError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.free_space import parse_minimum_free
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.selection import Selection
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores import arrivals as arrivals_module
@@ -542,6 +544,35 @@ def test_stop(homeserver: Homeserver) -> None:
     summary = homeserver.restore(stop=stop)
 
     assert (homeserver.local(), counts(summary)) == ({}, {})
+
+
+@pytest.mark.parametrize("roots", [[], ["local_content"]])
+def test_the_media_store_is_the_bucket(tmp_path: Path, roots: list[str]) -> None:
+    for root in roots:
+        (tmp_path / root).mkdir()
+
+    class Mounted(MemoryStore):
+        """A bucket whose objects are the files of the media store, some seconds later."""
+
+        def head(self, key: str) -> RemoteObject | None:
+            path = tmp_path / key.removeprefix(PREFIX)
+            return RemoteObject(key, 1, "") if waited and path.exists() else None
+
+    waited: list[float] = []
+    mounted, other = Place("the mounted one", Mounted(), PREFIX), Place("the other one", MemoryStore(), PREFIX)
+    with closing(Arrivals(MediaStore(tmp_path))) as arrivals:
+        check_apart(arrivals, [other], waited.append, lambda _device: True)
+        assert waited == [2, 8]
+        check_apart(arrivals, [mounted], waited.append, lambda _device: False)
+        with pytest.raises(ConfigurationError) as failure:
+            check_apart(arrivals, [other, mounted], waited.append, lambda _device: True)
+
+    assert str(failure.value) == (
+        f"Could not restore: the media store is the bucket itself: what was written to {str(tmp_path)!r} became an"
+        " object of the mounted one. Unmount the bucket there, and give Synapse a media_store_path on a disk of this"
+        " host."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == roots
 
 
 def test_usage_of_a_disk(tmp_path: Path) -> None:
