@@ -211,6 +211,18 @@ def test_origin(homeserver: Homeserver) -> None:
     )
 
 
+def test_own_origin(homeserver: Homeserver) -> None:
+    """The users' own media, as restore takes that name too."""
+    homeserver.configure(server_name="own.example")
+    (own,), theirs = homeserver.upload([10]), homeserver.fetch("example.org", [20, 30])
+    wanted = {own: (homeserver.media / own).read_bytes(), **homeserver.thumbnails(own)}
+    homeserver.store({**wanted, **theirs})
+
+    result = verify(homeserver, "--origin", "own.example")
+
+    assert (result["checked"], result["both"], result["exit_code"]) == (count(wanted), count(wanted), 0)
+
+
 def provider(homeserver: Homeserver, bucket: str, **other: Any) -> dict[str, Any]:
     settings = homeserver.bucket
     config = {

@@ -65,6 +65,8 @@ def _verify(command: Command, result: Verification, held: ExitStack, begins: Cal
         deep=options.deep,
         sample=options.sample,
         origin=options.origin,
+        # Its own media have no origin in their paths.
+        is_own=options.origin is not None and options.origin == synapse_config.server_name(sides.config),
         alone=options.store is not None,
         dynamic=bool(sides.config.get("dynamic_thumbnails")),
         workers=options.workers,

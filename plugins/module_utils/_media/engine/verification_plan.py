@@ -20,14 +20,15 @@ _FEW = 0.1
 class VerificationPlan:
     """What to look at.
 
-    ``sample``: of all media, by chance; ``origin``: only that server's. ``alone``: one bucket is asked whether it is
-    whole. ``dynamic``: Synapse's ``dynamic_thumbnails``. ``workers``: files looked at at once; None: found by trying.
-    ``salt`` makes each run draw other media.
+    ``sample``: of all media, by chance; ``origin``: only that server's; ``is_own``: which is this one. ``alone``: one
+    bucket is asked whether it is whole. ``dynamic``: Synapse's ``dynamic_thumbnails``. ``workers``: files looked at at
+    once; None: found by trying. ``salt`` makes each run draw other media.
     """
 
     deep: bool = False
     sample: Sample | None = None
     origin: str | None = None
+    is_own: bool = False
     alone: bool = False
     dynamic: bool = False
     workers: int | None = None
@@ -46,6 +47,8 @@ class VerificationPlan:
 
     @property
     def _of_origin(self) -> tuple[str, ...]:
+        if self.is_own:
+            return tuple(f"{root.value}/" for root in Root if not root.is_remote)
         return tuple(f"{root.value}/{self.origin}/" for root in Root if root.is_remote)
 
     @property

@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="N|N%",
         help="look at so many media, or such a part of them, drawn by chance, with their thumbnails (default: all)",
     )
-    parser.add_argument("--origin", metavar="HOST", help="look only at media that came from this homeserver")
+    parser.add_argument("--origin", metavar="HOST", help="look only at media of this homeserver, by its server name")
     parser.add_argument(
         "--store",
         type=whole_number(1),
