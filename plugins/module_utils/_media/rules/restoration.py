@@ -80,9 +80,7 @@ class Reason(Enum):
     )
     BOTH_WRONG = "neither the local file nor its object has the length and the sha256 that the database gives"
     ONLY_HERE_WRONG = "the local file's length or sha256 is not the database's, and there is no object under its key"
-    OTHER_CONTENT = (
-        "the bucket holds other content under its key, of the same length. The database does not tell which is right"
-    )
+    OTHER_CONTENT = "the bucket holds other content under its key. The database does not tell which is right"
     OBJECT_WRONG_TOO = "the local file has the length that the database gives, the object has not"
     OBJECT_WRONG = "the object has not the length or the sha256 that the database gives"
 

@@ -258,7 +258,7 @@ def test_a_different_local_file_is_a_conflict(homeserver: Homeserver) -> None:
         " key may be: --repair puts it in the place of the local file, which is kept aside."
     )
     other = (
-        "Conflict, nothing was changed: the bucket holds other content under its key, of the same length. The database"
+        "Conflict, nothing was changed: the bucket holds other content under its key. The database"
         " does not tell which is right."
     )
     all_eight = " The local file has 8 bytes, the object 8, the database gives 8."
