@@ -206,6 +206,19 @@ def test_what_the_database_does_not_know_stays_and_is_told(homeserver: Homeserve
     assert told not in named["facts"]
 
 
+def test_a_link_is_named_to_a_person(homeserver: Homeserver) -> None:
+    """The summary says that all which failed is named above."""
+    (path,) = homeserver.upload([10])
+    place, moved = homeserver.media / path, homeserver.media.parent / "moved"
+    place.rename(moved)
+    place.symlink_to(moved)
+
+    status, _stdout, stderr = homeserver.run("restore")
+
+    assert status == 1
+    assert stderr.splitlines()[0] == f"{path}: Passed over: a symbolic link, which is never followed."
+
+
 def test_a_new_disk(homeserver: Homeserver) -> None:
     """Its old one is lost. By itself it looks like one that is not mounted."""
     content = homeserver.upload([10, 20])

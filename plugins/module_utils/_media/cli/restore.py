@@ -64,7 +64,7 @@ def restore(command: Command) -> int:
         if not options.dry_run:
             arrivals.clear()
         with waiting(command.stderr, "the listings of the buckets, the disk and the database"):
-            found = _survey(ready, plan, selection, arrivals, summary)
+            found = _survey(command, ready, plan, selection, arrivals, summary)
         ready.held.enter_context(closing(found.spool))
         if found.listed and not ready.database.has_media():
             raise UnavailableError(
@@ -199,7 +199,9 @@ def _media(
     return frozenset(MediaKey(origin, file_id) for (origin, _unused), file_id in known.items())
 
 
-def _survey(ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arrivals, summary: Summary) -> Survey:
+def _survey(
+    command: Command, ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arrivals, summary: Summary
+) -> Survey:
     places, unusable = list[Place](), list[MediaError]()
     for bucket in dict.fromkeys(ready.sides.providers):
         try:
@@ -217,6 +219,8 @@ def _survey(ready: Ready, plan: RestorePlan, selection: Selection, arrivals: Arr
 
     def passed_over(what: PassedOver) -> None:
         summary.pass_over(what.path, what.reason, is_problem=what.is_problem)
+        if what.is_problem:
+            say(command.stderr, f"{what.path}: Passed over: {what.reason}.")
 
     def skipped(_path: str) -> None:
         summary.details["rows_skipped"] += 1

@@ -258,6 +258,9 @@ class _Run(NamedTuple):
         reason = (
             "Conflict, nothing was changed: a local file of other content appeared while this was fetched. Synapse may"
             " still be writing it: run this again later."
+            if self.media.find(item.path)
+            else "Conflict, nothing was changed: what has its name on the local disk is no file, but a symbolic link"
+            " or a directory. Put a file in its place, or remove it, and run this again."
         )
         return _ended(item, RestoreStep.CONFLICT, reason, answered=True)
 

@@ -421,6 +421,23 @@ def test_what_the_server_said_is_told(homeserver: Homeserver) -> None:
     ]
 
 
+def test_a_link_is_no_file_of_other_content(homeserver: Homeserver, tmp_path: Path) -> None:
+    """As where somebody has moved a file to another disk."""
+    homeserver.add(ORIGINAL, b"original")
+    place, moved = homeserver.media.path / ORIGINAL, tmp_path / "moved"
+    place.parent.mkdir(parents=True)
+    moved.write_bytes(b"original")
+    place.symlink_to(moved)
+
+    summary = homeserver.restore()
+
+    assert (place.is_symlink(), counts(summary)) == (True, {"conflicts": 1})
+    assert [each["reason"] for each in summary.problems] == [
+        "Conflict, nothing was changed: what has its name on the local disk is no file, but a symbolic link or a"
+        " directory. Put a file in its place, or remove it, and run this again."
+    ]
+
+
 @pytest.mark.parametrize("word", ["503", "403", "cut"])
 def test_what_is_cut_leaves_nothing(homeserver: Homeserver, word: str) -> None:
     homeserver.add(ORIGINAL, b"original")
