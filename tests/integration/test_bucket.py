@@ -367,6 +367,35 @@ def test_a_key_is_made_kept_and_given_another_secret(settings: BucketSettings) -
     assert (wider.state, with_key(replace(settings, prefix=""), two).state) == (State.CHANGED, State.OK)
 
 
+@pytest.mark.parametrize("changed_setting", ["prefix", "bucket"])
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_a_key_in_use_elsewhere_is_not_taken_from_there(
+    settings: BucketSettings, changed_setting: str, check_mode: bool
+) -> None:
+    """A move with the same key would leave Synapse without what it serves."""
+    Administration(settings).create()
+    name, secret = f"key-of-{settings.bucket}", "one-secret-of-16"
+    assert with_key(settings, secret).state is State.CHANGED
+
+    new = (
+        replace(settings, prefix="new/")
+        if changed_setting == "prefix"
+        else replace(settings, bucket=f"{settings.bucket}-2")
+    )
+    bucket = Administration(new)
+    user = features.user_settings(new, name, secret)
+    list(features.apply(bucket, features.Wanted(), check_mode=check_mode))
+    feature = keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=check_mode)
+
+    assert (feature.state, feature.message) == (
+        State.FAILED,
+        f"Could not give Synapse a key of its own: '{name}' is in use for arn:aws:s3:::{settings.bucket}/hs/*, by the"
+        f" policy 'matrixops-synapse-s3-{name}', and would lose that. Write another key as Synapse's for this bucket"
+        " and prefix, and make that; or, if nothing uses the former place any more, take that policy away.",
+    )
+    assert with_key(settings, secret).state is State.OK
+
+
 def test_a_key_by_somebody_who_may_not_administer_users(minio_http: MinioServer) -> None:
     settings = minio_http.new_bucket()
     feature = with_key(minio_http.restricted(settings, "s3:*"), "a-secret-of-16-l")

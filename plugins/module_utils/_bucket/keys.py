@@ -19,7 +19,7 @@ from . import policy
 from .administration import Administration, Unsupported, failure
 from .features import Wanted
 from .key_iam import IamKeys
-from .key_interface import PASTE, KeyInterface
+from .key_interface import ACTION, PASTE, KeyInterface
 from .key_minio import MinioKeys
 from .key_versitygw import VersitygwKeys
 from .report import Feature, State
@@ -82,6 +82,15 @@ def _interface_of(bucket: Administration) -> Interface | None:
 def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, check_mode: bool) -> Feature:
     name, secret = user.access_key_id or "", user.secret_access_key or ""
     is_there, had = interface.knows(name), interface.policy(name)
+    # A key has one policy of the collection's: where Synapse uses it for another place, it would be cut off there.
+    if others := policy.lost(had, document):
+        return Feature(
+            NAME,
+            State.FAILED,
+            f"{ACTION}: {name!r} is in use for {', '.join(others)}, {interface.by(name)}, and would lose that. Write"
+            " another key as Synapse's for this bucket and prefix, and make that; or, if nothing uses the former place"
+            " any more, take that policy away.",
+        )
     # No server tells a secret: a key that is refused is one of another.
     knows_secret = is_there and not _is_wrong_key(_try(user))
     changes: list[Callable[[], None]] = []

@@ -66,6 +66,18 @@ def same(one: Document | None, other: Document | None) -> bool:
     return [_plain(each) for each in statements_of(one)] == [_plain(each) for each in statements_of(other)]
 
 
+def lost(had: Document | None, wanted: Document) -> list[str]:
+    """The objects that one of the collection's documents lets a key use, and the other does not."""
+    kept = _objects(wanted)
+    return sorted(each for each in _objects(had) if not any(each.startswith(other.rstrip("*")) for other in kept))
+
+
+def _objects(document: Document | None) -> set[str]:
+    resources = [each.get("Resource", []) for each in statements_of(document) if each.get("Effect") == "Allow"]
+    names = (name for each in resources for name in ([each] if isinstance(each, str) else each))
+    return {name for name in names if name.endswith("*")}
+
+
 def _plain(value: Any) -> Any:
     """A form that is equal for what means the same: servers write a single text or a list of one, in any order."""
     if isinstance(value, Mapping):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import policy
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_policy import bucket_policy
 
 ALLOW: dict[str, Any] = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::media/*"}
 TEST_PUBLIC: dict[str, tuple[dict[str, Any], bool]] = {
@@ -60,3 +61,25 @@ def test_documents() -> None:
     assert policy.with_statements({"Statement": [ALLOW]}, []) is None
     assert policy.same({"Statement": ALLOW}, {"Statement": [{**ALLOW, "Action": ["s3:GetObject"]}]})
     assert not policy.same({"Statement": ALLOW}, None)
+
+
+TEST_LOST: dict[str, tuple[str, str, list[str]]] = {
+    "the same": ("hs/", "hs/", []),
+    "a wider one": ("hs/", "", []),
+    "a narrower one": ("", "hs/", ["arn:aws:s3:::media/*"]),
+    "another one": ("hs/", "new/", ["arn:aws:s3:::media/hs/*"]),
+}
+
+
+@pytest.mark.parametrize("name", TEST_LOST)
+def test_what_a_key_would_lose(name: str) -> None:
+    had, wanted, expected = TEST_LOST[name]
+    assert policy.lost(bucket_policy("media", had), bucket_policy("media", wanted, tls_only=True)) == expected
+
+
+def test_what_a_key_would_lose_without_a_policy_and_of_a_bucket() -> None:
+    assert policy.lost(None, bucket_policy("media")) == []
+    # A single text is no list of letters. The bucket itself goes with what is in it.
+    former = {"Statement": {**ALLOW, "Resource": "arn:aws:s3:::media/*"}}
+    assert policy.lost(former, bucket_policy("media-2")) == ["arn:aws:s3:::media/*"]
+    assert policy.lost(bucket_policy("media"), bucket_policy("media-2")) == ["arn:aws:s3:::media/*"]
