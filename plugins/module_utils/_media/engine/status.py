@@ -130,6 +130,8 @@ class Status:
             rows.append(f"  {'Passed over, as the JSON tells by name':<46}{self.passed_over:>12,}")
         if self.rows_skipped:
             rows.append(f"  {'Rows of the database that stand for no file':<46}{self.rows_skipped:>12,}")
+        if self.unserved.files or self.unserved_thumbnails.files or self.damaged.files or self.repairable.files:
+            rows.append("  Which files are missing or damaged: verify names them")
         rows += [f"  Also read by Synapse: {other}" for other in self.others]
         rows += [f"  {fact}" for fact in self.facts]
         rows += self.run_lines

@@ -127,10 +127,12 @@ def run_lines(
 
     ``service`` and ``timer`` are what systemd says of the nightly run's units, empty where it can't be asked.
     """
-    runs = known_runs(recorded, service, count)
-    lines = [f"    {_line(run, now)}" for run in runs]
-    head = "  Last runs:" if runs else "  Last runs: none is known"
-    return [head, *lines, f"  Next run: {_next(runs, timer, now)}"]
+    known = known_runs(recorded, service, len(recorded) + 1)
+    # The last migration is told also where more recent runs by hand, such as of restore, would hide it.
+    last = next((run for run in known if run.command == "migrate"), None)
+    lines = [f"    {_line(run, now)}" for number, run in enumerate(known) if number < count or run is last]
+    head = "  Last runs:" if lines else "  Last runs: none is known"
+    return [head, *lines, f"  Next run: {_next(known, timer, now)}"]
 
 
 def runs_as_json(

@@ -243,6 +243,18 @@ def test_bucket_that_can_not_be_listed_to_its_end(homeserver: Homeserver, error:
     ]
 
 
+@pytest.mark.parametrize(("path", "size", "is_named"), [(NEITHER, 4, True), (LOCAL, 5, True), (LOCAL, 4, False)])
+def test_verify_is_named_where_something_is_not_well(
+    homeserver: Homeserver, path: str, size: int, is_named: bool
+) -> None:
+    homeserver.save(LOCAL)
+    homeserver.know(LOCAL, size if path == LOCAL else 4)
+    if path == NEITHER:
+        homeserver.know(NEITHER)
+
+    assert ("  Which files are missing or damaged: verify names them" in homeserver.status().as_text()) is is_named
+
+
 def test_database_that_does_not_answer(homeserver: Homeserver) -> None:
     homeserver.save(LOCAL)
     homeserver.failure = UnavailableError("The database is gone.")

@@ -136,6 +136,12 @@ def test_the_newest_few() -> None:
     assert days == ["2026-11-25", "2026-11-24", "2026-11-23", "2026-11-22", "2026-11-21"]
 
 
+def test_the_last_migration_behind_runs_by_hand() -> None:
+    by_hand = [RunRecord("restore", FIVE + number * 60, FIVE + number * 60 + 1, 0) for number in range(1, 7)]
+    lines = run_lines([*by_hand, RunRecord("migrate", FIVE, FIVE + 1, 1)], {}, TIMER, NOW)[1:-1]
+    assert [line.split()[4] for line in lines] == ["restore"] * 5 + ["migrate"]
+
+
 @pytest.mark.parametrize(
     ("properties", "timer", "line"),
     [
