@@ -261,7 +261,9 @@ class _Verification:
                 self._result.fail(error, frozenset())
                 return
             if found is None:
-                self._result.facts.append(f"Unfinished uploads can't be told: the server of {place.name} lists none.")
+                self._result.facts.append(
+                    f"Unfinished uploads can't be told: the server of {place.name} does not list them."
+                )
                 return
             total += found
         self._result.unfinished_uploads = total
