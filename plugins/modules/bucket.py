@@ -204,8 +204,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if library := missing_library():
         module.fail_json(
-            msg=f"Could not look at the bucket: the Python library {library!r} is missing in {sys.executable}. Install it "
-            "there (pip install boto3; with Ansible from pipx: pipx inject ansible-core boto3), or give it one with PYTHONPATH."
+            msg=f"Could not look at the bucket: the Python library {library!r} is missing in {sys.executable}. Install"
+            " it there (pip install boto3; with Ansible from pipx: pipx inject ansible-core boto3), or give it one with"
+            " PYTHONPATH."
         )
     params = module.params
     found: list[Feature] = []

@@ -70,6 +70,7 @@ def test_install_refuses_unless_it_is_enabled(tmp_path: Path, options: list[str]
     run = play(tmp_path, ROOT / "playbooks/install.yml", *options)
     assert run.returncode == 2
     assert (
-        f"Nothing was changed: {ENABLED} is {state} for matrix.example.org. Set it to true.{hint}{TAKE_AWAY}" in run.stdout
+        f"Nothing was changed: {ENABLED} is {state} for matrix.example.org. Set it to true.{hint}{TAKE_AWAY}"
+        in run.stdout
     )
     assert "changed=0" in run.stdout
