@@ -17,6 +17,7 @@ from ..rules.restoration import Action, Arrived, Case, Compared, Decision, Here,
 from ..stores.arrivals import Arrival, Arrivals, DiskFullError
 from ..stores.media_store import FileChangedError, LocalFile, MediaStore
 from ..stores.object_store import ObjectFailure, ObjectMissing, RemoteObject
+from ..stores.s3_description import must_be_opened
 from . import proof
 from .pace import PaceKeeper, Together
 from .places import Place
@@ -155,8 +156,25 @@ class _Run(NamedTuple):
         if decision.action is Action.CONFLICT:
             return _ended(item, RestoreStep.CONFLICT, f"Conflict, nothing was changed: {reason}.{_lengths(item)}")
         if self.plan.dry_run:
+            self._try_to_open(item)
             return _ended(item, RestoreStep.RESTORED, reason)
         return self._from_places(item, replaces=item.file if decision.action is Action.REPAIR else None)
+
+    def _try_to_open(self, item: Item) -> None:
+        """Raise ObjectFailure where no object can be read at once: of an archive class only opening tells."""
+        failures = list[str]()
+        for found in item.fitting:
+            key = self._key(item, found)
+            if not must_be_opened(_remote(key, found)):
+                return
+            try:
+                with self.places[found.place].store.open(key) as body:
+                    body.read(1)
+            except ObjectFailure as error:
+                failures.append(str(error))
+            else:
+                return
+        raise ObjectFailure(" ".join(failures))
 
     def _compared(self, case: Case, item: Item, file: LocalFile) -> Case:
         """Read the local file: the database proves it, or the object does."""

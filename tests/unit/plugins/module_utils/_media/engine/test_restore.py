@@ -409,16 +409,30 @@ class Closed(MemoryStore):
         yield Body(b"")
 
 
-def test_what_the_server_said_is_told(homeserver: Homeserver) -> None:
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_the_server_said_is_told(homeserver: Homeserver, dry_run: bool) -> None:
+    """A dry run opens what is of an archive class: the listing does not tell whether it can be read at once."""
     homeserver.stores[0] = Closed()
     homeserver.add(ORIGINAL, b"original")
+    homeserver.stores[0].storage_classes[PREFIX + ORIGINAL] = "GLACIER"
 
-    summary = homeserver.restore()
+    summary = homeserver.restore(dry_run=dry_run)
 
     assert (summary.exit_status, counts(summary)) == (1, {"failed": 1})
     assert [each["reason"] for each in summary.problems] == [
         "Could not read object 'hs/local_content/aa/bb/cc': the server said that it is archived."
     ]
+
+
+def test_a_dry_run_counts_what_one_bucket_of_several_gives(homeserver: Homeserver) -> None:
+    homeserver.stores[0] = Closed()
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.stores[0].storage_classes[PREFIX + ORIGINAL] = "GLACIER"
+    homeserver.put(ORIGINAL, b"original", place=1)
+
+    summary = homeserver.restore(dry_run=True)
+
+    assert (summary.exit_status, counts(summary), homeserver.local()) == (0, {"restored": 1}, {})
 
 
 def test_a_link_is_no_file_of_other_content(homeserver: Homeserver, tmp_path: Path) -> None:
