@@ -109,8 +109,8 @@ options:
     default: ''
   key:
     description:
-      - Whether Synapse gets a key of its own, where the service has an interface for it. Those of MinIO and versitygw
-        are known. With Amazon S3 the user and its key have to be there, and get the policy.
+      - Whether Synapse gets a key of its own, where the service has an interface for it. Those of MinIO, versitygw,
+        SeaweedFS and Ceph are known. With Amazon S3 the user and its key have to be there, and get the policy.
     type: bool
     default: false
   required:

@@ -12,11 +12,14 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import botocore.exceptions
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.tests.compat.site import Failed, Site, content_of
+from ansible_collections.matrixops.synapse_s3.tests.compat.site import Failed, Site, client_of, content_of
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, count
 from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
 
@@ -235,6 +238,66 @@ def missing_bucket(site: Site) -> str:
     return _is_told(site, replace(site.bucket, bucket="test-there-is-none"), 69)
 
 
+def own_key(site: Site) -> str:
+    """The module bucket makes a key for Synapse that may do what it must, and nothing else."""
+    administrators = site.bucket
+    old, new = (
+        replace(administrators, access_key_id="synapseownkey", secret_access_key=f"synapse-own-secret-{number}")
+        for number in (1, 2)
+    )
+    given = _given_key(administrators, old)
+    if given.state is State.UNSUPPORTED:
+        return given.message
+    for user, state in ((old, State.OK), (new, State.CHANGED), (new, State.OK)):
+        again = _given_key(administrators, user)
+        if again.state is not state:
+            raise Failed(f"the key's state is {again.state.value}, not {state.value}: {again.message}")
+    with contextlib.suppress(botocore.exceptions.ClientError):
+        client_of(site.server, old).list_objects_v2(Bucket=old.bucket, Prefix=PREFIX)
+        raise Failed("the key's old secret is still let in")
+    _beyond(site, client_of(site.server, new))
+    # Synapse and the program do with it all that they do.
+    site.use(new)
+    site.done("preflight")
+    content = _moved(site)
+    site.synapse_reads(content)
+    site.done("verify")
+    if missing := site.synapse_finds(["local_content/no/ne/here"]):
+        raise Failed(f"Synapse's provider made of a file that is not there {missing}")
+    site.execute("DELETE FROM local_media_repository")
+    site.done("purge-orphans", "--delete", *ALL_ORPHANS)
+    return ""
+
+
+def _given_key(administrators: BucketSettings, user: BucketSettings) -> Feature:
+    with contextlib.closing(Administration(administrators)) as bucket:
+        bucket.exists()
+        given = keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=False)
+    if given.state is State.FAILED:
+        raise Failed(given.message)
+    return given
+
+
+def _beyond(site: Site, synapses: Any) -> None:
+    """What Synapse's key may not do, tried by a plain boto3."""
+    bucket, other = site.bucket.bucket, site.server.new_bucket().bucket
+    site.server.client().put_object(Bucket=bucket, Key="beside", Body=b"not Synapse's")
+    tried: Mapping[str, Callable[[], object]] = {
+        "read beside the prefix": lambda: synapses.get_object(Bucket=bucket, Key="beside"),
+        "write beside the prefix": lambda: synapses.put_object(Bucket=bucket, Key="beside", Body=b"2"),
+        "delete beside the prefix": lambda: synapses.delete_object(Bucket=bucket, Key="beside"),
+        "read the bucket's policy": lambda: synapses.get_bucket_policy(Bucket=bucket),
+        "change the bucket's policy": lambda: synapses.delete_bucket_policy(Bucket=bucket),
+        "list another bucket": lambda: synapses.list_objects_v2(Bucket=other),
+        "make a bucket": lambda: synapses.create_bucket(Bucket=f"{bucket}-2"),
+    }
+    for what, call in tried.items():
+        with contextlib.suppress(botocore.exceptions.ClientError):
+            call()
+            raise Failed(f"Synapse's key may {what}")
+    site.server.client().delete_object(Bucket=bucket, Key="beside")
+
+
 # What is done, its name in the table, and what it stands for
 SCENARIOS: Mapping[str, Callable[[Site], str]] = {
     "preflight": preflight,
@@ -253,6 +316,7 @@ SCENARIOS: Mapping[str, Callable[[Site], str]] = {
     "wrong region": wrong_region,
     "wrong secret": wrong_secret,
     "missing bucket": missing_bucket,
+    "key of Synapse's own": own_key,
 }
 # What one pass of a homeserver is, for `make test`.
 SHORT = ("preflight", "migrate", "SSE-C", "bucket with versions")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import boto3
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import PREFIX, Homeserver
@@ -138,6 +139,11 @@ class Site(Homeserver):
         results = self._as_synapse(fetch=list(content))
         return all(results[path] != _sha256(content[path]) for path in content)
 
+    def synapse_finds(self, paths: Iterable[str]) -> Mapping[str, Any]:
+        """Of these files what Synapse's provider makes of them, but for those that it knows not to be there."""
+        results = self._as_synapse(fetch=list(paths))
+        return {path: result for path, result in results.items() if result is not None}
+
     def _as_synapse(self, **asked: list[str]) -> Mapping[str, Any]:
         order = {"media": str(self.media), "config": provider_config(self.bucket), "store": [], "fetch": []}
         return self._synapse.carry_out({**order, **asked})
@@ -159,6 +165,18 @@ def content_of(server: S3Server, bucket: BucketSettings) -> dict[str, bytes]:
         each.removeprefix(bucket.prefix): client.get_object(Bucket=bucket.bucket, Key=each, **key)["Body"].read()
         for each in keys
     }
+
+
+def client_of(server: S3Server, bucket: BucketSettings) -> Any:
+    """A plain boto3 client with the access key of these settings."""
+    return boto3.session.Session().client(
+        "s3",
+        region_name=bucket.region_name,
+        endpoint_url=server.url,
+        aws_access_key_id=bucket.access_key_id,
+        aws_secret_access_key=bucket.secret_access_key,
+        verify=str(server.certificate) if server.certificate else None,
+    )
 
 
 def provider_config(bucket: BucketSettings) -> dict[str, str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -31,6 +32,8 @@ _NONE = frozenset(
 _UNKNOWN_REQUEST = frozenset({405, 501})
 # Some servers refuse a setting that they don't know as malformed.
 _UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
+# The transaction, the time, the gateway's instance and the zone. Swift's, which are alike, end with the time.
+_CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.
 _FIRST_REGION = "us-east-1"
 _TRIED: Mapping[str, Any] = {
@@ -61,7 +64,12 @@ class Administration(TrialBucket):
         self._client.meta.events.register("after-call.s3", self._note_software)
 
     def _note_software(self, http_response: Any = None, **_event: object) -> None:
-        self.software = str(getattr(http_response, "headers", {}).get("server") or "") or self.software
+        headers = getattr(http_response, "headers", {})
+        named = str(headers.get("server") or "")
+        # Ceph names itself nowhere, and what stands before it may name itself.
+        if _CEPHS_REQUEST.fullmatch(str(headers.get("x-amz-request-id") or "")):
+            named = "Ceph"
+        self.software = named or self.software
 
     @property
     def server(self) -> str:

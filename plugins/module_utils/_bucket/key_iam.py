@@ -10,10 +10,9 @@ from typing import Any
 from .._media.rules.errors import AccessError, MediaError, UnavailableError
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3_errors import LIBRARY_ERRORS
-from .._media.stores.s3_said import shortened, without_secrets
 from .._role.bucket_policy import Document
 from .administration import Administration
-from .key_interface import ACTION, PASTE
+from .key_interface import ACTION, PASTE, what_was_said
 
 # The name of the policy, which is within the user.
 POLICY_NAME = "matrixops-synapse-s3"
@@ -23,6 +22,7 @@ class IamKeys:
     """A KeyInterface."""
 
     makes_keys = False
+    lists_by_prefix = True
 
     def __init__(self, bucket: Administration, client: Any = None) -> None:
         settings = self._settings = bucket.settings
@@ -33,6 +33,9 @@ class IamKeys:
             aws_secret_access_key=settings.secret_access_key,
             aws_session_token=settings.session_token,
         )
+
+    def principal(self, _name: str, /) -> str:
+        return ""
 
     def knows(self, name: str) -> bool:
         return bool(self._owner(name))
@@ -101,14 +104,11 @@ class IamKeys:
             told = error.response.get("Error", {})
             if told.get("Code") == "NoSuchEntity":
                 return None
-            said = self._said(str(told.get("Message") or ""))
+            said = what_was_said(str(told.get("Message") or ""), self._settings)
             refusal: MediaError = AccessError(
                 f"{ACTION}: IAM refused it ({told.get('Code', '')}: {said!r}). Use an access key that has the"
                 f" permission {permission}, or set key to false. {PASTE}"
             )
             raise refusal from error
         except LIBRARY_ERRORS as error:
-            raise UnavailableError(f"{ACTION}: {self._said(str(error))}. Try again.") from error
-
-    def _said(self, text: str) -> str:
-        return shortened(without_secrets(text, self._settings)).rstrip(".")
+            raise UnavailableError(f"{ACTION}: {what_was_said(str(error), self._settings)}. Try again.") from error

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
+from .._media.rules.settings import BucketSettings
+from .._media.stores.s3_said import shortened, without_secrets
 from .._role.bucket_policy import Document
 
 PASTE = (
@@ -18,10 +21,17 @@ class KeyInterface(Protocol):
     """Keys and what they may do. Every method raises a MediaError for what fails.
 
     ``makes_keys``: whether it makes a key of a given name and secret; where not, ``set_user`` says what to do.
+    ``lists_by_prefix``: whether a key that may list a prefix alone is told what is missing below it.
     """
 
     @property
     def makes_keys(self) -> bool: ...
+
+    @property
+    def lists_by_prefix(self) -> bool: ...
+
+    def principal(self, name: str, /) -> str:
+        """Whom its policy names: where that is the bucket's, the user of the key; where it is the user's, ''."""
 
     def knows(self, name: str) -> bool:
         """Whether there is such a key."""
@@ -43,3 +53,10 @@ class KeyInterface(Protocol):
 
     def close(self) -> None:
         """Close idle connections."""
+
+
+def what_was_said(text: str, settings: BucketSettings, secret: str = "") -> str:
+    """What a service or a library said, to be quoted. ``secret``: Synapse's, where that was sent."""
+    if secret:
+        text = without_secrets(text, replace(settings, secret_access_key=secret))
+    return shortened(without_secrets(text, settings)).rstrip(".")

@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 
 from .._media.rules.errors import AccessError, UnavailableError
 from .._media.stores.libraries import urllib3
-from .._media.stores.s3_said import shortened, without_secrets
 from .._role.bucket_policy import Document
 from .administration import Administration, Unsupported
-from .key_interface import ACTION, PASTE
+from .key_interface import ACTION, PASTE, what_was_said
 
 POLICY_NAME = "matrixops-synapse-s3-"
 
@@ -21,6 +20,7 @@ class MinioKeys:
     """A KeyInterface. A key has a policy of its own name."""
 
     makes_keys = True
+    lists_by_prefix = True
 
     def __init__(self, bucket: Administration) -> None:
         """:raises Unsupported: the library is missing."""
@@ -49,6 +49,9 @@ class MinioKeys:
             secure=parts.scheme.lower() == "https",
             http_client=self._http,
         )
+
+    def principal(self, _name: str, /) -> str:
+        return ""
 
     def knows(self, name: str) -> bool:
         return bool(self._user(name))
@@ -100,13 +103,13 @@ class MinioKeys:
             if code == "404":
                 return ""
             told = _error_of(body)
-            said = shortened(without_secrets(told.get("Message") or body, self._settings)).rstrip(".")
+            said = what_was_said(told.get("Message") or body, self._settings)
             raise AccessError(
                 f"{ACTION} ({what}): MinIO refused it (HTTP {code} {told.get('Code', '')}: {said!r}). Use an access key"
                 f" that may administer users, or set key to false. {PASTE}"
             ) from error
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            said = shortened(without_secrets(str(error), self._settings)).rstrip(".")
+            said = what_was_said(str(error), self._settings)
             raise UnavailableError(f"{ACTION} ({what}): {said}. Try again.") from error
 
 

@@ -14,13 +14,15 @@ from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import PermissionDenied
 from .._media.stores.s3 import FIRST_CONTACT
 from .._media.stores.s3_trial import TrialBucket
-from .._role.bucket_policy import Document, bucket_policy, partition_of
+from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
 from . import policy
 from .administration import Administration, Unsupported, failure
 from .features import Wanted
+from .key_ceph import CephKeys
 from .key_iam import IamKeys
 from .key_interface import ACTION, PASTE, KeyInterface
 from .key_minio import MinioKeys
+from .key_seaweedfs import SeaweedfsKeys
 from .key_versitygw import VersitygwKeys
 from .report import Feature, State
 
@@ -28,11 +30,13 @@ NAME = "key"
 # IAM takes some seconds to make a policy known everywhere.
 _TRIES = 10
 _SECONDS_BETWEEN = 3
-Interface = tuple[Callable[[Administration], KeyInterface], bool]
-# By what the server calls itself in its answers. The policy of versitygw is the bucket's, and names the user.
+Interface = Callable[[Administration], KeyInterface]
+# By what the server calls itself in its answers, or shows of itself.
 _INTERFACES: dict[str, Interface] = {
-    "MinIO": (MinioKeys, False),
-    "VERSITYGW": (VersitygwKeys, True),
+    "MinIO": MinioKeys,
+    "VERSITYGW": VersitygwKeys,
+    "SeaweedFS": SeaweedfsKeys,
+    "Ceph": CephKeys,
 }
 
 
@@ -48,24 +52,26 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
             "Could not give Synapse a key of its own: synapse_access_key_id and synapse_secret_access_key are not set,"
             " or name the key that administers the bucket. Write another, or set key to false.",
         )
-    found = _interface_of(bucket)
-    if found is None or not settings.access_key_id or not settings.secret_access_key:
+    connect = _interface_of(bucket)
+    if connect is None or not settings.access_key_id or not settings.secret_access_key:
         return Feature(
             NAME, State.UNSUPPORTED, f"{bucket.server} has no interface for keys that this collection knows. {PASTE}"
         )
-    connect, is_of_the_bucket = found
-    try:
-        document = bucket_policy(
-            settings.bucket,
-            settings.prefix,
-            tls_only=wanted.tls_only,
-            principal=user.access_key_id or "" if is_of_the_bucket else "",
-            partition=partition_of(settings.region_name or ""),
-        )
-    except ValueError as error:
-        return Feature(NAME, State.FAILED, f"Could not write the policy of Synapse's key: {error}")
     try:
         with closing(connect(bucket)) as interface:
+            principal = interface.principal(user.access_key_id or "")
+            try:
+                document = bucket_policy(
+                    settings.bucket,
+                    settings.prefix,
+                    tls_only=wanted.tls_only,
+                    principal=principal,
+                    partition=partition_of(settings.region_name or ""),
+                )
+            except ValueError as error:
+                return Feature(NAME, State.FAILED, f"Could not write the policy of Synapse's key: {error}")
+            if not interface.lists_by_prefix:
+                document = listing_all(document)
             return _give(interface, user, document, check_mode=check_mode)
     except Unsupported as error:
         return Feature(NAME, State.UNSUPPORTED, f"{error}. {PASTE}")
@@ -75,7 +81,7 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
 
 def _interface_of(bucket: Administration) -> Interface | None:
     if not is_other_endpoint(bucket.settings.endpoint_url or ""):
-        return IamKeys, False
+        return IamKeys
     return next((each for software, each in _INTERFACES.items() if bucket.software.startswith(software)), None)
 
 
@@ -101,6 +107,8 @@ def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, 
     if not policy.same(had, document):
         changes.append(partial(interface.set_policy, name, document))
     message = f"{name!r} may do what Synapse needs, {interface.by(name)}"
+    if user.prefix and not interface.lists_by_prefix:
+        message += "; it may list the whole bucket, as it would be refused what is missing otherwise"
     if others := interface.other_policies(name):
         message += f"; it has other policies too: {', '.join(others)}"
     if is_there and not knows_secret:

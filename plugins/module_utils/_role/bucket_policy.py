@@ -151,6 +151,18 @@ def bucket_policy(
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def listing_all(document: Document) -> Document:
+    """The same, and a list of the whole bucket: for a service that would refuse what is missing otherwise."""
+    listing = SIDS[On.LISTING]
+    return {
+        **document,
+        "Statement": [
+            {name: value for name, value in each.items() if name != "Condition"} if each["Sid"] == listing else each
+            for each in document["Statement"]
+        ],
+    }
+
+
 def tls_only_statement(bucket: str, *, partition: str, operator: str) -> Statement:
     """A statement that forbids what does not come by TLS, with the operator ``Bool`` or ``BoolIfExists``.
 

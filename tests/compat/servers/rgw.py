@@ -39,7 +39,8 @@ ceph-mon --id a --foreground &
 ceph osd create
 ceph-osd --id 0 --mkfs
 ceph-osd --id 0 --foreground &
-radosgw-admin user create --uid test --display-name test --access-key {key} --secret {secret} --max-buckets 0
+radosgw-admin user create --uid test --display-name test --access-key {key} --secret {secret} --max-buckets 0 \
+    --caps "users=*"
 # Its region is the zone group's name in the API.
 radosgw-admin zonegroup get | sed 's/"api_name": "[^"]*"/"api_name": "{region}"/' > /mnt/zonegroup
 radosgw-admin zonegroup set < /mnt/zonegroup

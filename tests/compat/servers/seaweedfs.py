@@ -41,7 +41,7 @@ def _run(directory: Path, tls: bool) -> Iterator[S3Server]:
         *("-master.telemetry=false", f"-master.port={master}", "-master.volumeSizeLimitMB=256"),
         *(f"-volume.port={volume}", "-volume.max=2000", "-volume.preStopSeconds=1"),
         *("-filer", f"-filer.port={filer}", "-s3", f"-s3.port={plain}", f"-s3.config={directory / 's3.json'}"),
-        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"),
+        *("-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false", "-s3.iam.readOnly=false"),
     ]
     if certificate:
         command += [f"-s3.port.https={https}", f"-s3.cert.file={certificate[0]}", f"-s3.key.file={certificate[1]}"]
@@ -88,8 +88,9 @@ SERVER = Server(
         "It sends telemetry unless it is started with `-master.telemetry=false`.",
         "An administrator's key makes a bucket that is missing unless it is started with `-s3.autoCreateBucket=false`:"
         " then a wrong name in `bucket` is told.",
-        "Its IAM interface does not know `s3:ListBucketMultipartUploads`, and refuses a policy with it: leave that"
-        " permission out there.",
+        "Its IAM interface does not know `s3:ListBucketMultipartUploads`, and refuses it in a policy within a user; in"
+        " one that is made and attached it takes it, and lets it have its effect.",
+        "Its interface for keys is switched on by `-s3.iam.readOnly=false`.",
         "It sorts lists by directory, not by key: `example.org/` comes before `example.org.uk/`, and in a bucket with"
         " versions, where a directory `a.versions` stands for `a`, `a-b` before `a`. `migrate` asks for each file then;"
         " `status`, `verify`, `restore`, `purge-orphans` and `copy-bucket` end with an error where it shows. With"

@@ -14,6 +14,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_policy import (
     PERMISSIONS,
     bucket_policy,
+    listing_all,
     partition_of,
 )
 
@@ -57,6 +58,14 @@ def test_a_whole_bucket_needs_no_condition() -> None:
     listing, _unused, objects = bucket_policy("media")["Statement"]
     assert "Condition" not in listing
     assert objects["Resource"] == ["arn:aws:s3:::media/*"]
+
+
+def test_a_list_of_the_whole_bucket() -> None:
+    """Objects stay those below the prefix, and what is forbidden stays so."""
+    document = bucket_policy("media", "hs/", tls_only=True)
+    listing, *others = listing_all(document)["Statement"]
+    assert listing == bucket_policy("media")["Statement"][0]
+    assert others == document["Statement"][1:]
 
 
 @pytest.mark.parametrize(("principal", "operator"), [("", "Bool"), ("arn:aws:iam:::user/synapse", "BoolIfExists")])
