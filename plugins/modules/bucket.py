@@ -111,6 +111,8 @@ options:
     description:
       - Whether Synapse gets a key of its own, where the service has an interface for it. Those of MinIO, versitygw,
         SeaweedFS and Ceph are known. With Amazon S3 the user and its key have to be there, and get the policy.
+      - With Synapse's key it is tried that this may do what it must, and what else of the bucket it may do. For that
+        a small object is stored beside O(prefix) with O(access_key_id), and deleted again, but not in check mode.
     type: bool
     default: false
   required:

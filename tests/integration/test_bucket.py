@@ -356,13 +356,22 @@ def with_key(settings: BucketSettings, secret: str, *, check_mode: bool = False)
 
 def test_a_key_is_made_kept_and_given_another_secret(settings: BucketSettings) -> None:
     Administration(settings).create()
+    Administration(replace(settings, bucket=f"another-{settings.bucket}")).create()
     name, one, two = f"key-of-{settings.bucket}", "one-secret-of-16", "two-secret-of-16"
     message = f"'{name}' may do what Synapse needs, by the policy 'matrixops-synapse-s3-{name}'"
+    read = "it may not list the whole bucket, list another bucket, read the bucket's policy"
+    tried = (
+        f"{read}, read beside the prefix, store beside the prefix, delete beside the prefix, change the bucket's"
+        " settings, make buckets, as was tried"
+    )
     checked, made, kept = with_key(settings, one, check_mode=True), with_key(settings, one), with_key(settings, one)
     assert [checked.state, made.state, kept.state] == [State.CHANGED, State.CHANGED, State.OK]
-    assert {checked.message, made.message, kept.message} == {message}
+    assert [checked.message, made.message, kept.message] == [message, f"{message}; {tried}", f"{message}; {tried}"]
+    assert with_key(settings, one, check_mode=True).message == f"{message}; {read}, as was tried"
     other = with_key(settings, two)
-    assert (other.state, other.message) == (State.CHANGED, f"{message}; its secret is another now")
+    assert (other.state, other.message) == (State.CHANGED, f"{message}; its secret is another now; {tried}")
+    # What was tried is gone.
+    assert Administration(replace(settings, prefix="")).first_key() == ""
     wider = with_key(replace(settings, prefix=""), two)
     assert (wider.state, with_key(replace(settings, prefix=""), two).state) == (State.CHANGED, State.OK)
 
@@ -394,6 +403,33 @@ def test_a_key_in_use_elsewhere_is_not_taken_from_there(
         " and prefix, and make that; or, if nothing uses the former place any more, take that policy away.",
     )
     assert with_key(settings, secret).state is State.OK
+
+
+def test_a_key_that_something_else_allows_more(minio_http: MinioServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thing that it may do beyond its policy is named, and none of it leaves anything."""
+    monkeypatch.setattr(keys, "_SECONDS_BETWEEN", 0)
+    settings = replace(minio_http.new_bucket(), prefix="hs/")
+    # A user of MinIO's who may do all in the bucket; now it is said to be Synapse's.
+    wide = minio_http.restricted(settings, "s3:*")
+    bucket = Administration(settings)
+    list(features.apply(bucket, features.Wanted(versioning=True), check_mode=False))
+    wanted = features.Wanted(user=wide)
+    found = [keys.apply(bucket, wanted, is_wanted=True, check_mode=check_mode) for check_mode in (False, False, True)]
+    assert [(feature.state, feature.is_changed) for feature in found] == [
+        (State.IGNORED, True),
+        (State.IGNORED, False),
+        (State.IGNORED, False),
+    ]
+    read = "list the whole bucket, read the bucket's policy"
+    beside = "read beside the prefix, store beside the prefix, delete beside the prefix"
+    may_do = f"{read}, {beside}, change the bucket's settings, make buckets"
+    for feature, may in ((found[0], may_do), (found[1], may_do), (found[2], read)):
+        assert feature.message.startswith(f"'{wide.access_key_id}' may do what Synapse needs, by the policy ")
+        assert "; it has other policies too: " in feature.message
+        assert feature.message.endswith(
+            f"; beyond its policy it may {may}. Take away there what allows that: another policy, a group, or an ACL."
+        )
+    assert "Versions" not in minio_http.client().list_object_versions(Bucket=settings.bucket)
 
 
 def test_a_key_by_somebody_who_may_not_administer_users(minio_http: MinioServer) -> None:

@@ -74,7 +74,11 @@ def test_the_bucket_and_its_key(versitygw: Versitygw) -> None:
     assert states(second) == ["ok", "ok", "unsupported", "ok", "unsupported", "not_wanted", "ok", "ok"]
     assert first["unfinished_uploads"].message == f"{settings.endpoint_url} {NOT_IMPLEMENTED}"
     assert first["tls_only"].message == f"what does not come by TLS is refused; {versitygw.plain_url} was tried"
-    assert second["key"].message == f"'{NAME}' may do what Synapse needs, by the policy of bucket 'media'"
+    assert second["key"].message == (
+        f"'{NAME}' may do what Synapse needs, by the policy of bucket 'media'; it may not list the whole bucket, read"
+        " the bucket's policy, read beside the prefix, store beside the prefix, delete beside the prefix, change the"
+        " bucket's settings, make buckets, as was tried"
+    )
 
     # From outside: its own part of the bucket, by TLS, and nothing else.
     mine = replace(settings, access_key_id=NAME, secret_access_key=SECRET)
@@ -87,7 +91,7 @@ def test_the_bucket_and_its_key(versitygw: Versitygw) -> None:
     assert isinstance(failure(lambda: list(plain.list("hs/"))), AccessError)
 
     other = make(versitygw, "another-secret")
-    assert other["key"].message.endswith("; its secret is another now")
+    assert "; its secret is another now; it may not list the whole bucket, " in other["key"].message
     assert states(make(versitygw, "another-secret"))[-1] == "ok"
 
 

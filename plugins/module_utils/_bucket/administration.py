@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from .._media.engine.encryption import TEST_OBJECT
@@ -171,9 +171,12 @@ class Administration(TrialBucket):
         self._change("change the default encryption of", change)
 
     @contextmanager
-    def trial_object(self) -> Iterator[str]:
-        """The key of a small object that is there in the block, stored as Synapse's provider does."""
-        key = self.settings.prefix + TEST_OBJECT + secrets.token_hex(8)
+    def trial_object(self, beginning: str | None = None) -> Iterator[str]:
+        """The key of a small object that is there in the block, stored as Synapse's provider does.
+
+        ``beginning``: what the key begins with in place of the prefix.
+        """
+        key = (self.settings.prefix if beginning is None else beginning) + TEST_OBJECT + secrets.token_hex(8)
         self.put_as_provider(key, b"matrixops.synapse_s3 tries this bucket.\n")
         try:
             yield key
@@ -187,6 +190,22 @@ class Administration(TrialBucket):
     def first_key(self) -> str:
         """An object that is there already, '' for none."""
         return next((found.key for found in self.list(self.settings.prefix, page_size=1)), "")
+
+    def another_bucket(self) -> str:
+        """A bucket that is there too, '' where there is none, or these credentials may not see it."""
+        with suppress(*LIBRARY_ERRORS):
+            names = [each["Name"] for each in self._client.list_buckets().get("Buckets", ())]
+            return next((name for name in names if name != self._bucket), "")
+        return ""
+
+    def has_no_tags(self) -> bool:
+        """Whether the bucket is known to have no tags."""
+        try:
+            return not self._client.get_bucket_tagging(Bucket=self._bucket).get("TagSet")
+        except botocore.exceptions.ClientError as error:
+            return error.response.get("Error", {}).get("Code") == "NoSuchTagSet"
+        except LIBRARY_ERRORS:
+            return False
 
     def anybody_may(self, key: str) -> list[str]:
         """What works without credentials: 'list it', and 'read' of the object ``key``, if it is not ''."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from functools import partial
 
@@ -12,13 +12,12 @@ from .._media.rules.endpoint import is_other_endpoint
 from .._media.rules.errors import AccessError, MediaError
 from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import PermissionDenied
-from .._media.stores.s3 import FIRST_CONTACT
-from .._media.stores.s3_trial import TrialBucket
 from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
 from . import policy
 from .administration import Administration, Unsupported, failure
 from .features import Wanted
 from .key_ceph import CephKeys
+from .key_effects import SynapsesBucket
 from .key_iam import IamKeys
 from .key_interface import ACTION, PASTE, KeyInterface
 from .key_minio import MinioKeys
@@ -72,7 +71,7 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
                 return Feature(NAME, State.FAILED, f"Could not write the policy of Synapse's key: {error}")
             if not interface.lists_by_prefix:
                 document = listing_all(document)
-            return _give(interface, user, document, check_mode=check_mode)
+            return _give(bucket, interface, user, document, check_mode=check_mode)
     except Unsupported as error:
         return Feature(NAME, State.UNSUPPORTED, f"{error}. {PASTE}")
     except MediaError as error:
@@ -85,7 +84,9 @@ def _interface_of(bucket: Administration) -> Interface | None:
     return next((each for software, each in _INTERFACES.items() if bucket.software.startswith(software)), None)
 
 
-def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, check_mode: bool) -> Feature:
+def _give(
+    bucket: Administration, interface: KeyInterface, user: BucketSettings, document: Document, *, check_mode: bool
+) -> Feature:
     name, secret = user.access_key_id or "", user.secret_access_key or ""
     is_there, had = interface.knows(name), interface.policy(name)
     # A key has one policy of the collection's: where Synapse uses it for another place, it would be cut off there.
@@ -97,44 +98,66 @@ def _give(interface: KeyInterface, user: BucketSettings, document: Document, *, 
             " another key as Synapse's for this bucket and prefix, and make that; or, if nothing uses the former place"
             " any more, take that policy away.",
         )
-    # No server tells a secret: a key that is refused is one of another.
-    knows_secret = is_there and not _is_wrong_key(_try(user))
-    changes: list[Callable[[], None]] = []
-    if not knows_secret and not interface.makes_keys:
-        interface.set_user(name, secret, is_there=is_there)
-    if not knows_secret:
-        changes.append(partial(interface.set_user, name, secret, is_there=is_there))
-    if not policy.same(had, document):
-        changes.append(partial(interface.set_policy, name, document))
-    message = f"{name!r} may do what Synapse needs, {interface.by(name)}"
-    if user.prefix and not interface.lists_by_prefix:
-        message += "; it may list the whole bucket, as it would be refused what is missing otherwise"
-    if others := interface.other_policies(name):
-        message += f"; it has other policies too: {', '.join(others)}"
-    if is_there and not knows_secret:
-        message += "; its secret is another now"
-    if changes and not check_mode:
+    with closing(SynapsesBucket(user)) as synapses:
+        # No server tells a secret: a key that is refused is one of another.
+        knows_secret = is_there and not _is_wrong_key(failure(synapses.see))
+        changes: list[Callable[[], None]] = []
+        if not knows_secret and not interface.makes_keys:
+            interface.set_user(name, secret, is_there=is_there)
+        if not knows_secret:
+            changes.append(partial(interface.set_user, name, secret, is_there=is_there))
+        if not policy.same(had, document):
+            changes.append(partial(interface.set_policy, name, document))
+        message = f"{name!r} may do what Synapse needs, {interface.by(name)}"
+        if user.prefix and not interface.lists_by_prefix:
+            message += "; it may list the whole bucket, as it would be refused what is missing otherwise"
+        if others := interface.other_policies(name):
+            message += f"; it has other policies too: {', '.join(others)}"
+        if is_there and not knows_secret:
+            message += "; its secret is another now"
+        state = State.CHANGED if changes else State.OK
+        if check_mode and (changes or not bucket.exists()):
+            return Feature(NAME, state, message, *_difference(is_there, had, document))
         for change in changes:
             change()
-        if refusal := _try_patiently(user):
-            return Feature(NAME, State.FAILED, str(refusal), changed=True)
-    state = State.CHANGED if changes else State.OK
-    return Feature(NAME, state, message, {"is_there": is_there, "policy": had}, {"is_there": True, "policy": document})
+        if refusal := _refusal(synapses, is_patient=bool(changes), check_mode=check_mode):
+            return Feature(NAME, State.FAILED, str(refusal), changed=bool(changes))
+        look = partial(synapses.beyond, bucket, whole_list=not interface.lists_by_prefix, check_mode=check_mode)
+        tried = _beyond(look, is_patient=bool(changes))
+        if excess := [what for what, may in tried.items() if may]:
+            message += (
+                f"; beyond its policy it may {', '.join(excess)}. Take away there what allows that: another policy, a"
+                " group, or an ACL."
+            )
+            return Feature(NAME, State.IGNORED, message, *_difference(is_there, had, document), changed=bool(changes))
+        message += f"; it may not {', '.join(tried)}, as was tried"
+        return Feature(NAME, state, message, *_difference(is_there, had, document))
 
 
-def _try(user: BucketSettings) -> MediaError | None:
-    """Why Synapse's key can't list its part of the bucket, None if it can."""
-    with closing(TrialBucket(user, 1, FIRST_CONTACT)) as bucket:
-        return failure(lambda: next(bucket.list(user.prefix, page_size=1), None))
+def _difference(is_there: bool, had: Document | None, document: Document) -> tuple[object, object]:
+    return {"is_there": is_there, "policy": had}, {"is_there": True, "policy": document}
 
 
-def _try_patiently(user: BucketSettings) -> MediaError | None:
-    for _turn in range(_TRIES - 1):
-        refusal = _try(user)
+def _refusal(synapses: SynapsesBucket, *, is_patient: bool, check_mode: bool) -> MediaError | None:
+    """Why Synapse's key can't do what it must, None if it can."""
+    refusal = failure(synapses.see)
+    for _turn in range((_TRIES - 1) * is_patient):
         if not isinstance(refusal, PermissionDenied):
-            return refusal
+            break
         time.sleep(_SECONDS_BETWEEN)
-    return _try(user)
+        refusal = failure(synapses.see)
+    return refusal or (None if check_mode else failure(synapses.use))
+
+
+def _beyond(look: Callable[[], Iterable[tuple[str, bool]]], *, is_patient: bool) -> dict[str, bool]:
+    """What was tried that is not the key's business, and whether it may do it."""
+    tried = dict(look())
+    for _turn in range((_TRIES - 1) * is_patient):
+        if not any(tried.values()):
+            break
+        time.sleep(_SECONDS_BETWEEN)
+        tried = dict(look())
+    return tried
 
 
 def _is_wrong_key(refusal: MediaError | None) -> bool:
