@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from .._media.rules.errors import AccessError, UnavailableError
 from .._media.stores.libraries import urllib3
 from .._role.bucket_policy import Document
-from .administration import Administration, Unsupported
+from .administration import Administration
 from .key_interface import ACTION, PASTE, what_was_said
 
 POLICY_NAME = "matrixops-synapse-s3-"
@@ -23,14 +24,16 @@ class MinioKeys:
     lists_by_prefix = True
 
     def __init__(self, bucket: Administration) -> None:
-        """:raises Unsupported: the library is missing."""
+        """:raises UnavailableError: the library is missing."""
         try:
             from minio import MinioAdmin
             from minio.credentials.providers import StaticProvider
             from minio.error import MinioAdminException
         except ImportError as error:
-            raise Unsupported(
-                "MinIO's interface for keys needs the Python library minio (PyPI), which is missing here"
+            raise UnavailableError(
+                f"{ACTION}: the Python library minio, by which MinIO's keys are made, is missing in {sys.executable}."
+                " Install it there (pip install minio; with Ansible from pipx: pipx inject ansible-core minio), or set"
+                f" key to false. {PASTE}"
             ) from error
         settings = self._settings = bucket.settings
         self._refusal = MinioAdminException

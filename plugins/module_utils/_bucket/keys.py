@@ -119,7 +119,9 @@ def _give(
         if check_mode and (changes or not bucket.exists()):
             return Feature(NAME, state, message, *_difference(is_there, had, document))
         for change in changes:
-            change()
+            if error := failure(change):
+                # Without an answer it may have been made.
+                return Feature(NAME, State.FAILED, str(error), changed=True)
         if refusal := _refusal(synapses, is_patient=bool(changes), check_mode=check_mode):
             return Feature(NAME, State.FAILED, str(refusal), changed=bool(changes))
         look = partial(synapses.beyond, bucket, whole_list=not interface.lists_by_prefix, check_mode=check_mode)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Synapse's key, where it can't be made."""
+
+from __future__ import annotations
+
+import sys
+from unittest import mock
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+
+ADMINISTRATORS = BucketSettings(
+    "media", endpoint_url="http://127.0.0.1:1", access_key_id="administrator", secret_access_key="a-secret"
+)
+SYNAPSES = BucketSettings(
+    "media", endpoint_url="http://127.0.0.1:1", access_key_id="synapse", secret_access_key="another-secret"
+)
+PASTE = (
+    "Make a key there for Synapse, and give it the policy that the filter matrixops.synapse_s3.bucket_policy writes:"
+    " docs/bucket.md tells how."
+)
+
+
+def apply(software: str) -> Feature:
+    bucket = mock.Mock(settings=ADMINISTRATORS, software=software)
+    return keys.apply(bucket, Wanted(user=SYNAPSES), is_wanted=True, check_mode=False)
+
+
+def test_the_library_for_minio_is_missing_which_is_no_lack_of_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "minio", None)
+    assert apply("MinIO") == Feature(
+        "key",
+        State.FAILED,
+        "Could not give Synapse a key of its own: the Python library minio, by which MinIO's keys are made, is missing"
+        f" in {sys.executable}. Install it there (pip install minio; with Ansible from pipx: pipx inject ansible-core"
+        f" minio), or set key to false. {PASTE}",
+    )
+
+
+def test_a_change_without_an_answer_may_have_been_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    interface = mock.Mock(makes_keys=True, lists_by_prefix=True)
+    interface.knows.return_value, interface.policy.return_value = False, None
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    interface.set_policy.side_effect = UnavailableError("The answer did not come in time.")
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+
+    assert apply("MinIO") == Feature("key", State.FAILED, "The answer did not come in time.", changed=True)
