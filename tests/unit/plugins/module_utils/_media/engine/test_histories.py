@@ -47,7 +47,7 @@ from ansible_collections.matrixops.synapse_s3.tests.unit.directory_store import 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-# In parts, so that all cores have some. In small ones: Hypothesis remembers what it has tried, and each kill forks that.
+# In parts, so that all cores have some; in small ones, as Hypothesis remembers what it tried, and each kill forks that.
 PARTS, HISTORIES = (50, 2000) if os.environ.get("SYNAPSE_S3_SOAK") else (1, 2000)
 PREFIX = "hs/"
 # What a process does to the disk or to a bucket, by the names of Python's audit events.
