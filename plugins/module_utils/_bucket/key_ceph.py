@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
-from typing import Any
 
 from .._media.rules.errors import AccessError
 from .administration import Unsupported
-from .key_interface import ACTION, PASTE, what_was_said
+from .key_interface import ACTION, PASTE, told_in, what_was_said
 from .key_of_bucket import KeysOfBucket
 
 _NOT_THERE = "NoSuchUser"
@@ -30,7 +28,7 @@ class CephKeys(KeysOfBucket):
     def knows(self, name: str) -> bool:
         # It looks no user up by a key alone before release 19.
         status, text = self._send("look it up", "GET", "admin/user", {"uid": name})
-        told = _read(text)
+        told = told_in(text)
         if status < 300:
             return name in [each.get("access_key") for each in told.get("keys", ())]
         if told.get("Code") == _NOT_THERE:
@@ -62,14 +60,6 @@ class CephKeys(KeysOfBucket):
             )
 
     def _answer(self, status: int, text: str, secret: str = "") -> str:
-        told = _read(text)
+        told = told_in(text)
         said = str(told.get("Code") or text) + (f": {told['Message']}" if told.get("Message") else "")
         return f"HTTP {status}: {what_was_said(said, self._settings, secret)!r}"
-
-
-def _read(text: str) -> dict[str, Any]:
-    try:
-        told = json.loads(text)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}

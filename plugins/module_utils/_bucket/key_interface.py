@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from .._media.rules.settings import BucketSettings
 from .._media.stores.s3_said import shortened, without_secrets
@@ -60,3 +61,12 @@ def what_was_said(text: str, settings: BucketSettings, secret: str = "") -> str:
     if secret:
         text = without_secrets(text, replace(settings, secret_access_key=secret))
     return shortened(without_secrets(text, settings)).rstrip(".")
+
+
+def told_in(text: str) -> dict[str, Any]:
+    """The object that an answer holds in JSON; empty where it holds none."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}

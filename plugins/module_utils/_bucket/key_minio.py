@@ -12,7 +12,7 @@ from .._media.rules.errors import AccessError, UnavailableError
 from .._media.stores.libraries import urllib3
 from .._role.bucket_policy import Document
 from .administration import Administration
-from .key_interface import ACTION, PASTE, what_was_said
+from .key_interface import ACTION, PASTE, told_in, what_was_said
 
 POLICY_NAME = "matrixops-synapse-s3-"
 
@@ -105,7 +105,7 @@ class MinioKeys:
             code, body = str(error._code), str(error._body)
             if code == "404":
                 return ""
-            told = _error_of(body)
+            told = told_in(body)
             said = what_was_said(told.get("Message") or body, self._settings)
             raise AccessError(
                 f"{ACTION} ({what}): MinIO refused it (HTTP {code} {told.get('Code', '')}: {said!r}). Use an access key"
@@ -114,11 +114,3 @@ class MinioKeys:
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             said = what_was_said(str(error), self._settings)
             raise UnavailableError(f"{ACTION} ({what}): {said}. Try again.") from error
-
-
-def _error_of(body: str) -> dict[str, str]:
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
