@@ -23,9 +23,9 @@ from ..stores.media_store import FileChangedError, LocalFile, MediaStore, Remove
 from ..stores.mounts import is_remote
 from ..stores.object_store import ObjectMissing, ObjectStore
 
-# When to look, in seconds after the removal. A mount may pass on a removal late, and a listing may be late.
+# When to look, in seconds after a file was removed or written. A mount may pass that on late; a listing may be late.
 _LOOKS_LOCAL = (0.0,)
-_LOOKS_REMOTE = (0.0, 2.0, 8.0)
+LOOKS_REMOTE = (0.0, 2.0, 8.0)
 # A listing that does not show an object any more is asked again after so many seconds.
 _LISTED = (0.0, 0.5, 1.5)
 
@@ -88,7 +88,7 @@ class Remover:
             with self._lock:
                 self._check()
                 if place not in self._seen_apart:
-                    looks = _LOOKS_REMOTE if self._is_remote(file.device) else _LOOKS_LOCAL
+                    looks = LOOKS_REMOTE if self._is_remote(file.device) else _LOOKS_LOCAL
                     self._remove_and_look(file, key, content, looks, listed=self._is_listed(key, page_size=1))
                     self._seen_apart.add(place)
                     return

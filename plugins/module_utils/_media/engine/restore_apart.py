@@ -10,9 +10,7 @@ from ..rules.media_path import Root
 from ..stores.arrivals import Arrivals
 from ..stores.mounts import is_remote
 from .places import Place
-
-# Seconds between the looks, as for migrate: such a mount may pass on late what was written.
-_LOOKS = (0.0, 2.0, 8.0)
+from .removal import LOOKS_REMOTE
 
 
 def check_apart(
@@ -30,7 +28,7 @@ def check_apart(
         if not is_mount(disk.device):
             continue
         with arrivals.trial(of_disk) as path:
-            for seconds in _LOOKS:
+            for seconds in LOOKS_REMOTE:
                 if seconds:
                     wait(seconds)
                 if found := next((place for place in places if _has(place, path)), None):
