@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 from types import FrameType
-from typing import TextIO, TypeAlias
+from typing import TextIO
 
 # After so many seconds the main thread is taken from whatever it waits for. A run gives its files less than that.
 _STOP_SECONDS = 18.0
@@ -73,12 +73,8 @@ def stop_at_once(stop: Stop) -> Iterator[None]:
         yield
 
 
-# As text: Ansible's checks read it as Python 3.8 would.
-Handler: TypeAlias = "Callable[[int, FrameType | None], None] | signal.Handlers"
-
-
 @contextmanager
-def handlers(wanted: dict[signal.Signals, Handler]) -> Iterator[None]:
+def handlers(wanted: dict[signal.Signals, Callable[[int, FrameType | None], None] | signal.Handlers]) -> Iterator[None]:
     """Have these handlers for a while."""
     previous = {number: signal.signal(number, handler) for number, handler in wanted.items()}
     try:
