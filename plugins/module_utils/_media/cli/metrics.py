@@ -12,14 +12,15 @@ from ..rules.errors import MediaError
 
 def write_metrics(path: Path, text: str) -> None:
     """Replace the file at once, so that a collector never reads half of it; world-readable for that collector."""
-    if path.exists() and not path.is_file():
-        # Root would replace /dev/null.
-        raise MediaError(
-            f"Could not write the metrics file {str(path)!r}: it is not a regular file. Give the path of a file with"
-            " --metrics-file."
-        )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.parent / f".{path.name}.{os.getpid()}"
     try:
+        # Also to look at it may be refused: in a directory of another user's.
+        if path.exists() and not path.is_file():
+            # Root would replace /dev/null.
+            raise MediaError(
+                f"Could not write the metrics file {str(path)!r}: it is not a regular file. Give the path of a file with"
+                " --metrics-file."
+            )
         temporary.write_text(text, encoding="utf-8")
         temporary.chmod(0o644)
         temporary.replace(path)

@@ -21,14 +21,14 @@ class Report:
     def __init__(self, path: Path) -> None:
         """Begin at once, so that a place that can't be written is told before any work. Raises a MediaError."""
         self._path = path
-        if path.exists() and not path.is_file():
-            # Root would replace /dev/null.
-            raise MediaError(
-                f"Could not write the report {str(path)!r}: it is not a regular file. Give the path of a file with"
-                " --report."
-            )
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        self._temporary = path.parent / f".{path.name}.{os.getpid()}"
         with self._in_words():
+            if path.exists() and not path.is_file():
+                # Root would replace /dev/null.
+                raise MediaError(
+                    f"Could not write the report {str(path)!r}: it is not a regular file. Give the path of a file with"
+                    " --report."
+                )
             self._temporary.unlink(missing_ok=True)
             descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._file: TextIO = open(descriptor, "w", encoding="utf-8")  # noqa: SIM115 (closed by __exit__)

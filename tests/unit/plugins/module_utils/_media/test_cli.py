@@ -160,6 +160,24 @@ def test_metrics_that_cannot_be_written_are_in_the_result(tmp_path: Path) -> Non
     )
 
 
+def test_metrics_whose_place_cannot_even_be_looked_at(tmp_path: Path) -> None:
+    """A traceback, and no JSON of a run that had done all its work."""
+    metrics = tmp_path / ("x" * 300)
+    configuration = write_configuration(tmp_path)
+
+    _status, stdout, stderr = run("--config", configuration, "migrate", "--json", "--metrics-file", str(metrics))
+
+    message = f"Could not write the metrics file {str(metrics)!r}: File name too long. Check its directory."
+    assert json.loads(stdout)["errors"][-1] == message
+    assert stderr.splitlines()[-1] == message
+
+
+def test_metrics_whose_place_cannot_even_be_looked_at_after_wrong_usage(tmp_path: Path) -> None:
+    status, _unused, _unused_too = run("migrate", "--workers", "0", "--metrics-file", str(tmp_path / ("x" * 300)))
+
+    assert status == 2
+
+
 def test_metrics_take_the_place_of_no_device(tmp_path: Path) -> None:
     """Root would replace /dev/null by a file."""
     device = tmp_path / "null"

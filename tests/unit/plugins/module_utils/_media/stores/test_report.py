@@ -50,6 +50,15 @@ def test_missing_directory(tmp_path: Path) -> None:
     )
 
 
+def test_place_that_cannot_even_be_looked_at(tmp_path: Path) -> None:
+    path = str(tmp_path / ("x" * 300))
+    with pytest.raises(MediaError) as told:
+        Report(Path(path))
+    assert str(told.value) == (
+        f"Could not write the report {path!r}: File name too long. Check its directory, and that its disk has space."
+    )
+
+
 def test_device() -> None:
     with pytest.raises(MediaError) as told:
         Report(Path("/dev/null"))
