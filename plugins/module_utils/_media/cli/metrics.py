@@ -18,8 +18,8 @@ def write_metrics(path: Path, text: str) -> None:
         if path.exists() and not path.is_file():
             # Root would replace /dev/null.
             raise MediaError(
-                f"Could not write the metrics file {str(path)!r}: it is not a regular file. Give the path of a file with"
-                " --metrics-file."
+                f"Could not write the metrics file {str(path)!r}: it is not a regular file. Give the path of a file"
+                " with --metrics-file."
             )
         temporary.write_text(text, encoding="utf-8")
         temporary.chmod(0o644)
