@@ -205,6 +205,21 @@ def test_shards_at_once(homeserver: Homeserver) -> None:
     assert homeserver.local() == {}
 
 
+def test_bucket_that_deletes_after_some_days(homeserver: Homeserver) -> None:
+    """A bucket of former backups: the disk was freed, "All done", 0, and a month later all media was gone."""
+    rule = {"ID": "old backups", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
+    homeserver.server.client().put_bucket_lifecycle_configuration(
+        Bucket=homeserver.bucket.bucket, LifecycleConfiguration={"Rules": [rule]}
+    )
+    content = homeserver.upload([5000, 9_000_000])
+
+    result = homeserver.migrate()
+
+    assert (result["exit_code"], result["conflicts"]["files"], result["deleted"]["files"]) == (1, 2, 0)
+    assert 'rule-id="old backups"' in result["problems"][0]["reason"]
+    assert homeserver.local() == content
+
+
 def test_metrics_file(homeserver: Homeserver, tmp_path: Path) -> None:
     homeserver.upload([10, 20])
     metrics = tmp_path / "migrate.prom"

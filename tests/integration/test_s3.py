@@ -331,6 +331,19 @@ def test_an_archive_is_told_by_head(name: str, way: str) -> None:
     assert server.seen == ["HEAD /media/key"]
 
 
+@pytest.mark.parametrize("way", ["directly", "by boto3"])
+def test_a_rule_that_will_delete_an_object_is_told_by_head_and_by_put(way: str) -> None:
+    expires = 'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups"'
+    headers = {"ETag": '"etag"', "x-amz-expiration": expires}
+    with run_script(Answer(200, b"content", headers), Answer(200, b"", headers)) as server:
+        store = scripted(server.url)
+        if way == "by boto3":
+            store._direct = None
+        assert store.head("key") == RemoteObject("key", 7, "etag", expires=expires)
+        assert put(store, "key", b"content") == RemoteObject("key", 7, "etag", expires=expires)
+    assert server.seen == ["HEAD /media/key", "PUT /media/key"]
+
+
 TEST_LISTED_DATES = {
     "2020-02-13T01:02:03.250Z": 1581555723.25,
     "2020-02-13T01:02:03Z": 1581555723,

@@ -43,7 +43,8 @@ class MemoryStore:
 
     So it may what the store tells beside the content, by key: ``storage_classes`` (STANDARD otherwise), ``modified``
     (seconds since 1970; what is not put is as old as the store) and ``archived`` (the archive status: such objects
-    are listed and described, and can't be opened). ``unfinished``: the keys of uploads that were begun and not ended.
+    are listed and described, and can't be opened), ``expiring`` (when a rule of the bucket deletes them, by a part of
+    the key that such objects have, '' for all). ``unfinished``: the keys of uploads that were begun and not ended.
     ``is_closed``: whether it was closed, after which only ``objects`` may be looked at.
     """
 
@@ -52,6 +53,7 @@ class MemoryStore:
         self.storage_classes: dict[str, str] = {}
         self.modified: dict[str, float] = {}
         self.archived: dict[str, str] = {}
+        self.expiring: dict[str, str] = {}
         self.unfinished: list[str] = []
         self.is_closed = False
         self._made = time.time()
@@ -74,7 +76,9 @@ class MemoryStore:
     def head(self, key: str) -> RemoteObject | None:
         self._count()
         content = self.objects.get(key)
-        return None if content is None else self._describe(key, content, archive_status=self.archived.get(key, ""))
+        if content is None:
+            return None
+        return self._describe(key, content, archive_status=self.archived.get(key, ""), expires=self._expires(key))
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         data = source.read(content.size + 1)
@@ -87,7 +91,7 @@ class MemoryStore:
                 raise ObjectExists(f"Could not store object {key!r}: the key is taken already. It was left as it is.")
             self.objects[key] = data
             self.modified[key] = time.time()
-        return replace(self._describe(key, data), modified=None)
+        return replace(self._describe(key, data), modified=None, expires=self._expires(key))
 
     def abort_unfinished(self, key: str) -> None:
         """Look, as S3ObjectStore does; nothing is ever unfinished here."""
@@ -137,9 +141,12 @@ class MemoryStore:
     def close(self) -> None:
         self.is_closed = True
 
-    def _describe(self, key: str, content: bytes, archive_status: str = "") -> RemoteObject:
+    def _expires(self, key: str) -> str:
+        return next((expires for part, expires in self.expiring.items() if part in key), "")
+
+    def _describe(self, key: str, content: bytes, archive_status: str = "", expires: str = "") -> RemoteObject:
         storage_class, modified = self.storage_classes.get(key, STANDARD), self.modified.get(key, self._made)
-        return RemoteObject(key, len(content), _etag(content), storage_class, modified, archive_status)
+        return RemoteObject(key, len(content), _etag(content), storage_class, modified, archive_status, expires)
 
 
 @dataclass

@@ -176,6 +176,7 @@ def _compare(sides: CopySides, item: Item) -> Outcome:
     return _already_there(sides, item)
 
 
+_EXPIRING = f"{CONFLICT}a lifecycle rule of the target's bucket will delete the object under this key."
 _UNREADABLE = f"{CONFLICT}the target holds an object under this key that Synapse can't read at once."
 
 
@@ -186,6 +187,8 @@ def _already_there(sides: CopySides, item: Item) -> Outcome:
         found = store.head(key)
         if found is None:
             return _outcome(item, CopyStep.FAILED, "It was in the target, and is not any more. Copy it again.")
+        if found.expires:
+            return _outcome(item, CopyStep.CONFLICT, f"{_EXPIRING} The server says: {found.expires}.")
         if archived_as(found.storage_class) and not found.archive_status:
             said = f"It was brought back from {found.storage_class} for a while only."
             return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {said}")
@@ -210,7 +213,7 @@ def _copy(sides: CopySides, item: Item, listed: RemoteObject, room: Room) -> Out
         # Either somebody was faster, or the answer to our own upload was lost: the content tells.
         found = proof.look(store, key, content)
     else:
-        is_proven = content.is_proven_by(stored.etag)
+        is_proven = content.is_proven_by(stored.etag) and not stored.expires
         found = Proof(Stored.SAME, stored.size) if is_proven else proof.look(store, key, content)
     if found.stored is Stored.SAME:
         is_kept = bool(content.is_as_kept(kept_sha256, kept_md5))
@@ -218,6 +221,8 @@ def _copy(sides: CopySides, item: Item, listed: RemoteObject, room: Room) -> Out
         return _outcome(item, CopyStep.COPIED, "copied", why="proven" if is_checked else "by_length_alone")
     if found.stored is Stored.UNREADABLE:
         return _outcome(item, CopyStep.CONFLICT, f"{_UNREADABLE} {found.said}")
+    if found.stored is Stored.EXPIRING:
+        return _outcome(item, CopyStep.CONFLICT, f"{_EXPIRING} {found.said}")
     if found.stored is Stored.OTHER:
         return _outcome(item, CopyStep.CONFLICT, _OTHER_CONTENT)
     return _outcome(item, CopyStep.FAILED, "It is not in the target, although its upload was accepted or refused.")

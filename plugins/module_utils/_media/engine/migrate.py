@@ -254,7 +254,17 @@ class _Migration:
             text = f"Conflict, nothing was changed: {text}.{self._details()}"
         else:
             steps = {MigrateStep.FAILED}
-        return Outcome(file.path, file.size, frozenset(steps), text, why=reason.value, answered=self._answered)
+        # Mostly all objects have that: then the run gives up, and nobody is told a million names.
+        concerns_all = reason is Reason.EXPIRES
+        return Outcome(
+            file.path,
+            file.size,
+            frozenset(steps),
+            text,
+            why=reason.value,
+            answered=self._answered and not concerns_all,
+            unavailable=concerns_all,
+        )
 
     def _details(self) -> str:
         if self._proof.said:
@@ -330,11 +340,11 @@ class _Migration:
             uploaded = Uploaded.TAKEN
         else:
             uploaded = Uploaded.ACCEPTED
-            if content.is_proven_by(stored.etag):
+            if content.is_proven_by(stored.etag) and not stored.expires:
                 self._answered = True
                 return Proof(Stored.SAME, stored.size), uploaded
             # An ETag that was not told may still be a hash.
-            if stored.etag:
+            if stored.etag and not stored.expires:
                 found = proof.read_back(self._store, self._key, content)
                 self._answered = True
                 return found, uploaded

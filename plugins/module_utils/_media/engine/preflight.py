@@ -169,6 +169,7 @@ class _Check:
             if _read(store, self._key) != self._content:
                 raise self._changed(self._key)
             kept_as = store.storage_class(self._key)
+            found = store.head(self._key)
         except MediaError as error:
             self._may_read = False
             yield self._problem("read", error)
@@ -179,6 +180,13 @@ class _Check:
                 f"it, but keeps objects as {kept_as!r}. Set storage_class to {kept_as!r}."
             )
             yield self._problem("storage_class", ConfigurationError(message))
+        if found is not None and found.expires:
+            message = (
+                f"Could not rely on bucket {settings.bucket!r}: a lifecycle rule of its own deletes what is stored "
+                f"below the prefix {settings.prefix!r}. The server says: {found.expires}. Take that rule from the "
+                "bucket, or keep it from the prefix."
+            )
+            yield self._problem("expiry", ConfigurationError(message))
         if settings.sse_customer_key:
             without_key = self._connect(replace(settings, sse_customer_key=None))
             if not _failure(partial(_read, without_key, self._key)):

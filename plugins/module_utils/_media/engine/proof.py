@@ -14,7 +14,7 @@ from ..stores.s3_description import archived_as, must_be_opened
 class Proof(NamedTuple):
     """What the bucket holds, and the object's ``size`` in bytes.
 
-    ``sha256``: of the object, where it was told. ``said``: why Synapse can't read it.
+    ``sha256``: of the object, where it was told. ``said``: why Synapse can't read it, or when it goes.
     """
 
     stored: Stored
@@ -77,10 +77,20 @@ def _compare(store: ObjectStore, remote: RemoteObject, content: Content, *, list
             # The name of a class does not tell: some servers give objects of the same class at once.
             with store.open(remote.key) as body:
                 body.read(1)
-        return Proof(Stored.SAME, remote.size)
+        return _same(remote)
     # The ETag is no hash of the content, with some encryptions and servers.
     sha256 = hash_of(store, remote.key)
-    return Proof(Stored.SAME if sha256 == content.sha256 else Stored.OTHER, remote.size, sha256)
+    if sha256 != content.sha256:
+        return Proof(Stored.OTHER, remote.size, sha256)
+    # A listing does not tell when an object goes.
+    described = store.head(remote.key) if listed else remote
+    return NOTHING if described is None else _same(described, sha256)
+
+
+def _same(remote: RemoteObject, sha256: str | None = None) -> Proof:
+    if remote.expires:
+        return Proof(Stored.EXPIRING, remote.size, sha256, f"The server says: {remote.expires}.")
+    return Proof(Stored.SAME, remote.size, sha256)
 
 
 def why_unreadable(store: ObjectStore, key: str) -> str:

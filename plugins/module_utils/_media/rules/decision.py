@@ -41,6 +41,7 @@ class Stored(Enum):
     LISTED = "the same content, by a listing: whether Synapse can read it is not known yet"
     SAME = "the same content, and Synapse can read it at once"
     UNREADABLE = "an object that Synapse can't read at once, with the configured key"
+    EXPIRING = "the same content, which a lifecycle rule of the bucket will delete"
     OTHER = "other content"
 
 
@@ -71,6 +72,7 @@ class Reason(Enum):
     IN_THE_FUTURE = "in_the_future"
     CHANGED = "changed"
     UNREADABLE = "unreadable"
+    EXPIRES = "expires"
     BOTH_DAMAGED = "both_damaged"
     LOCAL_DAMAGED = "local_damaged"
     NEITHER_RIGHT = "neither_right"
@@ -99,6 +101,8 @@ REASONS = {
     " and touch the file",
     Reason.CHANGED: "it changed while it was looked at",
     Reason.UNREADABLE: "the bucket holds an object under this key that Synapse can't read at once",
+    Reason.EXPIRES: "a lifecycle rule of the bucket will delete what it holds under this key. Take that rule from the"
+    " bucket, or keep it from Synapse's prefix",
     Reason.BOTH_DAMAGED: f"{_NOT_THE_DATABASES}. The bucket holds the same content",
     Reason.LOCAL_DAMAGED: f"{_NOT_THE_DATABASES}. The bucket holds nothing under its key",
     Reason.OBJECT_RIGHT: f"{_NOT_THE_DATABASES}. The object under its key is what the database gives",
@@ -177,6 +181,7 @@ TABLE = (
     _Row(Action.KEEP, Reason.IN_THE_FUTURE, local=(Local.FUTURE,)),
     _Row(Action.KEEP, Reason.CHANGED, local=(Local.CHANGED,)),
     _Row(Action.CONFLICT, Reason.UNREADABLE, stored=(Stored.UNREADABLE,)),
+    _Row(Action.CONFLICT, Reason.EXPIRES, stored=(Stored.EXPIRING,)),
     _Row(Action.CONFLICT, Reason.BOTH_DAMAGED, known=(Known.DAMAGED,), stored=_EQUAL),
     _Row(Action.CONFLICT, Reason.LOCAL_DAMAGED, known=(Known.DAMAGED,), stored=(Stored.NOTHING,)),
     _Row(Action.CONFLICT, Reason.OBJECT_RIGHT, known=(Known.DAMAGED,), stored=_OTHER, object_known=(Known.COMPLETE,)),

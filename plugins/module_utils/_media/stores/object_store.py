@@ -32,6 +32,9 @@ class RemoteObject:
     ``put``. Two descriptions that differ in nothing else are equal.
     ``archive_status``: the archive in which it is, '' when nothing says that it can't be read at once. Told by
     ``head`` and ``put``, never by a listing. Some servers give at once what AWS archives: to open it decides.
+    ``expires``: when a lifecycle rule of the bucket will delete it, as the server says that, '' when it says nothing.
+    Told by ``head`` and ``put``, never by a listing. Of a bucket with versions some servers tell in the answer to
+    ``put`` when the object would go if it were an old version: then ``head`` is right.
     """
 
     key: str
@@ -40,6 +43,7 @@ class RemoteObject:
     storage_class: str = STANDARD
     modified: float | None = field(default=None, compare=False)
     archive_status: str = ""
+    expires: str = ""
 
 
 class StoreUnavailable(UnavailableError):

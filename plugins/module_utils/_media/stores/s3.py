@@ -20,7 +20,7 @@ from .libraries import boto3, botocore
 from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, Readable, RemoteObject
 from .s3_address import object_address
 from .s3_delete import ManyDeletes, Target
-from .s3_description import archived_as, described_object, http_date, md5_of, plain_etag
+from .s3_description import Receipt, archived_as, described_object, http_date, md5_of, receipt
 from .s3_direct import Credentials, DirectClient, SourceChanged, Taken, Unrecognised
 from .s3_direct_body import Cut, DirectBody, hexadecimal
 from .s3_errors import LIBRARY_ERRORS, REDIRECTS, http_status, region_named
@@ -247,6 +247,7 @@ class S3ObjectStore:
             modified=answer.get("LastModified"),
             archive_status=answer.get("ArchiveStatus"),
             restore=answer.get("Restore"),
+            expires=answer.get("Expiration"),
         )
 
     def _note_unrecognised(self, error: Unrecognised) -> None:
@@ -284,19 +285,26 @@ class S3ObjectStore:
 
     def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
         if content.size < MULTIPART_THRESHOLD:
-            etag = self._put_whole(key, source, content)
+            stored = self._put_whole(key, source, content)
         else:
-            etag = self._multipart.put(key, source, content, self._complete)
+            stored = self._multipart.put(key, source, content, self._complete)
         storage_class = self._settings.storage_class
-        return RemoteObject(key, content.size, etag, storage_class, archive_status=archived_as(storage_class))
+        return RemoteObject(
+            key,
+            content.size,
+            stored.etag,
+            storage_class,
+            archive_status=archived_as(storage_class),
+            expires=stored.expires,
+        )
 
-    def _put_whole(self, key: str, source: BinaryIO, content: Content) -> str:
+    def _put_whole(self, key: str, source: BinaryIO, content: Content) -> Receipt:
         if not self._conditional:
             self._refuse_if_taken(key)
-        etag = self._send(key, source, content)
+        stored = self._send(key, source, content)
         if self._is_first_try(content):
             self._try_condition(key, source, content)
-        return etag
+        return stored
 
     def _is_first_try(self, content: Content) -> bool:
         if self._is_tried or content.size > _TRIED_SIZE:
@@ -346,7 +354,7 @@ class S3ObjectStore:
             return False
         return False
 
-    def _send(self, key: str, source: BinaryIO, content: Content) -> str:
+    def _send(self, key: str, source: BinaryIO, content: Content) -> Receipt:
         if direct := self._directly():
             try:
                 return direct.put(key, source, content, conditional=self._sends_condition)
@@ -372,7 +380,7 @@ class S3ObjectStore:
             **self._new_object,
         )
         with self._words.explained(self._words.to_store(key)):
-            return plain_etag(self._unless_taken(key, request).get("ETag", ""))
+            return receipt(self._unless_taken(key, request))
 
     def _complete(self, key: str, request: Callable[..., Any]) -> Any:
         # Some servers ignore the condition just here.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .object_store import STANDARD, RemoteObject
 
@@ -23,6 +23,18 @@ _MD5 = re.compile("[0-9a-f]{32}")
 # With other encryptions, with keys of KMS or the customer's, an ETag is no hash.
 _ENCRYPTED_BY_THE_SERVER = frozenset({"", "AES256"})
 _CLASSES_OF_ODD_ETAGS = frozenset({"EXPRESS_ONEZONE"})
+
+
+class Receipt(NamedTuple):
+    """What the server answered to an upload: see `RemoteObject` for both."""
+
+    etag: str
+    expires: str = ""
+
+
+def receipt(answer: Mapping[str, Any]) -> Receipt:
+    """The same of boto3's answer."""
+    return Receipt(plain_etag(answer.get("ETag", "")), answer.get("Expiration", ""))
 
 
 def listed_object(entry: Mapping[str, Any]) -> RemoteObject:
@@ -45,6 +57,7 @@ def described_object(
     modified: datetime | None,
     archive_status: str | None,
     restore: str | None,
+    expires: str | None,
 ) -> RemoteObject:
     """What HEAD tells; None for what it leaves out."""
     kept_as = storage_class or STANDARD
@@ -55,6 +68,7 @@ def described_object(
         kept_as,
         modified.timestamp() if modified else None,
         archive_status or archived_as(kept_as, restore or ""),
+        expires or "",
     )
 
 

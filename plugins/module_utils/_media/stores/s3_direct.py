@@ -29,7 +29,7 @@ from weakref import finalize
 
 from ..rules.content import Content
 from .object_store import RemoteObject
-from .s3_description import described_object, http_date, md5_of, plain_etag
+from .s3_description import Receipt, described_object, http_date, md5_of, plain_etag
 from .s3_direct_body import DirectBody, hexadecimal
 
 _SEND_SIZE = 128 * 1024
@@ -43,7 +43,7 @@ _NO_CONTENT = hashlib.sha256(b"").hexdigest()
 _HEAD = re.compile(rb"HTTP/1\.1 ([1-5][0-9][0-9]) [^\r\n]*(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*)*")
 _FIELDS = re.compile(
     rb"\r\n(etag|content-length|transfer-encoding|connection|last-modified"
-    rb"|x-amz-(?:storage-class|archive-status|restore|checksum-sha256|checksum-type"
+    rb"|x-amz-(?:storage-class|archive-status|restore|expiration|checksum-sha256|checksum-type"
     rb"|server-side-encryption))"
     rb":[ \t]*([^\r\n]*?)[ \t]*(?=\r\n|\Z)",
     re.IGNORECASE,
@@ -143,8 +143,8 @@ class DirectClient:
         """False once the server has given too many answers in a row that only boto3 can make sense of."""
         return self._strange < _STRANGE_ANSWERS
 
-    def put(self, key: str, source: BinaryIO, content: Content, *, conditional: bool = True) -> str:
-        """Store ``content`` under a free key, and return the ETag. Raises Taken, SourceChanged or Unrecognised.
+    def put(self, key: str, source: BinaryIO, content: Content, *, conditional: bool = True) -> Receipt:
+        """Store ``content`` under a free key. Raises Taken, SourceChanged or Unrecognised.
 
         Without ``conditional`` whatever is under the key is overwritten.
         """
@@ -177,7 +177,8 @@ class DirectClient:
         answer = self._request("PUT", key, fields, content.sha256, content.size, send, rewind)
         if answer.status == 412:
             raise Taken
-        return plain_etag(answer.fields[b"etag"].decode("latin-1"))
+        etag, expires = answer.fields[b"etag"], answer.fields.get(b"x-amz-expiration", b"")
+        return Receipt(plain_etag(etag.decode("latin-1")), expires.decode("latin-1"))
 
     def head(self, key: str) -> RemoteObject | None:
         """Describe an object, None when there is none. Raises Unrecognised."""
@@ -201,6 +202,7 @@ class DirectClient:
             modified=modified,
             archive_status=told.get("x-amz-archive-status"),
             restore=told.get("x-amz-restore"),
+            expires=told.get("x-amz-expiration"),
         )
 
     def open(self, key: str) -> DirectBody:

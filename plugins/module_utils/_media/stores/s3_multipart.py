@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..rules.content import PART_SIZE, Content
 from .libraries import botocore
-from .s3_description import plain_etag
+from .s3_description import Receipt, receipt
 from .s3_errors import LIBRARY_ERRORS, http_status
 from .s3_explainer import Explainer
 from .s3_part import Part
@@ -63,8 +63,8 @@ class Multipart:
 
     def put(
         self, key: str, source: BinaryIO, content: Content, create: Callable[[str, Callable[..., Any]], Any]
-    ) -> str:
-        """Store ``content`` and return its ETag. ``create`` makes the request that completes it, if the key is free."""
+    ) -> Receipt:
+        """Store ``content``. ``create`` makes the request that completes it, if the key is free."""
         upload = ""
         try:
             with self._words.explained(self._words.to_store(key)):
@@ -80,7 +80,7 @@ class Multipart:
                 **self._encryption,
             )
             with self._words.explained(self._words.to_store(key)):
-                return plain_etag(create(key, request).get("ETag", ""))
+                return receipt(create(key, request))
         except BaseException:
             if upload:
                 self._abort(key, upload)

@@ -405,6 +405,19 @@ def test_archived_object_in_the_target_is_a_conflict(homeserver: Homeserver) -> 
     assert summary.exit_status == 1
 
 
+def test_object_that_a_rule_of_the_targets_bucket_will_delete_is_a_conflict(homeserver: Homeserver) -> None:
+    homeserver.store(PATH, b"1234")
+    homeserver.new.expiring = {PATH: 'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups"'}
+
+    for _turn in range(2):
+        assert reasons(homeserver.copy()) == {
+            PATH: "Conflict, nothing was changed: a lifecycle rule of the target's bucket will delete the object under"
+            ' this key. The server says: expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups".'
+        }
+        # The second time what is there has to be looked at.
+        homeserver.new.storage_classes[f"new/{PATH}"] = "SOMETHING"
+
+
 def test_object_of_another_key_in_the_target_is_a_conflict(homeserver: Homeserver) -> None:
     homeserver.store(PATH, b"1234")
     homeserver.new.objects[f"new/{PATH}"] = b"1234"

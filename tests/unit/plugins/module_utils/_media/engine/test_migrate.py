@@ -760,6 +760,57 @@ def test_object_in_an_archive_is_a_conflict(homeserver: Homeserver, changed: Cha
     )
 
 
+EXPIRES = 'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups"'
+WILL_GO = (
+    "Conflict, nothing was changed: a lifecycle rule of the bucket will delete what it holds under this key. Take that"
+    f" rule from the bucket, or keep it from Synapse's prefix. The server says: {EXPIRES}."
+)
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize("hides_hash", [True, False])
+def test_object_that_a_rule_of_the_bucket_will_delete(
+    homeserver: Homeserver, changed: ChangedStore, *, hides_hash: bool, is_stored: bool
+) -> None:
+    """The bucket of former backups: "All done", 0, and a month later all media was gone."""
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.add(REMOTE, b"remote")
+    if is_stored:
+        homeserver.put(ORIGINAL, b"original")
+    if hides_hash:
+        changed.change_head = lambda found: found and replace(found, etag="no hash")
+    homeserver.store.expiring = {"local_content": EXPIRES}
+
+    summary = homeserver.migrate()
+
+    assert summary.problems == [{"path": ORIGINAL, "reason": WILL_GO}]
+    assert homeserver.local() == {ORIGINAL: b"original"}
+    assert summary.exit_status == 1
+
+
+def test_rule_of_the_bucket_that_will_delete_all(homeserver: Homeserver) -> None:
+    """Nobody reads a million names: it is told once, and the rest is left."""
+    for number in range(100):
+        homeserver.add(f"local_content/aa/bb/{number}", b"original")
+    homeserver.store.expiring = {"": EXPIRES}
+
+    summary = homeserver.migrate(replace(PLAN, endurance=Endurance(pauses=(0, 0))))
+
+    assert summary.errors == [f"Gave up, since no file could be worked on any more. {WILL_GO}"]
+    assert len(homeserver.local()) == 100
+    assert len(homeserver.outcomes) == 0
+    assert summary.exit_status == 1
+
+
+def test_what_is_said_of_an_upload_alone_is_looked_at(homeserver: Homeserver, changed: ChangedStore) -> None:
+    """Ceph says of a new version when it would go if it were an old one."""
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.store.expiring = {"": EXPIRES}
+    changed.change_head = lambda found: found and replace(found, expires="")
+
+    assert files(homeserver.migrate()) == {"uploaded": 1, "deleted": 1}
+
+
 def test_object_of_an_archive_class_that_can_be_read(homeserver: Homeserver, changed: ChangedStore) -> None:
     """Some servers give objects of the class at once."""
     homeserver.add(ORIGINAL, b"original")

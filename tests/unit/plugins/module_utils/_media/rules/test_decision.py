@@ -60,7 +60,8 @@ def test_nothing_is_overwritten_and_nothing_uploaded_twice() -> None:
 
 def test_difference_is_a_conflict() -> None:
     for case, _unused, decision in ALL:
-        differs = case.stored in (Stored.OTHER, Stored.UNREADABLE) or case.known is Known.DAMAGED
+        useless = (Stored.OTHER, Stored.UNREADABLE, Stored.EXPIRING)
+        differs = case.stored in useless or case.known is Known.DAMAGED
         assert (decision.action is Action.CONFLICT) == (differs and case.local is Local.SETTLED)
 
 
@@ -95,6 +96,7 @@ TEST_TABLE: list[tuple[Case, bool, Action, Reason]] = [
     (SETTLED._replace(stored=Stored.SAME), False, Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT),
     (SETTLED._replace(stored=Stored.SAME, in_use=True), True, Action.KEEP, Reason.IN_USE),
     (SETTLED._replace(stored=Stored.UNREADABLE), True, Action.CONFLICT, Reason.UNREADABLE),
+    (SETTLED._replace(stored=Stored.EXPIRING), True, Action.CONFLICT, Reason.EXPIRES),
     (SETTLED._replace(stored=Stored.OTHER, object_known=Known.DAMAGED), True, Action.CONFLICT, Reason.LOCAL_RIGHT),
     (SETTLED._replace(stored=Stored.OTHER, object_known=Known.COMPLETE), True, Action.CONFLICT, Reason.NOT_TOLD),
     (UNKNOWN._replace(stored=Stored.OTHER), True, Action.CONFLICT, Reason.OTHER_CONTENT),

@@ -118,7 +118,7 @@ def client(
 
 
 def put(direct: DirectClient, content: bytes = b"content") -> str:
-    return direct.put("key", io.BytesIO(content), content_of(content))
+    return direct.put("key", io.BytesIO(content), content_of(content)).etag
 
 
 def test_put_and_head_over_one_connection() -> None:
