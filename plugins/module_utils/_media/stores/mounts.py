@@ -6,7 +6,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_NETWORK = frozenset({"9p", "afs", "ceph", "cifs", "glusterfs", "lustre", "nfs", "nfs4", "smb3"})
+# Where others change files too, or are told late what is changed here. With virtiofs, 9p and vboxsf a virtual machine
+# sees a directory of its host: that may be a mount of a bucket.
+_NETWORK = frozenset(
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "coda", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "orangefs"),
+        *("prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs"),
+    }
+)
 
 
 def is_remote(device: int) -> bool:
