@@ -96,6 +96,19 @@ def test_database_that_knows_too_little(homeserver: Homeserver) -> None:
     assert f"With --delete: {error}" in listed["facts"]
 
 
+def test_disk_where_names_in_upper_and_lower_case_are_one(homeserver: Homeserver) -> None:
+    content = homeserver.upload([10])
+    homeserver.forget(id_of(next(iter(content))))
+    homeserver.upload([20])
+    # On such a disk both names are there.
+    (homeserver.media / "LOCAL_CONTENT").symlink_to("local_content")
+
+    result = purge(homeserver, "--delete", *ALL)
+
+    assert (result["exit_code"], result["local_deleted"]) == (78, NONE)
+    assert content.items() <= homeserver.local().items()
+
+
 def test_empty_database(homeserver: Homeserver) -> None:
     content = homeserver.upload([1, 2])
     homeserver.migrate()

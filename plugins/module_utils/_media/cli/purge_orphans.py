@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..engine.orphans import new_orphans
 from ..engine.progress import progress, waiting
-from ..engine.purge_orphans import Found, PurgePlan, delete_orphans, find_orphans, new_summary
+from ..engine.purge_orphans import Found, PurgePlan, check_names, delete_orphans, find_orphans, new_summary
 from ..engine.purge_versions import look_at_versions
 from ..rules.errors import UsageError
 from ..rules.orphan import Kind, refusal
@@ -42,8 +42,8 @@ def purge_orphans(command: Command) -> int:
         s3 = sides.store(_CONNECTIONS)
         store = ready.opened(s3)
         journal = _open_journal(command, ready)
-        # One object, for the server's clock: by that the objects are dated.
-        next(store.list(prefix, page_size=1), None)
+        # Its questions tell the server's clock too: by that the objects are dated.
+        check_names(prefix, ready.media, store)
         plan = _plan(command, sides, s3)
         summary.facts += _others(sides)
         orphans = ready.held.enter_context(new_orphans())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from threading import Event
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +25,8 @@ from .summary import Outcome, Step, Summary
 
 # What one request deletes.
 BATCH = 1000
+# So many of the first objects are looked through for one whose key has letters.
+_LOOKED_THROUGH = 1000
 # Batches under way: the database is asked about the next one while the server works on these.
 _AT_ONCE = 4
 
@@ -96,6 +99,28 @@ def check_database(database: PurgeDatabase) -> None:
             "Could not look for orphans: the database knows no media at all, so that all of it would be one. See that"
             " 'database' in Synapse's configuration names the one that Synapse uses, and that it was restored in full."
         )
+
+
+def check_names(prefix: str, media: MediaStore, store: ObjectStore) -> None:
+    """Refuse a disk or a bucket whose listing may give media another name than the database has.
+
+    Where names that differ in case alone are one (SMB, a data set of ZFS for it), "aB/cd/..." is listed below "Ab", if
+    that was there first: what the database knows would be taken for an orphan. Raises a `MediaError`.
+    """
+    if media.folds_case():
+        raise ConfigurationError(_folds_case(f"the file system of the media store {str(media.path)!r}"))
+    below = (found.key[len(prefix) :] for found in islice(store.list(prefix), _LOOKED_THROUGH))
+    path = next((each for each in below if each != each.swapcase()), None)
+    if path is not None and store.head(prefix + path.swapcase()) is not None:
+        raise ConfigurationError(_folds_case("the server of the bucket"))
+
+
+def _folds_case(what: str) -> str:
+    return (
+        f"Could not look for orphans: {what} takes names that differ in upper and lower case alone for one. So media"
+        " may be listed under another name than the database has, and would be taken for an orphan. Keep it where such"
+        " names are told apart."
+    )
 
 
 def find_orphans(

@@ -303,6 +303,24 @@ class MediaStore:
         """Those of Synapse's four media directories that are there, by name; what is a link is none."""
         return [root.value for root in Root if self._is_root(root)]
 
+    def folds_case(self) -> bool:
+        """Whether one of its disks takes names that differ in case alone for one.
+
+        Then `scan` may tell other names than Synapse gave: the directory "aB" is found as "Ab", if that was there
+        first. Raises a MediaError when that can't be told.
+        """
+        for directory in (self.path, *(self.path / root for root in self.roots())):
+            try:
+                with os.scandir(directory) as listing:
+                    name = next((entry.name for entry in listing if entry.name != entry.name.swapcase()), "")
+                if name and (directory / name).samefile(directory / name.swapcase()):
+                    return True
+            except FileNotFoundError:  # noqa: PERF203 (five times at the most)
+                continue
+            except OSError as error:
+                raise in_words(f"Could not read the directory {str(directory)!r}", error, RUN_AS) from error
+        return False
+
     def _root(self, root: Root) -> Path:
         return self.path / root.value
 

@@ -13,12 +13,17 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine import purge_orphans
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Summary
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    ConfigurationError,
     MediaError,
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import MediaPath
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import MediaRow
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import ObjectFailure
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    ObjectFailure,
+    RemoteObject,
+)
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.purge_homeserver import PREFIX, YOUNG, Homeserver
 
@@ -91,6 +96,30 @@ def test_each_is_on_record_before_it_goes(homeserver: Homeserver) -> None:
     (record,) = seen
     assert (record["action"], record["path"], record["key"], record["bytes"]) == ("delete", GONE, PREFIX + GONE, 4)
     assert (record["etag"], record["local_bytes"]) == ("81dc9bdb52d04dc20036dbd8313ed055", 4)
+
+
+def test_disk_where_names_in_upper_and_lower_case_are_one(homeserver: Homeserver) -> None:
+    """What Synapse stored as aB/..., listed as Ab/..., was unknown to the database, and was deleted."""
+    homeserver.save(KNOWN)
+    media = MediaStore(homeserver.root)
+    purge_orphans.check_names(PREFIX, media, homeserver.memory)
+    # On such a disk both names are there.
+    (homeserver.root / "local_content/AA").symlink_to("aa")
+
+    with pytest.raises(ConfigurationError, match=r"the file system of the media store .* takes names that differ in"):
+        purge_orphans.check_names(PREFIX, media, homeserver.memory)
+
+
+def test_server_where_names_in_upper_and_lower_case_are_one(homeserver: Homeserver) -> None:
+    class Folding(MemoryStore):
+        def head(self, key: str) -> RemoteObject | None:
+            return next((found for found in self.list("") if found.key.lower() == key.lower()), None)
+
+    media, objects = MediaStore(homeserver.root), {PREFIX + "1": b"", PREFIX + KNOWN: b"1234"}
+    purge_orphans.check_names(PREFIX, media, MemoryStore(objects))
+
+    with pytest.raises(ConfigurationError, match="the server of the bucket takes names that differ in"):
+        purge_orphans.check_names(PREFIX, media, Folding(objects))
 
 
 def test_to_list_changes_nothing(homeserver: Homeserver) -> None:
