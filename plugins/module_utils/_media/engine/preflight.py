@@ -106,6 +106,7 @@ class _Check:
         self._may_list = self._may_read = self._is_sorted = True
         # Once the server does not answer, every further question costs as long again.
         self._is_gone = False
+        self._expires = False
 
     def problems(self) -> Iterator[Problem]:
         settings = self._settings
@@ -180,17 +181,23 @@ class _Check:
                 f"it, but keeps objects as {kept_as!r}. Set storage_class to {kept_as!r}."
             )
             yield self._problem("storage_class", ConfigurationError(message))
-        if found is not None and found.expires:
-            message = (
-                f"Could not rely on bucket {settings.bucket!r}: a lifecycle rule of its own deletes what is stored "
-                f"below the prefix {settings.prefix!r}. The server says: {found.expires}. Take that rule from the "
-                "bucket, or keep it from the prefix."
-            )
-            yield self._problem("expiry", ConfigurationError(message))
+        yield from self._expiry(found)
         if settings.sse_customer_key:
             without_key = self._connect(replace(settings, sse_customer_key=None))
             if not _failure(partial(_read, without_key, self._key)):
                 yield self._problem("encryption", passed_over(settings))
+
+    def _expiry(self, found: RemoteObject | None) -> Iterator[Problem]:
+        settings = self._settings
+        if found is None or not found.expires or self._expires:
+            return
+        self._expires = True
+        message = (
+            f"Could not rely on bucket {settings.bucket!r}: a lifecycle rule of its own deletes what is stored below "
+            f"the prefix {settings.prefix!r}. The server says: {found.expires}. Take that rule from the bucket, or "
+            "keep it from the prefix."
+        )
+        yield self._problem("expiry", ConfigurationError(message))
 
     def _overwrite(self, store: Bucket) -> Iterator[Problem]:
         """Find out whether a taken key is protected. It is no problem if not, as long as everybody knows."""
@@ -260,6 +267,8 @@ class _Check:
         try:
             with store.open(media.key) as body:
                 body.read(1)
+            # A rule may be for some of Synapse's directories only.
+            yield from self._expiry(store.head(media.key))
         except ObjectMissing:
             return
         except MediaError as error:

@@ -94,9 +94,14 @@ def _same(remote: RemoteObject, sha256: str | None = None) -> Proof:
 
 
 def why_unreadable(store: ObjectStore, key: str) -> str:
-    """Why Synapse can't read an object at once, with the configured key; '' when it can, or when there is none now."""
+    """Why Synapse can't read an object at once, with the configured key, or not for long.
+
+    '' when it can, or when there is none now.
+    """
     try:
         remote = store.head(key)
+        if remote is not None and remote.expires:
+            return f"A lifecycle rule of the bucket will delete it. The server says: {remote.expires}."
         if remote is not None and must_be_opened(remote):
             with store.open(key) as body:
                 body.read(1)

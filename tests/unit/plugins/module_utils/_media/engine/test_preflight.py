@@ -91,16 +91,18 @@ def test_a_storage_class_that_is_not_kept() -> None:
     assert bucket.objects == {}
 
 
-def test_a_rule_of_the_bucket_that_deletes_media() -> None:
-    bucket = FakeBucket()
-    bucket.expiring = {"synapse/": 'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups"'}
+@pytest.mark.parametrize("part", ["synapse/", "synapse/remote_content/", "preflight"])
+def test_a_rule_of_the_bucket_that_deletes_media(part: str) -> None:
+    objects = {"synapse/remote_content/example.org/aa/bb/cc": b"media"}
+    bucket = FakeBucket(objects)
+    bucket.expiring = {part: 'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups"'}
     message = (
         "Could not rely on bucket 'media': a lifecycle rule of its own deletes what is stored below the prefix"
         ' \'synapse/\'. The server says: expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups".'
         " Take that rule from the bucket, or keep it from the prefix."
     )
     assert check_bucket(SETTINGS, always(bucket)) == [Problem("expiry", message, 78)]
-    assert bucket.objects == {}
+    assert bucket.objects == objects
 
 
 def test_encryption_that_is_not_done() -> None:

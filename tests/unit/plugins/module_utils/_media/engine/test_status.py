@@ -106,6 +106,20 @@ def test_object_of_another_size_keeps_the_file_at_risk(homeserver: Homeserver) -
     assert homeserver.status().at_risk_by_reason == {"other_size": Count(1, 4)}
 
 
+def test_object_that_a_rule_of_the_bucket_will_delete(homeserver: Homeserver) -> None:
+    homeserver.store(STORED)
+    homeserver.know(STORED)
+    homeserver.stores[0].expiring = {"": 'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups"'}
+
+    result = homeserver.status()
+
+    reason = (
+        "A lifecycle rule of the bucket will delete it. The server says: "
+        'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups".'
+    )
+    assert (result.problems, result.exit_status) == ([{"path": f"hs/{STORED}", "reason": reason}], 1)
+
+
 def test_what_the_database_does_not_know(homeserver: Homeserver) -> None:
     """Media that Synapse's admin API has deleted stays in the bucket."""
     homeserver.store(STORED)
