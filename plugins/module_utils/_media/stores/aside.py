@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -57,19 +57,23 @@ class Aside:
         """
         # A path is longer than a name may be.
         place = self._directory / hashlib.sha256(file.path.encode()).hexdigest()[:32]
-        with media.open(file) as source:
-            try:
-                with self._lock:
-                    _make(place)
-                content = _write(place, media, file, source)
-            except OSError as error:
-                self._remove(place)
-                raise LocalFileError(
-                    f"Could not keep a copy of the file until its object is seen again: {error.strerror}. See that"
-                    f" there is space in {str(self._directory.parent)!r}, and that it is Synapse's user's.",
-                    # A smaller file may still fit.
-                    concerns_all=error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-                ) from error
+        with ExitStack() as begun:
+            # Also of a file that changed while it was copied: the next run would put back what it never was.
+            begun.callback(self._remove, place)
+            with media.open(file) as source:
+                try:
+                    with self._lock:
+                        _make(place)
+                    content = _write(place, media, file, source)
+                except OSError as error:
+                    raise LocalFileError(
+                        f"Could not keep a copy of the file until its object is seen again: {error.strerror}. See that"
+                        f" there is space in {str(self._directory.parent)!r}, and that it is Synapse's user's.",
+                        # A smaller file may still fit.
+                        concerns_all=error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+                    ) from error
+                begun.callback(content.close)
+            begun.pop_all()
         kept = Copy(place / _CONTENT, content)
         try:
             yield kept

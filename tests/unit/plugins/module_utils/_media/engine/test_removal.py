@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.removal import Remover, RunMustEndError
@@ -19,6 +20,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
+    FileChangedError,
     LocalFile,
     MediaStore,
 )
@@ -270,6 +272,26 @@ def test_copies_of_many_threads(media: MediaStore, tmp_path: Path) -> None:
     with ThreadPoolExecutor(len(files)) as pool:
         list(pool.map(keep, range(len(files))))
     assert not (tmp_path / "copies").exists()
+
+
+def test_file_that_changes_while_it_is_copied_is_not_put_back_later(
+    media: MediaStore, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy stayed, whole as it seemed: the next run put it back for a file that had gone meanwhile."""
+    directory = tmp_path_factory.mktemp("state") / "copies"
+    target, copy = media.path / FIRST, shutil.copyfileobj
+
+    def copy_and_change(source: BinaryIO, content: BinaryIO) -> None:
+        copy(source, content)
+        target.write_bytes(b"other")
+
+    monkeypatch.setattr(shutil, "copyfileobj", copy_and_change)
+    with pytest.raises(FileChangedError), Aside(directory).copy(media, scan(media)[FIRST]):
+        pass
+
+    assert not directory.exists()
+    target.unlink()
+    assert Aside(directory).put_back(media) == []
 
 
 def test_what_can_not_be_put_back_is_kept(media: MediaStore, aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
