@@ -11,6 +11,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ from ..rules.errors import AccessError
 from ..rules.last_runs import RunRecord
 
 _KEPT = 10
+# Two runs that begin at the same time, in seconds.
+_TOGETHER = 600
+_NAME = re.compile(r"[0-9]{15,}-[0-9]+\.(json|new)")
 # What a file takes on the disk anyway: its end can be written where there is no more space.
 _SIZE = 4096
 
@@ -45,11 +49,11 @@ class RunHistory:
         if not self._is_kept:
             return
         self._content = {"command": command, "began": began}
-        self._path = self._directory / f"{int(began * 1000):015}-{os.getpid()}.json"
+        self._path = self._directory / f"{_number(began)}-{os.getpid()}.json"
         with self._warned():
             self._directory.mkdir(mode=0o700, exist_ok=True)
             self._file = self._write(self._path)
-            self._forget()
+            self._forget(began)
 
     def end(self, record: Mapping[str, Any], ended: float) -> None:
         """Write down how the run has ended: ``record`` is its JSON, with ``exit_code`` and its counts."""
@@ -104,9 +108,15 @@ class RunHistory:
     def _encoded(self) -> bytes:
         return json.dumps(self._content).encode().ljust(_SIZE)
 
-    def _forget(self) -> None:
-        for path in sorted(self._directory.iterdir(), reverse=True)[_KEPT:]:
-            path.unlink(missing_ok=True)
+    def _forget(self, now: float) -> None:
+        # What was written down while the clock was ahead: it would pass for the last run until that time comes.
+        latest = _number(now + _TOGETHER)
+        own = (path for path in self._directory.iterdir() if _NAME.fullmatch(path.name))
+        paths = sorted(own, reverse=True)
+        kept = [path for path in paths if path.name < latest][:_KEPT]
+        for path in paths:
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def _warned(self) -> Iterator[None]:
@@ -117,6 +127,11 @@ class RunHistory:
                 f"Could not write down this run in {str(self._directory)!r}: {error.strerror}. The run itself goes on;"
                 " `status` will not know of it. See that the directory is there, is Synapse's user's, and has space."
             )
+
+
+def _number(seconds: float) -> str:
+    """A moment, since 1970, as names begin with it: they are in the order of time."""
+    return f"{int(seconds * 1000):015}"
 
 
 def _read(path: Path) -> RunRecord | None:

@@ -67,6 +67,24 @@ def test_the_last_ten(tmp_path: Path) -> None:
     assert [record.began for record in RunHistory(tmp_path).last(2)] == [1014, 1013]
 
 
+@pytest.mark.parametrize("ahead", [1, 12])
+def test_runs_that_were_written_down_while_the_clock_was_ahead(tmp_path: Path, ahead: int) -> None:
+    """They passed for the last runs, each a success, while every night failed; ten of them made each new one go."""
+    for number in range(ahead):
+        early = RunHistory(tmp_path)
+        early.begin(1_000_000 + number, "migrate")
+        early.end({**ENDED, "exit_code": 0}, 1_000_001 + number)
+    (tmp_path / "runs/notes.txt").write_text("an administrator's")
+
+    run = RunHistory(tmp_path)
+    run.begin(2000, "migrate")
+    assert RunHistory(tmp_path).last(10) == [RunRecord("migrate", 2000, is_running=True)]
+    run.end(ENDED, 2003)
+
+    assert RunHistory(tmp_path).last(10) == [RunRecord("migrate", 2000, 2003, 1, COUNTS)]
+    assert (tmp_path / "runs/notes.txt").exists()
+
+
 def test_none_has_been_written_down(tmp_path: Path) -> None:
     assert RunHistory(tmp_path / "missing").last(10) == []
 
