@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 from threading import Event
@@ -96,8 +97,10 @@ def check_two_places(source: Place, target: Place) -> str:
     """
     name = f".is-it-the-source-{token_hex(8)}"
     data = name.encode()
-    target.store.put(target.prefix + name, io.BytesIO(data), content_of(data))
     try:
+        # Taken: the answer to our own upload was lost.
+        with suppress(ObjectExists):
+            target.store.put(target.prefix + name, io.BytesIO(data), content_of(data))
         is_one = source.store.head(source.prefix + name) is not None
     except ObjectUnreadable:
         # With another encryption key, but there.

@@ -39,7 +39,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
     PermissionDenied,
     Readable,
     RemoteObject,
+    StoreUnavailable,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.retrying import RetryingStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import Body, FailingStore, MemoryStore
 
 PATH = "local_content/aa/bb/cc"
@@ -559,6 +561,19 @@ def test_two_places_of_one_name_are_two() -> None:
     left = check_two_places(Place("one", source, "hs/"), Place("the other", Kept(target), "hs/"))
     (key,) = target.objects
     assert left == f"Object {key!r}, which this run has made, is still there: remove it. Could not delete {key!r}."
+
+
+def test_lost_answer_to_the_trial_of_two_places() -> None:
+    """Nothing was copied, as if its key were taken, and the trial's object stayed in the target without a word."""
+    source, target = MemoryStore(), MemoryStore()
+    patient = RetryingStore(FailingStore(target, "lost"), (0,), lambda _seconds: False)
+
+    assert check_two_places(Place("one", source, "hs/"), Place("the other", patient, "hs/")) == ""
+    assert target.objects == {}
+
+    with pytest.raises(StoreUnavailable):
+        check_two_places(Place("one", source, "hs/"), Place("the other", FailingStore(target, "lost"), "hs/"))
+    assert target.objects == {}
 
 
 def test_both_stores_are_counted_together() -> None:
