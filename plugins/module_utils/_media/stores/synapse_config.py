@@ -48,6 +48,8 @@ def _files_below(path: Path) -> list[Path]:
             return sorted(entry for entry in path.iterdir() if entry.suffix == ".yaml" and entry.is_file())
     except PermissionError as error:
         raise _no_access(path) from error
+    except OSError as error:
+        raise _unread(path, error) from error
     return [path]
 
 
@@ -64,10 +66,7 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
     except PermissionError as error:
         raise _no_access(path) from error
     except OSError as error:
-        raise ConfigurationError(
-            f"Could not read Synapse's configuration {str(path)!r}: {error.strerror}. Give the path that Synapse is"
-            " started with."
-        ) from error
+        raise _unread(path, error) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: bytes that are no UTF-8, or a date that is none; RecursionError: thousands of brackets.
         # The parser's own text quotes the line, which may hold a password.
@@ -77,6 +76,13 @@ def read_config_file(path: Path) -> Mapping[str, Any]:
             f"Could not read Synapse's configuration {str(path)!r}: it is not valid YAML{place}. Correct the file."
         ) from None
     return content if isinstance(content, dict) else {}
+
+
+def _unread(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"Could not read Synapse's configuration {str(path)!r}: {error.strerror}. Give the path that Synapse is started"
+        " with."
+    )
 
 
 def _no_access(path: Path) -> AccessError:

@@ -95,6 +95,19 @@ def test_path_below_a_file(tmp_path: Path) -> None:
     )
 
 
+def test_place_that_cannot_even_be_looked_at(tmp_path: Path) -> None:
+    """As on an NFS server that has forgotten it: a traceback, told as a fault of the program."""
+    path = tmp_path / ("x" * 300)
+
+    with pytest.raises(ConfigurationError) as caught:
+        synapse_config.read_config([path])
+
+    assert str(caught.value) == (
+        f"Could not read Synapse's configuration {str(path)!r}: File name too long. Give the path that Synapse is"
+        " started with."
+    )
+
+
 @pytest.mark.parametrize("function", ["is_dir", "iterdir"])
 def test_directory_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     """Whether it lies behind a closed directory, or is closed itself; as root, permissions stop no test."""
