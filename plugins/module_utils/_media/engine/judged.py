@@ -55,12 +55,17 @@ def _words(item: Item, verdict: Verdict, reason: Reason, facts: Facts) -> str:
         text += f" ({', '.join(wrong)}; the database gives {lengths})"
     if all(found.copy is not Copy.DIFFERENT for found in facts.found):
         right = [name for name, found in named if found.copy is Copy.RIGHT]
-        text += f"; {' and '.join(right)} {'are' if len(right) > 1 else 'is'} right" if right else _NONE_LEFT
+        text += (
+            f"; {' and '.join(right)} {'are' if len(right) > 1 else 'is'} right"
+            if right
+            else _NONE_LEFT[reason is Reason.EXPIRING]
+        )
     said = next((found.said for found in facts.found if found.said), "")
     return f"{text}. {said}".rstrip()
 
 
-_NONE_LEFT = "; no right copy is left"
+# By whether the one that will be deleted is right until then.
+_NONE_LEFT = {False: "; no right copy is left", True: "; no other right copy is there"}
 
 
 def _named(facts: Facts) -> list[tuple[str, Found]]:

@@ -165,12 +165,12 @@ class Looker:
         if archived_as(remote.storage_class) and not remote.archive_status:
             said = f"It was brought back from {remote.storage_class} for a while only."
             return Found(Copy.ARCHIVED, remote.size, said)
-        copy = copy_of(row.lengths, remote.size)
+        found = Found(copy_of(row.lengths, remote.size), remote.size)
         try:
-            if copy is Copy.RIGHT and self._deep:
+            if found.copy is Copy.RIGHT and self._deep:
                 with place.store.open(key) as body:
-                    return _read(body, row, remote.etag, body)
-            if must_be_opened(remote):
+                    found = _read(body, row, remote.etag, body)
+            elif must_be_opened(remote):
                 # The name of a class does not tell: some servers give objects of the same class at once.
                 with place.store.open(key) as body:
                     body.read(1)
@@ -179,7 +179,9 @@ class Looker:
         except ObjectUnreadable as error:
             kind = Copy.ARCHIVED if must_be_opened(remote) else Copy.OTHER_KEY
             return Found(kind, remote.size, str(error))
-        return Found(copy, remote.size)
+        if found.copy is Copy.RIGHT and remote.expires:
+            return found._replace(copy=Copy.EXPIRING, said=f"The server says: {remote.expires}.")
+        return found
 
 
 def _size_in(place: Place, path: str) -> int | None:

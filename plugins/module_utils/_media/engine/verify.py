@@ -225,7 +225,7 @@ class _Verification:
 
     def look_at_drawn(self) -> None:
         """See of some objects that seem to be well that Synapse can read them: a listing does not tell the key."""
-        result, unreadable = self._result, 0
+        result, not_well = self._result, 0
         for item in self._drawn.chosen:
             if self._stop.is_set() or result.errors:
                 return
@@ -239,11 +239,11 @@ class _Verification:
                 result.take_back(before)
                 result.add(now)
                 self.looked(now)
-            unreadable += VerifyStep.DAMAGED in now.steps
-        if unreadable:
+            not_well += VerifyStep.DAMAGED in now.steps
+        if not_well:
             result.facts.append(
-                f"Of {result.opened:,} objects that were opened by chance Synapse could not read {unreadable:,} at"
-                " once: with --deep every object is opened."
+                f"Of {result.opened:,} objects that were opened by chance {not_well:,} are not well: with --deep every"
+                " object is opened."
             )
 
     def count_unfinished(self) -> None:

@@ -23,6 +23,7 @@ class Copy(Enum):
     DIFFERENT = "the right length, but another content than the other place"
     ARCHIVED = "an object in an archive"
     OTHER_KEY = "an object that is not encrypted with the configured key"
+    EXPIRING = "a right object, which a lifecycle rule of its bucket will delete"
 
     # There is one of each: Enum's own hash, of the name, is computed in Python.
     __hash__ = object.__hash__
@@ -78,6 +79,7 @@ class Reason(Enum):
     OBJECT_EMPTY = "object_empty"
     OBJECT_LENGTH = "object_length"
     OBJECT_CONTENT = "object_content"
+    EXPIRING = "expiring"
     DIFFERENT = "different"
     NOT_IN_STORE = "not_in_store"
     THUMBNAIL_MADE_ANEW = "thumbnail_made_anew"
@@ -99,6 +101,7 @@ REASONS = {
     Reason.OBJECT_EMPTY: "the object is empty",
     Reason.OBJECT_LENGTH: "the object has another length than the database gives",
     Reason.OBJECT_CONTENT: "the object has another content than the database or its checksum gives",
+    Reason.EXPIRING: "a lifecycle rule of the bucket will delete the object",
     Reason.DIFFERENT: "the local file and the object have the right length, but different content, and the database"
     " has no sha256 to tell which is right",
     Reason.NOT_IN_STORE: "it is not in this bucket",
@@ -115,8 +118,8 @@ REASONS = {
 class Case(NamedTuple):
     """Everything that a verdict rests on.
 
-    ``stored``: the worst that the buckets hold: a copy that is not right, else a right one, else NONE. ``alone``: one
-    bucket is asked whether it is whole, and nothing else counts. ``dynamic``: Synapse's ``dynamic_thumbnails``.
+    ``stored``: what the buckets hold, as `worst` has it. ``alone``: one bucket is asked whether it is whole, and
+    nothing else counts. ``dynamic``: Synapse's ``dynamic_thumbnails``.
     """
 
     root: Root
@@ -153,7 +156,7 @@ class _Line(NamedTuple):
 
 
 _NONE, _RIGHT = (Copy.NONE,), (Copy.RIGHT,)
-_WELL = (Copy.NONE, Copy.RIGHT)
+_BAD = frozenset(Copy) - {Copy.NONE, Copy.RIGHT, Copy.EXPIRING}
 _THUMBNAILS = frozenset(root for root in Root if root.is_thumbnail)
 
 # The first line that fits holds.
@@ -169,6 +172,7 @@ TABLE = (
     _Line(Verdict.DAMAGED, Reason.OBJECT_CONTENT, stored=(Copy.OTHER_CONTENT,)),
     _Line(Verdict.DAMAGED, Reason.DIFFERENT, local=(Copy.DIFFERENT,)),
     _Line(Verdict.DAMAGED, Reason.DIFFERENT, stored=(Copy.DIFFERENT,)),
+    _Line(Verdict.DAMAGED, Reason.EXPIRING, stored=(Copy.EXPIRING,)),
     _Line(Verdict.MISSING, Reason.NOT_IN_STORE, stored=_NONE, alone=(True,)),
     _Line(Verdict.BOTH, Reason.WELL, local=_RIGHT, stored=_RIGHT),
     _Line(Verdict.LOCAL_ONLY, Reason.WELL, local=_RIGHT),
@@ -197,6 +201,6 @@ def copy_of(lengths: frozenset[int], size: int) -> Copy:
 
 
 def worst(copies: tuple[Copy, ...]) -> Copy:
-    """Of several buckets' copies: one that is not right, else a right one, else NONE."""
-    right = Copy.RIGHT if Copy.RIGHT in copies else Copy.NONE
-    return next((copy for copy in copies if copy not in _WELL), right)
+    """Of several buckets' copies: one that is not right, else a right one, else one that will be deleted, else NONE."""
+    best = next((copy for copy in (Copy.RIGHT, Copy.EXPIRING) if copy in copies), Copy.NONE)
+    return next((copy for copy in copies if copy in _BAD), best)

@@ -303,10 +303,28 @@ def test_another_key_is_met_by_chance(homeserver: Homeserver) -> None:
         "the object is not encrypted with the configured key, so that Synapse can't read it; the local file is right."
         " Could not look up the object: another key."
     )
-    assert (
-        "Of 2 objects that were opened by chance Synapse could not read 2 at once: with --deep every object is"
-        in str(result.facts)
+    assert "Of 2 objects that were opened by chance 2 are not well: with --deep every object is opened." in str(
+        result.facts
     )
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_an_object_that_its_bucket_will_delete(homeserver: Homeserver, deep: bool) -> None:
+    homeserver.have(ONE, stored=b"1234")
+    homeserver.have(TWO, stored=b"1234", local=b"1234")
+    homeserver.know(ONE)
+    homeserver.know(TWO)
+    homeserver.store.expiring = {"": 'rule-id="old"'}
+
+    result = homeserver.verify(plan=replace(PLAN, deep=deep))
+
+    assert counts(result) == {"damaged": 2}
+    assert reasons(result) == {
+        ONE: "a lifecycle rule of the bucket will delete the object; no other right copy is there. The server says:"
+        ' rule-id="old".',
+        TWO: "a lifecycle rule of the bucket will delete the object; the local file is right. The server says:"
+        ' rule-id="old".',
+    }
 
 
 def test_with_deep_every_object_is_opened(homeserver: Homeserver) -> None:

@@ -18,8 +18,8 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     worst,
 )
 
-# A local file is in no archive, and not encrypted.
-ON_DISK = set(Copy) - {Copy.ARCHIVED, Copy.OTHER_KEY}
+# A local file is in no archive, not encrypted, and under no lifecycle rule.
+ON_DISK = set(Copy) - {Copy.ARCHIVED, Copy.OTHER_KEY, Copy.EXPIRING}
 ALL = [Case(*values) for values in product(Root, Row, ON_DISK, Copy, Original, (False, True), (False, True))]
 BAD = set(Copy) - {Copy.NONE, Copy.RIGHT}
 LOCAL, THUMBNAIL = Root.LOCAL_CONTENT, Root.LOCAL_THUMBNAILS
@@ -38,6 +38,7 @@ TEST_VERDICTS = [
     (Case(LOCAL, Row.COMPLETE, Copy.OTHER_LENGTH, RIGHT), Verdict.DAMAGED, Reason.FILE_LENGTH),
     (Case(LOCAL, Row.COMPLETE, RIGHT, Copy.ARCHIVED), Verdict.DAMAGED, Reason.ARCHIVED),
     (Case(LOCAL, Row.COMPLETE, NONE, Copy.OTHER_KEY), Verdict.DAMAGED, Reason.OTHER_KEY),
+    (Case(LOCAL, Row.COMPLETE, NONE, Copy.EXPIRING), Verdict.DAMAGED, Reason.EXPIRING),
     (Case(LOCAL, Row.COMPLETE, Copy.DIFFERENT, Copy.DIFFERENT), Verdict.DAMAGED, Reason.DIFFERENT),
     (Case(THUMBNAIL, Row.COMPLETE, NONE, NONE, THERE, dynamic=True), Verdict.MISSING, Reason.THUMBNAIL_MADE_ANEW),
     (Case(THUMBNAIL, Row.COMPLETE, NONE, NONE, THERE), Verdict.MISSING, Reason.THUMBNAIL),
@@ -83,3 +84,7 @@ def test_of_several_buckets_the_one_that_is_not_right_counts() -> None:
     assert worst((NONE, NONE)) is NONE
     assert worst((NONE, RIGHT)) is RIGHT
     assert worst((RIGHT, Copy.EMPTY, NONE)) is Copy.EMPTY
+    # A former bucket may go, once another one has the file.
+    assert worst((RIGHT, Copy.EXPIRING)) is RIGHT
+    assert worst((NONE, Copy.EXPIRING)) is Copy.EXPIRING
+    assert worst((Copy.EXPIRING, Copy.EMPTY)) is Copy.EMPTY
