@@ -23,6 +23,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.kinds i
 
 ROLE = Path(__file__).parents[3] / "roles" / "bucket_mount"
 SECRET = "s3cr3t/+key"
+CACHE = "/var/lib/matrix-synapse-bucket-mount"
 
 
 def load(path: str) -> Any:
@@ -171,6 +172,41 @@ def test_command_tells_how_it_is_used(host: tuple[Mapping[str, str], list[str]],
     script.write_text(content(host[0], "matrix-synapse-bucket-mount"))
     found = subprocess.run(["sh", script], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (1, "Usage: matrix-synapse-bucket-mount check | pending | is-mounted\n")
+
+
+@pytest.fixture
+def linked_store(tmp_path: Path) -> Path:
+    """A media store with a file, at a place that is a link to it."""
+    (tmp_path / "disk" / "local_content").mkdir(parents=True)
+    (tmp_path / "disk" / "local_content" / "file").touch()
+    (tmp_path / "media").symlink_to("disk")
+    return tmp_path / "media"
+
+
+def test_a_file_behind_a_link_is_not_hidden_by_the_mount(
+    host: tuple[Mapping[str, str], list[str]], linked_store: Path, tmp_path: Path
+) -> None:
+    command = content(host[0], "matrix-synapse-bucket-mount")
+    for path, place in (("/var/lib/matrix-synapse/media", linked_store), (CACHE, tmp_path / "cache")):
+        command = command.replace(f"={path}\n", f"={place}\n")
+    # Root's alone, as the host's is.
+    command = command.replace("set -eu\n", "set -eu\nchown() { :; }\nchmod() { :; }\n", 1)
+    (tmp_path / "command").write_text(command)
+    found = subprocess.run(["sh", tmp_path / "command", "prepare"], capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stderr) == (
+        1,
+        f"Could not mount the bucket at {linked_store}: {linked_store}/local_content/file is in the way, and the mount"
+        f" would hide it. Move what is in {linked_store} elsewhere.\n",
+    )
+
+
+def test_the_role_looks_behind_a_link_too(linked_store: Path) -> None:
+    (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Look for what the mount would hide"]
+    argv = [
+        word.replace("{{ bucket_mount_path }}", str(linked_store)) for word in task["ansible.builtin.command"]["argv"]
+    ]
+    found = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert found.stdout == f"{linked_store}/local_content/file\n"
 
 
 def test_synapse_waits_for_the_mount_and_is_not_ended_with_it(host: tuple[Mapping[str, str], list[str]]) -> None:
