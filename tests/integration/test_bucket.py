@@ -220,6 +220,16 @@ def test_rules_of_others_stay(minio_http: MinioServer, settings: BucketSettings)
     assert client.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
 
 
+def test_homeservers_that_share_a_bucket_keep_each_other_s_rules(
+    minio_http: MinioServer, settings: BucketSettings
+) -> None:
+    wanted, another = features.Wanted(versioning=True), replace(settings, prefix="another/")
+    assert [changed(apply(each, wanted))[-1] for each in (settings, another)] == ["old_versions", "old_versions"]
+    assert [changed(apply(each, wanted)) for each in (settings, another)] == [[], []]
+    rules = minio_http.client().get_bucket_lifecycle_configuration(Bucket=settings.bucket)["Rules"]
+    assert sorted(rule["Filter"]["Prefix"] for rule in rules) == ["another/", "hs/"]
+
+
 def test_a_rule_that_is_taken_and_dropped(minio_http: MinioServer, settings: BucketSettings) -> None:
     """As Garage does with old versions, and MinIO with unfinished uploads in a rule that does something else too."""
     seen: list[bytes] = []

@@ -13,7 +13,21 @@ from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from . import policy
 from .administration import Administration, Unsupported, failure
-from .lifecycle import OLD_VERSIONS, UNFINISHED_UPLOADS, Expiry, has_own, in_force, rule_of, without
+from .lifecycle import (
+    OLD_VERSIONS,
+    UNFINISHED_UPLOADS,
+    Expiry,
+    Rule,
+    days_of,
+    ending_media,
+    has_own,
+    in_force,
+    name_of,
+    rule_of,
+    sooner,
+    with_own,
+    without,
+)
 from .report import Feature, State
 
 BLOCKED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
@@ -73,6 +87,7 @@ def apply(
         ("old_versions", partial(_expiry, OLD_VERSIONS, wanted.old_versions_days * wanted.versioning), True),
         ("encryption", _encryption, bool(wanted.encryption)),
     )
+    yield from _media_stays(run)
     for feature, step, is_wanted in steps:
         yield _carried_out(feature, step, run) if is_wanted else Feature(feature, State.NOT_WANTED)
     if key is not None:
@@ -133,12 +148,28 @@ def _without_public_statements(bucket: Administration) -> tuple[Any, Any]:
     return document, document if kept == statements else policy.with_statements(document, kept)
 
 
+def _media_stays(run: Run) -> Iterator[Feature]:
+    """Told only where the bucket's own rules would take media away. Why rules can't be read, the next ones tell."""
+    try:
+        rules = run.bucket.lifecycle() if run.is_there else []
+    except (Unsupported, MediaError):
+        return
+    if rule := ending_media(rules, run.bucket.settings.prefix):
+        yield Feature(
+            "media_stays",
+            State.FAILED,
+            f"The lifecycle rule {name_of(rule)} of bucket {run.bucket.settings.bucket!r} deletes objects of Synapse's"
+            " that are in use, or moves them to an archive that Synapse can't read. Take it away there, or limit it to"
+            " another prefix.",
+        )
+
+
 def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
     """A lifecycle rule of the collection's own among those of others; 0 days take it away."""
     bucket, prefix = run.bucket, run.bucket.settings.prefix
     message = f"ended after {days} days"
-    rule = rule_of(expiry, prefix, days)
     if not run.is_there:
+        rule = rule_of(expiry, prefix, days)
         return Feature(name, State.CHANGED, message, None, rule) if days else Feature(name, State.NOT_WANTED)
     try:
         before = bucket.lifecycle()
@@ -146,16 +177,22 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
         if not days:
             return Feature(name, State.NOT_WANTED)
         raise
+    early = sooner(before, expiry, prefix, days) if expiry is OLD_VERSIONS and run.wanted.versioning else None
     if not days:
-        if not has_own(before, expiry):
-            return Feature(name, State.NOT_WANTED)
-        after: list[Any] = list(without(before, expiry))
-        if not run.check_mode:
+        after: list[Any] = list(without(before, expiry, prefix))
+        is_changed = has_own(before, expiry, prefix)
+        if is_changed and not run.check_mode:
             bucket.set_lifecycle(after)
+        if early:
+            return Feature(name, State.IGNORED, _too_early(early, expiry), before, after, is_changed)
+        if not is_changed:
+            return Feature(name, State.NOT_WANTED)
         return Feature(name, State.CHANGED, "no longer ended by a rule of this role", before, after)
+    if early:
+        return Feature(name, State.IGNORED, _too_early(early, expiry))
     if found := in_force(before, expiry, prefix, days):
-        return Feature(name, State.OK, f"{message}, by the rule {found!r}", before, before)
-    after = [*without(before, expiry), rule]
+        return Feature(name, State.OK, _ended(found, expiry), before, before)
+    after = with_own(before, expiry, prefix, days)
     if run.check_mode and (own := _own_cleaning(expiry, bucket)):
         return Feature(name, State.UNSUPPORTED, f"{bucket.server} has no such rule.{own}")
     if run.check_mode:
@@ -170,6 +207,17 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
         bucket.set_lifecycle(before)
         return Feature(name, State.IGNORED, _ignored(bucket, f"a rule with {expiry.action}") + " It was taken back.")
     return Feature(name, State.CHANGED, message, before, left)
+
+
+def _ended(rule: Rule, expiry: Expiry) -> str:
+    return f"ended after {days_of(rule, expiry)} days, by the rule {name_of(rule)}"
+
+
+def _too_early(rule: Rule, expiry: Expiry) -> str:
+    return (
+        f"they are {_ended(rule, expiry)}, which is sooner than asked for. Take that rule away there, or set"
+        f" old_versions_days to {days_of(rule, expiry)}."
+    )
 
 
 def _own_cleaning(expiry: Expiry, bucket: Administration) -> str:

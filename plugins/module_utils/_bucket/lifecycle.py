@@ -7,11 +7,14 @@ A rule is a dictionary as boto3 has it. Servers write the same rule in different
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Rule = Mapping[str, Any]
+# Synapse can't read an object there.
+ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 
 @dataclass(frozen=True)
@@ -39,32 +42,87 @@ def rule_of(expiry: Expiry, prefix: str, days: int) -> dict[str, Any]:
     }
 
 
-def in_force(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> str:
-    """The name of the rule that does this for all below the prefix after at most so many days; '' for none.
+def with_own(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> list[Rule]:
+    """The rules with the collection's own for the prefix, in place of that of other days."""
+    others, own = without(rules, expiry, prefix), rule_of(expiry, prefix, days)
+    if any(rule.get("ID") == expiry.rule_id for rule in others):
+        # The one of that name is another homeserver's, which has another prefix in the bucket.
+        own["ID"] += f"-{hashlib.sha256(prefix.encode()).hexdigest()[:12]}"
+    return [*others, own]
+
+
+def in_force(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> Rule | None:
+    """The rule that does this for all below the prefix after at most so many days.
 
     The collection's own counts only with exactly so many days.
     """
     for rule in rules:
-        found = rule.get(expiry.action, {}).get(expiry.days)
-        if rule.get("Status") != "Enabled" or found is None or not _covers(rule, prefix):
+        found = days_of(rule, expiry)
+        # With NewerNoncurrentVersions some stay.
+        is_limited = any(value for name, value in rule.get(expiry.action, {}).items() if name != expiry.days)
+        if found == 0 or is_limited or not _covers(rule, prefix):
             continue
-        is_own = rule.get("ID") == expiry.rule_id
-        if (found == days) if is_own else (found <= days and not has_own(rules, expiry)):
-            return str(rule.get("ID", "")) or "without a name"
-    return ""
+        is_own = _is_own(rule, expiry, prefix)
+        if (found == days) if is_own else (found <= days and not has_own(rules, expiry, prefix)):
+            return rule
+    return None
 
 
-def has_own(rules: Sequence[Rule], expiry: Expiry) -> bool:
-    return any(rule.get("ID") == expiry.rule_id for rule in rules)
+def sooner(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> Rule | None:
+    """The rule of somebody else that does this to something below the prefix before so many days; 0 is never."""
+    for rule in rules:
+        found = days_of(rule, expiry)
+        if found > 0 and (found < days or not days) and _meets(rule, prefix) and not _is_own(rule, expiry, prefix):
+            return rule
+    return None
 
 
-def without(rules: Sequence[Rule], expiry: Expiry) -> list[Rule]:
-    """The rules but for the collection's own."""
-    return [rule for rule in rules if rule.get("ID") != expiry.rule_id]
+def ending_media(rules: Sequence[Rule], prefix: str) -> Rule | None:
+    """The rule that deletes objects below the prefix which are in use, or moves them to an archive."""
+    for rule in rules:
+        expiration = rule.get("Expiration") or {}
+        ends = "Days" in expiration or "Date" in expiration
+        archives = any(each.get("StorageClass") in ARCHIVES for each in rule.get("Transitions") or ())
+        if rule.get("Status") == "Enabled" and (ends or archives) and _meets(rule, prefix):
+            return rule
+    return None
+
+
+def name_of(rule: Rule) -> str:
+    """How a message calls a rule."""
+    return repr(rule["ID"]) if rule.get("ID") else "without a name"
+
+
+def days_of(rule: Rule, expiry: Expiry) -> int:
+    """After how many days a rule does this; 0 where it does not."""
+    return int(rule.get(expiry.action, {}).get(expiry.days) or 0) if rule.get("Status") == "Enabled" else 0
+
+
+def has_own(rules: Sequence[Rule], expiry: Expiry, prefix: str) -> bool:
+    return any(_is_own(rule, expiry, prefix) for rule in rules)
+
+
+def without(rules: Sequence[Rule], expiry: Expiry, prefix: str) -> list[Rule]:
+    """The rules but for the collection's own for the prefix."""
+    return [rule for rule in rules if not _is_own(rule, expiry, prefix)]
+
+
+def _is_own(rule: Rule, expiry: Expiry, prefix: str) -> bool:
+    return str(rule.get("ID", "")).startswith(expiry.rule_id) and _prefix_of(rule) == prefix
+
+
+def _prefix_of(rule: Rule) -> str:
+    condition = rule.get("Filter") or {}
+    return str(condition.get("Prefix") or condition.get("And", {}).get("Prefix") or rule.get("Prefix") or "")
 
 
 def _covers(rule: Rule, prefix: str) -> bool:
     """Whether a rule is for all below the prefix. One for some sizes or tags leaves others."""
-    condition = rule.get("Filter") or {}
-    below = str(condition.get("Prefix") or rule.get("Prefix") or "")
-    return not set(condition) - {"Prefix"} and prefix.startswith(below)
+    return not set(rule.get("Filter") or {}) - {"Prefix"} and prefix.startswith(_prefix_of(rule))
+
+
+def _meets(rule: Rule, prefix: str) -> bool:
+    """Whether a rule is for anything below the prefix. Synapse's objects have no tags."""
+    condition, below = rule.get("Filter") or {}, _prefix_of(rule)
+    has_tags = "Tag" in condition or bool(condition.get("And", {}).get("Tags"))
+    return not has_tags and (prefix.startswith(below) or below.startswith(prefix))

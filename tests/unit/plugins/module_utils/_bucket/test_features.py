@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The features of a bucket, where a server answers in ways that the ones of the tests don't."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+
+SERVER = "https://s3.example.org"
+
+
+def server(**answers: Any) -> mock.MagicMock:
+    """A bucket whose methods give these answers, each an error or a value."""
+    bucket = mock.MagicMock(settings=BucketSettings("media", "hs/", endpoint_url=SERVER), server=SERVER, software="")
+    given = {"lifecycle": [], "versioning": "Enabled", "policy": None, "encryption": None, **answers}
+    for name, answer in given.items():
+        getattr(bucket, name).side_effect = [answer] * 9 if not isinstance(answer, tuple) else answer
+    return bucket
+
+
+def apply(bucket: mock.MagicMock, *, check_mode: bool = False, **wanted: Any) -> dict[str, Feature]:
+    found = features.apply(bucket, Wanted(private=False, **wanted), check_mode=check_mode)
+    return {feature.name: feature for feature in found}
+
+
+def test_a_rule_that_deletes_media_fails() -> None:
+    rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 90}}
+    for check_mode in (True, False):
+        assert apply(server(lifecycle=[rule]), check_mode=check_mode)["media_stays"] == Feature(
+            "media_stays",
+            State.FAILED,
+            "The lifecycle rule 'tidy' of bucket 'media' deletes objects of Synapse's that are in use, or moves them to"
+            " an archive that Synapse can't read. Take it away there, or limit it to another prefix.",
+        )
+    assert "media_stays" not in apply(server())
+
+
+def test_old_versions_that_somebody_else_s_rule_ends_sooner() -> None:
+    rule = {"ID": "tidy", "Status": "Enabled", "Filter": {}, "NoncurrentVersionExpiration": {"NoncurrentDays": 3}}
+    for days in (30, 0):
+        bucket = server(lifecycle=[rule])
+        found = apply(bucket, versioning=True, old_versions_days=days, unfinished_uploads_days=0)["old_versions"]
+        assert (found.state, found.message, found.is_changed) == (
+            State.IGNORED,
+            "they are ended after 3 days, by the rule 'tidy', which is sooner than asked for. Take that rule away"
+            " there, or set old_versions_days to 3.",
+            False,
+        )
+        bucket.set_lifecycle.assert_not_called()
+
+
+def test_unfinished_uploads_that_somebody_else_s_rule_ends_sooner() -> None:
+    rule = {"Status": "Enabled", "Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3}}
+    found = apply(server(lifecycle=[rule]))["unfinished_uploads"]
+    assert (found.state, found.message) == (State.OK, "ended after 3 days, by the rule without a name")
