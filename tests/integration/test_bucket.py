@@ -201,6 +201,58 @@ def test_a_server_that_asks_nobody_for_a_key(minio_http: MinioServer, settings: 
         )
 
 
+def test_a_public_statement_among_others_of_many_actions(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """MinIO gives what is in a list in another order each time: a policy that was taken is not one that was dropped."""
+    client, name = minio_http.client(), settings.bucket
+    client.create_bucket(Bucket=name)
+    public = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": ["s3:GetObject"],
+        "Resource": [f"arn:aws:s3:::{name}/*"],
+    }
+    actions = ["s3:PutBucketTagging", "s3:PutBucketPolicy", "s3:PutBucketVersioning", "s3:PutLifecycleConfiguration"]
+    denial = {**public, "Effect": "Deny", "Action": actions, "Resource": [f"arn:aws:s3:::{name}"], "Principal": "*"}
+    denial["Condition"] = {"StringEquals": {"aws:username": ["nobody"]}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [public, denial]})
+    for _turn in range(3):
+        client.put_bucket_policy(Bucket=name, Policy=document)
+        found = apply(settings, features.Wanted())["private"]
+        assert (found.state, found.message) == (State.CHANGED, "nobody but users may use it")
+
+
+def test_a_server_that_fails_where_nobody_asks_has_let_nobody_in(
+    minio_http: MinioServer, settings: BucketSettings
+) -> None:
+    def fail(exchange: Exchange) -> bool:
+        if b"\r\nauthorization:" in exchange.request.head.lower():
+            return pass_all(exchange)
+        exchange.client.sendall(s3_error("503 Slow Down", "SlowDown"))
+        return True
+
+    with run_proxy(minio_http.host, Plan(Kind.LIST, fail, None)) as proxy:
+        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted())["private"]
+    assert (found.state, found.message) == (
+        State.FAILED,
+        f"Could not see whether anybody may use bucket '{settings.bucket}': the server {proxy.url} asks for fewer"
+        " requests (SlowDown). Try again later, or with fewer workers. The server said: 'As planned.'.",
+    )
+
+
+def test_a_token_that_expires_is_no_lack_of_the_service(minio_http: MinioServer) -> None:
+    def refuse(exchange: Exchange) -> bool:
+        if b"?versioning" not in exchange.request.head or exchange.request.head.startswith(b"GET"):
+            return pass_all(exchange)
+        exchange.client.sendall(s3_error("400 Bad Request", "ExpiredToken"))
+        return True
+
+    settings = minio_http.new_bucket()
+    with run_proxy(minio_http.host, Plan(Kind.OTHER, refuse, None), Plan(Kind.PUT, refuse, None)) as proxy:
+        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted(versioning=True))["versioning"]
+    assert found.state is State.FAILED
+    assert "the session token is not valid or has expired" in found.message
+
+
 def test_rules_of_others_stay(minio_http: MinioServer, settings: BucketSettings) -> None:
     client, name = minio_http.client(), settings.bucket
     client.create_bucket(Bucket=name)
@@ -273,7 +325,7 @@ def test_encryption_after_which_nothing_is_stored(minio_with_kms: MinioServer) -
     settings = minio_with_kms.new_bucket()
 
     def fail(exchange: Exchange) -> bool:
-        if b"preflight" not in exchange.request.head:
+        if b"preflight" not in exchange.request.head or Administration(settings).encryption() is None:
             return pass_all(exchange)
         exchange.client.sendall(s3_error("400 Bad Request", "InvalidRequest"))
         return True

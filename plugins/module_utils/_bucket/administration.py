@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from http import HTTPStatus
 from typing import Any
 
 from .._media.engine.encryption import TEST_OBJECT
@@ -32,6 +33,10 @@ _NONE = frozenset(
 _UNKNOWN_REQUEST = frozenset({405, 501})
 # Some servers refuse a setting that they don't know as malformed.
 _UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
+# These are no refusals of a setting, although their status is 400 too.
+_OF_THE_REQUEST = frozenset(
+    {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeout", "AuthorizationHeaderMalformed"}
+)
 # The transaction, the time, the gateway's instance and the zone. Swift's, which are alike, end with the time.
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.
@@ -101,7 +106,9 @@ class Administration(TrialBucket):
 
     def public_access_block(self) -> dict[str, bool] | None:
         answer = self._read("the block of public access", self._client.get_public_access_block)
-        return answer and {name: bool(value) for name, value in answer["PublicAccessBlockConfiguration"].items()}
+        return answer and {
+            name: bool(value) for name, value in answer.get("PublicAccessBlockConfiguration", {}).items()
+        }
 
     def block_public_access(self, block: dict[str, bool]) -> None:
         self._change(
@@ -115,7 +122,14 @@ class Administration(TrialBucket):
     def policy(self) -> dict[str, Any] | None:
         answer = self._read("the policy", self._client.get_bucket_policy)
         # Some servers have an empty one for none.
-        return json.loads(answer["Policy"]) if answer and answer.get("Policy") else None
+        if not answer or not answer.get("Policy"):
+            return None
+        try:
+            document: dict[str, Any] = json.loads(answer["Policy"])
+        except ValueError as error:
+            # A server that does not know the request lists the bucket.
+            raise Unsupported(f"{self.server} answers with something else than a policy") from error
+        return document
 
     def set_policy(self, document: dict[str, Any] | None) -> None:
         def change() -> object:
@@ -157,7 +171,8 @@ class Administration(TrialBucket):
         answer = self._read("the default encryption", self._client.get_bucket_encryption)
         rules = (answer or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
         # Ceph 16 has an empty answer for what it does not implement.
-        return next((dict(rule["ApplyServerSideEncryptionByDefault"]) for rule in rules), None)
+        found = (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules)
+        return next((dict(each) for each in found if each), None)
 
     def set_encryption(self, encryption: dict[str, str] | None) -> None:
         def change() -> object:
@@ -261,7 +276,8 @@ class Administration(TrialBucket):
             try:
                 call()
             except botocore.exceptions.ClientError as error:
-                if http_status(error) in _UNKNOWN_SETTING:
+                code = error.response.get("Error", {}).get("Code")
+                if http_status(error) in _UNKNOWN_SETTING and code not in _OF_THE_REQUEST:
                     raise self._unsupported(error) from error
                 raise
 
@@ -287,6 +303,14 @@ def _is_let_in(call: Callable[[], object]) -> bool:
     try:
         call()
     except botocore.exceptions.ClientError as error:
+        if tells_nothing(error):
+            raise
         # What is only missing would have been shown.
         return http_status(error) == 404
     return True
+
+
+def tells_nothing(error: botocore.exceptions.ClientError) -> bool:
+    """Whether a server has failed, or had too much to do: whether it would have let the request in is not known."""
+    status = http_status(error)
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (status >= 500 and status not in _UNKNOWN_REQUEST)

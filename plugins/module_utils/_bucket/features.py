@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -109,6 +110,8 @@ def _private(name: str, run: Run) -> Feature:
     bucket = run.bucket
     if not run.is_there:
         return Feature(name, State.CHANGED, "nobody but users may use it", None, BLOCKED)
+    what = "the block of public access"
+    same: Callable[[Any, Any], bool] = operator.eq
     try:
         before: Any = bucket.public_access_block() or {}
         after: Any = BLOCKED
@@ -117,11 +120,14 @@ def _private(name: str, run: Run) -> Feature:
     except Unsupported:
         before, after = _without_public_statements(bucket)
         change, read = partial(bucket.set_policy, after), bucket.policy
+        # MinIO gives what is in a list in another order each time.
+        what, same = "another policy of the bucket", policy.same
     is_changed = before != after
     if is_changed and not run.check_mode:
         change()
-        if read() != after:
-            return Feature(name, State.IGNORED, _ignored(bucket, "the block of public access"), before, read())
+        left = read()
+        if not same(left, after):
+            return Feature(name, State.IGNORED, _ignored(bucket, what), before, left)
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, "nobody but users may use it", before, after)
     if run.check_mode:
@@ -259,15 +265,21 @@ def _encryption(name: str, run: Run) -> Feature:
     if run.check_mode:
         return Feature(name, State.OK, message, before, after)
     refusal, shown = _tried_encryption(bucket)
-    if (refusal or not shown) and is_changed:
-        bucket.set_encryption(before)
+    if refusal is None and shown == wanted.encryption:
+        return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
     if refusal:
-        taken_back = " The setting was taken back." if is_changed else ""
-        message = f"{bucket.server} takes the setting, and then stores nothing any more. {refusal}{taken_back}"
-        return Feature(name, State.UNSUPPORTED if is_changed else State.FAILED, message)
-    if not shown:
-        return Feature(name, State.IGNORED, f"{bucket.server} takes the setting, and does not encrypt new objects.")
-    return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
+        problem = f"{bucket.server} takes the setting, and then stores nothing any more. {refusal}"
+    else:
+        instead = f"encrypts new objects with {shown}" if shown else "does not encrypt new objects"
+        problem = f"{bucket.server} takes the setting, and {instead}."
+    if not is_changed:
+        return Feature(name, State.FAILED if refusal else State.IGNORED, problem)
+    if error := failure(partial(bucket.set_encryption, before)):
+        return Feature(name, State.FAILED, f"{problem} The setting is still there: {error}", before, after, True)
+    if refusal and (other := _tried_encryption(bucket)[0]):
+        # It is not for the setting.
+        return Feature(name, State.FAILED, str(other))
+    return Feature(name, State.UNSUPPORTED if refusal else State.IGNORED, f"{problem} The setting was taken back.")
 
 
 def _tried_encryption(bucket: Administration) -> tuple[MediaError | None, str]:
@@ -329,10 +341,8 @@ def _with_tls_only(run: Run, before: Any) -> Any:
     settings = run.bucket.settings
     kept = policy.without_tls_only(policy.statements_of(before))
     refused: Sequence[Unsupported] = ()
-    for operator in policy.OPERATORS:
-        after = policy.with_statements(
-            before, [*kept, policy.tls_only(settings.bucket, settings.region_name, operator)]
-        )
+    for form in policy.OPERATORS:
+        after = policy.with_statements(before, [*kept, policy.tls_only(settings.bucket, settings.region_name, form)])
         if run.check_mode:
             return after
         try:

@@ -16,7 +16,7 @@ from .._media.stores.s3 import FIRST_CONTACT
 from .._media.stores.s3_errors import http_status
 from .._media.stores.s3_failures import server_name
 from .._media.stores.s3_trial import TrialBucket
-from .administration import Administration
+from .administration import Administration, tells_nothing
 
 _CONTENT = b"matrixops.synapse_s3 tries Synapse's key.\n"
 # The MD5 of nothing: an upload that is let in fails by it, and leaves nothing.
@@ -123,7 +123,7 @@ class SynapsesBucket(TrialBucket):
             try:
                 call()
             except botocore.exceptions.ClientError as error:
-                if http_status(error) >= 500 and http_status(error) != 501:
+                if tells_nothing(error):
                     raise
                 return error.response.get("Error", {}).get("Code") in let_in
         return True

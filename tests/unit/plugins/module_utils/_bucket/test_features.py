@@ -10,6 +10,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket impor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import StoreUnavailable
 
 SERVER = "https://s3.example.org"
 
@@ -58,3 +59,38 @@ def test_unfinished_uploads_that_somebody_else_s_rule_ends_sooner() -> None:
     rule = {"Status": "Enabled", "Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3}}
     found = apply(server(lifecycle=[rule]))["unfinished_uploads"]
     assert (found.state, found.message) == (State.OK, "ended after 3 days, by the rule without a name")
+
+
+KMS = {"SSEAlgorithm": "aws:kms"}
+
+
+def test_another_encryption_than_asked_for() -> None:
+    bucket = server(encryption=(None, KMS))
+    bucket.encrypted_as.return_value = "AES256"
+    found = apply(bucket, encryption="aws:kms")["encryption"]
+    assert (found.state, found.message) == (
+        State.IGNORED,
+        f"{SERVER} takes the setting, and encrypts new objects with AES256. The setting was taken back.",
+    )
+    assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
+
+
+def test_an_outage_while_encryption_is_tried_is_no_lack_of_the_service() -> None:
+    bucket = server(encryption=(None, KMS))
+    bucket.trial_object.side_effect = StoreUnavailable("Could not store it: the server failed.")
+    found = apply(bucket, encryption="aws:kms")["encryption"]
+    assert (found.state, found.message) == (State.FAILED, "Could not store it: the server failed.")
+    assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
+
+
+def test_an_encryption_that_can_t_be_taken_back() -> None:
+    bucket = server(encryption=(None, KMS))
+    bucket.trial_object.side_effect = StoreUnavailable("Could not store it: the server failed.")
+    bucket.set_encryption.side_effect = (None, StoreUnavailable("Could not change it: the server failed."))
+    found = apply(bucket, encryption="aws:kms")["encryption"]
+    assert (found.state, found.is_changed, found.message) == (
+        State.FAILED,
+        True,
+        f"{SERVER} takes the setting, and then stores nothing any more. Could not store it: the server failed. The"
+        " setting is still there: Could not change it: the server failed.",
+    )
