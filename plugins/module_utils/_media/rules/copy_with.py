@@ -250,8 +250,13 @@ def _s5cmd_obstacle(copy: Copy) -> str:
             "it can't encrypt with a key of the customer's (SSE-C), and Synapse could not read what it stores. Use"
             " rclone, aws or 'migrate'."
         )
+    return _pattern_obstacle(copy)
+
+
+def _pattern_obstacle(copy: Copy) -> str:
+    # aws puts the path before each --exclude, none of which would be heeded then: it would overwrite what differs.
     if set("*?[") & set(copy.media_store):
-        return "it takes '*', '?' and '[' in the media store's path for a pattern. Use rclone, aws or 'migrate'."
+        return "it takes '*', '?' and '[' in the media store's path for a pattern. Use rclone or 'migrate'."
     return ""
 
 
@@ -307,7 +312,7 @@ def _literally(path: str) -> str:
 
 _BUILDERS: Mapping[str, Callable[[Copy], Call]] = {"aws": _aws, "rclone": _rclone, "s5cmd": _s5cmd, "b2": _b2}
 _OBSTACLES: Mapping[str, Callable[[Copy], str]] = {
-    "aws": _no_obstacle,
+    "aws": _pattern_obstacle,
     "rclone": _no_obstacle,
     "s5cmd": _s5cmd_obstacle,
     "b2": _b2_obstacle,

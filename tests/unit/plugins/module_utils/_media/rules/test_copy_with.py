@@ -287,7 +287,13 @@ def test_nothing_that_deletes(tool: str) -> None:
         (
             "s5cmd",
             replace(OF_OWN, media_store="/srv/media[1]"),
-            "Could not use s5cmd: it takes '*', '?' and '[' in the media store's path for a pattern. Use rclone, aws or"
+            "Could not use s5cmd: it takes '*', '?' and '[' in the media store's path for a pattern. Use rclone or"
+            " 'migrate'.",
+        ),
+        (
+            "aws",
+            replace(OF_OWN, media_store="/srv/media[1]"),
+            "Could not use aws: it takes '*', '?' and '[' in the media store's path for a pattern. Use rclone or"
             " 'migrate'.",
         ),
         (
