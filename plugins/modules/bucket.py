@@ -117,7 +117,7 @@ options:
     default: false
   required:
     description:
-      - What the module fails without.
+      - What the module fails without. Each has to be asked for, but for V(private), which is in the default.
     type: list
     elements: str
     choices: [private, unfinished_uploads, versioning, old_versions, encryption, tls_only, key]
@@ -168,6 +168,7 @@ notes:
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -178,6 +179,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket impor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State, notes, problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket_arguments import CONNECTION
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.endpoint import http_url_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import read_bucket_settings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.environment import adopt
@@ -215,6 +217,7 @@ def main() -> None:
     given = {name: params[name] for name in CONNECTION if params[name] or name == "bucket"}
     settings, wrong = read_bucket_settings(given)
     wrong += [f"{name}: is less than 0. Write a number of days." for name in DAYS if params[name] < 0]
+    wrong += option_problems(params)
     if wrong:
         module.fail_json(msg=join_problems(wrong), features={}, problems=wrong, notes=[])
     settings = replace(settings, ca_bundle_path=params["ca_bundle_path"] or None)
@@ -238,6 +241,32 @@ def main() -> None:
     except MediaError as error:
         found.append(Feature("bucket", State.FAILED, str(error)))
     finish(module, found)
+
+
+def option_problems(params: Mapping[str, Any]) -> list[str]:
+    """What is wrong with options that do not tell where the bucket is."""
+    asked_for = {
+        # By default it is required, also of who leaves it as it is.
+        "private": True,
+        "unfinished_uploads": params["unfinished_uploads_days"] > 0,
+        "versioning": params["versioning"],
+        "old_versions": params["versioning"] and params["old_versions_days"] > 0,
+        "encryption": bool(params["encryption"]),
+        "tls_only": params["tls_only"],
+        "key": params["key"],
+    }
+    found = [
+        f"required: has {name!r}, which is not asked for. Ask for it, or take it out."
+        for name in params["required"]
+        if not asked_for[name]
+    ]
+    if params["kms_key_id"] and params["encryption"] != "aws:kms":
+        found.append("kms_key_id: is for the encryption aws:kms. Set encryption to that, or leave kms_key_id empty.")
+    url = params["plain_url"]
+    texts = http_url_problems(url) if url else []
+    if url and not texts and not url.lower().startswith("http://"):
+        texts = [f"{url!r} is with TLS. Write where the service answers without, 'http://host[:port]'."]
+    return [*found, *(f"plain_url: {text}" for text in texts)]
 
 
 def finish(module: AnsibleModule, found: list[Feature]) -> None:
