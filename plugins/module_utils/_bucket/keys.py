@@ -102,6 +102,14 @@ def _give(
         # No server tells a secret: a key that is refused is one of another.
         knows_secret = is_there and not _is_wrong_key(failure(synapses.see))
         changes: list[Callable[[], None]] = []
+        if is_there and not knows_secret and had is None and interface.makes_keys:
+            return Feature(
+                NAME,
+                State.FAILED,
+                f"{ACTION}: there is a key {name!r} already. It has another secret, and no policy of this collection's"
+                " for this bucket: with a new secret, whoever uses it would be shut out. Write its secret as"
+                " synapse_secret_access_key, or another key as Synapse's.",
+            )
         if not knows_secret and not interface.makes_keys:
             interface.set_user(name, secret, is_there=is_there)
         if not knows_secret:

@@ -10,7 +10,10 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import keys
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    AccessError,
+    UnavailableError,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 
 ADMINISTRATORS = BucketSettings(
@@ -49,3 +52,22 @@ def test_a_change_without_an_answer_may_have_been_made(monkeypatch: pytest.Monke
     monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
 
     assert apply("MinIO") == Feature("key", State.FAILED, "The answer did not come in time.", changed=True)
+
+
+def test_a_key_of_somebody_else_s_keeps_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    interface = mock.Mock(makes_keys=True, lists_by_prefix=True)
+    interface.knows.return_value, interface.policy.return_value = True, None
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+    monkeypatch.setattr(
+        keys, "SynapsesBucket", mock.Mock(return_value=mock.Mock(see=mock.Mock(side_effect=AccessError("wrong"))))
+    )
+
+    assert apply("MinIO") == Feature(
+        "key",
+        State.FAILED,
+        "Could not give Synapse a key of its own: there is a key 'synapse' already. It has another secret, and no"
+        " policy of this collection's for this bucket: with a new secret, whoever uses it would be shut out. Write its secret"
+        " as synapse_secret_access_key, or another key as Synapse's.",
+    )
+    interface.set_user.assert_not_called()
