@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.matrixops.synapse_s3.plugins.modules import bucket
 
 ROLE = Path(__file__).parents[3] / "roles" / "bucket"
@@ -33,6 +36,25 @@ def test_names_and_defaults() -> None:
             assert "By default" in " ".join(OPTIONS[name]["description"])
         else:
             assert repr(OPTIONS[name]["default"]) == repr(default)
+
+
+@pytest.mark.parametrize(
+    ("own", "synapses", "expected"),
+    [
+        ("https://s3.example.org", "https://s3.example.org", True),
+        ("", "", True),
+        ("https://s3.example.org", "HTTP://minio:9000", False),
+        ("http://minio.example.org:9000", "https://s3.example.org", False),
+        ("https://s3.example.org", None, True),
+    ],
+)
+def test_tls_is_not_asked_for_where_synapse_has_none(own: str, synapses: str | None, expected: bool) -> None:
+    theirs = "matrix_synapse_ext_synapse_s3_storage_provider_config_endpoint_url"
+    variables = {"bucket_endpoint_url": own, "value": trust_as_template(DEFAULTS["bucket_tls_only"])}
+    if synapses is not None:
+        variables[theirs] = synapses
+    templar = Templar(loader=DataLoader(), variables=variables)
+    assert templar.template(trust_as_template("{{ value }}")) is expected
 
 
 def test_descriptions() -> None:

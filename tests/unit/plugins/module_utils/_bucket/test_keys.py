@@ -67,7 +67,7 @@ def test_a_key_of_somebody_else_s_keeps_its_secret(monkeypatch: pytest.MonkeyPat
         "key",
         State.FAILED,
         "Could not give Synapse a key of its own: there is a key 'synapse' already. It has another secret, and no"
-        " policy of this collection's for this bucket: with a new secret, whoever uses it would be shut out. Write its secret"
-        " as synapse_secret_access_key, or another key as Synapse's.",
+        " policy of this collection's for this bucket: with a new secret, whoever uses it would be shut out. Write its"
+        " secret as synapse_secret_access_key, or another key as Synapse's.",
     )
     interface.set_user.assert_not_called()
