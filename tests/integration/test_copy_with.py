@@ -116,6 +116,22 @@ def test_no_object_that_is_there_is_replaced(homeserver: Homeserver, tool: str) 
     assert homeserver.migrate()["conflicts"]["files"] == 2
 
 
+@pytest.mark.parametrize("tool", RCLONES, indirect=True)
+def test_object_that_the_key_may_not_look_at(homeserver: Homeserver, minio_http: MinioServer, tool: str) -> None:
+    """Rclone takes it for a missing one, and would replace it."""
+    cut = homeserver.upload([1000])
+    good = {path: data + b"the rest" for path, data in cut.items()}
+    homeserver.store(good)
+    homeserver.configure(minio_http.restricted(homeserver.bucket, "s3:ListBucket", "s3:PutObject"))
+
+    result, _stderr = copy_with(homeserver, tool)
+
+    assert homeserver.stored() == good
+    assert result["exit_code"] == 77
+    (error,) = result["errors"]
+    assert error.endswith(" rclone takes what it can't look at for missing, and would overwrite it.")
+
+
 def test_files_that_are_written_just_then(homeserver: Homeserver, tool: str) -> None:
     old = homeserver.upload([10])
     young = homeserver.upload([20])

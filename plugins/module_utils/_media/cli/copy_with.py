@@ -9,9 +9,9 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 
-from ..engine.copy_with import copy_all, differing, find_program, new_summary, private_directory
+from ..engine.copy_with import check_looking, copy_all, differing, find_program, new_summary, private_directory
 from ..engine.progress import waiting
-from ..rules.copy_with import IMAGES, Copy, build_call, overwrites, shown_endpoint
+from ..rules.copy_with import IMAGES, Copy, build_call, overwrites, shown_endpoint, takes_unseen_for_missing
 from ..rules.copy_with_shell import DIRECTORY, Container, container_on, shell_script
 from ..rules.errors import ALL_DONE, UsageError
 from ..stores.media_store import MediaStore
@@ -41,6 +41,10 @@ def copy_with(command: Command) -> int:
             # What the tool can't do is told before anything is looked for.
             build_call(options.tool, _copy(command, ready.sides, ready.media, ready.endpoint_url, directory))
             left_out: Sequence[str] = ()
+            if takes_unseen_for_missing(options.tool):
+                store = ready.opened(ready.sides.store())
+                with waiting(command.stderr, "an object of the bucket"):
+                    check_looking(options.tool, store, ready.sides.bucket.prefix)
             if overwrites(options.tool):
                 store = ready.opened(ready.sides.store())
                 with waiting(command.stderr, "the listing of the bucket"):

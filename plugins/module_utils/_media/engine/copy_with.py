@@ -25,6 +25,7 @@ from ..stores.object_store import ObjectStore
 from ..stores.stream import say
 from ..stores.temporary import not_kept
 from .merge import Bucket, join
+from .preflight_reading import begin_to_read
 from .progress import telling
 from .summary import Step, Summary
 
@@ -95,6 +96,17 @@ def differing(
             " 'migrate', which names them."
         )
     return paths
+
+
+def check_looking(tool: str, store: ObjectStore, prefix: str) -> None:
+    """For a tool that would overwrite what it can't look at: see that an object that is there can be read.
+
+    :raises MediaError: it can't. The key may not, or it is encrypted in another way than is configured.
+    """
+    try:
+        begin_to_read(store, prefix)
+    except MediaError as error:
+        raise type(error)(f"{error} {tool} takes what it can't look at for missing, and would overwrite it.") from error
 
 
 @contextmanager

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 
 from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError
 from ..rules.media_path import parse_media_path
 from ..rules.settings import BucketSettings
-from ..stores.object_store import ObjectMissing
+from ..stores.object_store import ObjectMissing, ObjectStore
 from .encryption import Connected
 from .preflight import Problem, connect_s3
 
@@ -27,14 +27,7 @@ def check_reading(
     """
     try:
         with closing(connect(settings)) as store:
-            keys = (found.key for found in islice(store.list(settings.prefix), _LOOKED_THROUGH))
-            media = next((key for key in keys if parse_media_path(key[len(settings.prefix) :])), None)
-            if media is not None:
-                with store.open(media) as body:
-                    body.read(1)
-    except ObjectMissing:
-        # It was deleted meanwhile.
-        return []
+            begin_to_read(store, settings.prefix)
     except MediaError as error:
         # One object stands for all of them here.
         status = ConfigurationError.exit_status if error.exit_status == SOME_FAILED else error.exit_status
@@ -44,3 +37,17 @@ def check_reading(
         )
         return [Problem("reading", f"{error} {meaning}", status)]
     return []
+
+
+def begin_to_read(store: ObjectStore, prefix: str) -> None:
+    """Begin to read an object of Synapse's, if there is one.
+
+    :raises MediaError: it can't be read.
+    """
+    keys = (found.key for found in islice(store.list(prefix), _LOOKED_THROUGH))
+    media = next((key for key in keys if parse_media_path(key[len(prefix) :])), None)
+    # It may be deleted meanwhile.
+    with suppress(ObjectMissing):
+        if media is not None:
+            with store.open(media) as body:
+                body.read(1)

@@ -108,6 +108,11 @@ def overwrites(tool: str) -> bool:
     return tool == "aws"
 
 
+def takes_unseen_for_missing(tool: str) -> bool:
+    """Whether the tool writes an object anew that it could not look at."""
+    return tool == "rclone"
+
+
 def _common_obstacle(copy: Copy) -> str:
     if copy.endpoint_url and without_user(copy.endpoint_url) != copy.endpoint_url:
         return (
