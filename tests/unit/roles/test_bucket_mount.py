@@ -222,3 +222,67 @@ def test_synapse_waits_for_the_mount_and_is_not_ended_with_it(host: tuple[Mappin
             "After=matrix-synapse-bucket-mount.service",
             "ExecStartPre=/usr/local/bin/matrix-synapse-bucket-mount is-mounted",
         ]
+
+
+REMOVAL = """\
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    bucket_mount_path: /media
+    bucket_mount_accept_unserved_media: false
+    __bucket_mount_command: /command
+    __bucket_mount_service: enabled.service
+    __bucket_mount_mounted: {rc: 1}
+    __bucket_mount_there: {paths: [/command]}
+    answers: {}
+  tasks:
+"""
+# The media store is not mounted; what else is so, and how the role's refusal begins.
+TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
+    "the mount is away": ({}, "Nothing was changed: the bucket is not mounted at /media now, although it is to be"),
+    "the mount is away, and that is accepted": ({"bucket_mount_accept_unserved_media": True}, ""),
+    "it is mounted": ({"__bucket_mount_mounted": {"rc": 0}}, ""),
+    "an interrupted removal": ({"__bucket_mount_service": "other.service"}, ""),
+    "nothing of the role's": ({"__bucket_mount_there": {"paths": []}, "bucket_mount_cache_path": "/nothing"}, ""),
+    "no command, and media in the cache": (
+        {"__bucket_mount_there": {"paths": ["/unit"]}, "__bucket_mount_service": "other.service"},
+        "Nothing was changed: 1 files in",
+    ),
+}
+
+
+def test_removal_is_refused_where_media_would_be_lost_or_unserved(tmp_path: Path) -> None:
+    names = ("Look whether", "Refuse where nothing can tell, as", "Look for what is only", "Refuse to remove")
+    tasks = [task for task in load("tasks/uninstall.yml") if task["name"].startswith(names)]
+    assert len(tasks) == len(names) + 1
+    tasks = [task for task in tasks if "matrixops.synapse_s3.files" not in task]
+    (tmp_path / "cache" / "vfsMeta").mkdir(parents=True)
+    (tmp_path / "cache" / "vfsMeta" / "file").write_text('{\n\t"Dirty": true\n}')
+    (tmp_path / "systemctl").write_text('#!/bin/sh\n[ "$2" = enabled.service ]\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    note = {"ansible.builtin.set_fact": {"answers": "{{ answers | combine({name: ansible_failed_result.msg}) }}"}}
+    cases: list[dict[str, object]] = [
+        {"block": tasks, "rescue": [note], "vars": {"name": name, **given}}
+        for name, (given, _beginning) in TEST_REMOVALS.items()
+    ]
+    answers = {
+        "ansible.builtin.copy": {"dest": f"{tmp_path}/answers", "mode": "0600", "content": "{{ answers | to_json }}"}
+    }
+    play = yaml.safe_load(REMOVAL)
+    play[0]["vars"]["bucket_mount_cache_path"] = f"{tmp_path}/cache"
+    play[0]["tasks"] = [*cases, answers]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    run = subprocess.run(
+        ["ansible-playbook", "--inventory=localhost,", "play.yml"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = json.loads((tmp_path / "answers").read_text())
+    assert sorted(told) == sorted(name for name, (_given, beginning) in TEST_REMOVALS.items() if beginning)
+    for name, message in told.items():
+        assert message.startswith(TEST_REMOVALS[name][1])
