@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_mount import (
     NAME_PREFIX,
     TOOLS,
@@ -222,6 +224,45 @@ def test_synapse_waits_for_the_mount_and_is_not_ended_with_it(host: tuple[Mappin
             "After=matrix-synapse-bucket-mount.service",
             "ExecStartPre=/usr/local/bin/matrix-synapse-bucket-mount is-mounted",
         ]
+
+
+@pytest.mark.parametrize(
+    ("now", "accepted", "is_refused"),
+    [
+        ("'media/hs/ at https://s3.example.org'", False, False),
+        ("'old/hs/ at https://s3.example.org'", False, True),
+        ("'old/hs/ at https://s3.example.org'", True, False),
+        ("", False, False),
+    ],
+)
+def test_another_bucket_is_not_mounted_in_place_of_the_one_with_the_media(
+    now: str, accepted: bool, is_refused: bool
+) -> None:
+    (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Stop at what is not ready"]
+    nothing: dict[str, object] = {"problems": [], "health_problems": [], "stopped": []}
+    texts = {**task["vars"], "__bucket_mount_source": load("vars/main.yml")["__bucket_mount_source"]}
+    variables = {
+        "bucket_mount_bucket": "media",
+        "bucket_mount_prefix": "hs/",
+        "bucket_mount_endpoint_url": "https://s3.example.org",
+        "bucket_mount_cache_path": CACHE,
+        "bucket_mount_accept_unserved_media": accepted,
+        "__bucket_mount_source_now": {"stdout": now},
+        "__bucket_mount_user": {"rc": 0},
+        "__bucket_mount_needed": {"results": []},
+        "__bucket_mount_mounted": {"stdout": ""},
+        "__bucket_mount_hidden": {},
+        "__bucket_mount_cache": {"stdout": CACHE},
+        "__bucket_mount_service_info": nothing,
+        "__bucket_mount_synapse_info": nothing,
+        **{name: trust_as_template(text) for name, text in texts.items()},
+    }
+    problems = Templar(loader=DataLoader(), variables=variables).template(trust_as_template("{{ problems }}"))
+    assert len(problems) == is_refused
+    assert all(
+        problem.startswith(f"Could not mount media/hs/ at https://s3.example.org in place of {now}: ")
+        for problem in problems
+    )
 
 
 REMOVAL = """\
