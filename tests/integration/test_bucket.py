@@ -272,6 +272,36 @@ def test_rules_of_others_stay(minio_http: MinioServer, settings: BucketSettings)
     assert client.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
 
 
+def test_a_rule_that_boto3_would_change_is_left(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """Ceph has rules for its archive zone alone: without that part one would delete the objects themselves."""
+    seen: list[bytes] = []
+    rule = (
+        "<Rule><ID>archive</ID><Status>Enabled</Status><Filter><Prefix>logs/</Prefix><Flag>ArchiveZone</Flag></Filter>"
+        "<Expiration><Days>9</Days></Expiration></Rule>"
+    )
+
+    def answer(exchange: Exchange) -> bool:
+        head = exchange.request.head
+        if b"?lifecycle" not in head:
+            return pass_all(exchange)
+        seen.append(head.split(b" ", 1)[0])
+        body = f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>"
+        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
+        return True
+
+    plans = [Plan(kind, answer, None) for kind in Kind]
+    with run_proxy(minio_http.host, *plans) as proxy:
+        elsewhere = replace(settings, endpoint_url=proxy.url)
+        for check_mode in (False, True):
+            found = apply(elsewhere, features.Wanted(private=False), check_mode=check_mode)["unfinished_uploads"]
+            assert (found.state, found.message) == (
+                State.FAILED,
+                f"Could not change the lifecycle rules of bucket '{settings.bucket}': one that is there has 'Flag',"
+                f" which is unknown here and would be lost. Change the rules at {proxy.url}, or ask for none here.",
+            )
+    assert set(seen) == {b"GET"}
+
+
 def test_homeservers_that_share_a_bucket_keep_each_other_s_rules(
     minio_http: MinioServer, settings: BucketSettings
 ) -> None:

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from .._media.engine.encryption import TEST_OBJECT
-from .._media.rules.errors import MediaError
+from .._media.rules.errors import ConfigurationError, MediaError
 from .._media.rules.settings import BucketSettings
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3 import FIRST_CONTACT
@@ -20,6 +20,7 @@ from .._media.stores.s3_errors import LIBRARY_ERRORS, http_status
 from .._media.stores.s3_failures import server_name
 from .._media.stores.s3_said import shortened, without_secrets
 from .._media.stores.s3_trial import TrialBucket
+from .lifecycle import unknown_in_rules
 
 # What AWS calls it when there is no such setting.
 _NONE = frozenset(
@@ -67,6 +68,9 @@ class Administration(TrialBucket):
         # As it names itself in its answers, '' where it does not.
         self.software = ""
         self._client.meta.events.register("after-call.s3", self._note_software)
+        # Parts of its lifecycle rules that boto3 does not know, and would drop where it writes them.
+        self._unknown_in_rules: list[str] = []
+        self._client.meta.events.register("after-call.s3.GetBucketLifecycleConfiguration", self._note_unknown_in_rules)
 
     def _note_software(self, http_response: Any = None, **_event: object) -> None:
         headers = getattr(http_response, "headers", {})
@@ -75,6 +79,10 @@ class Administration(TrialBucket):
         if _CEPHS_REQUEST.fullmatch(str(headers.get("x-amz-request-id") or "")):
             named = "Ceph"
         self.software = named or self.software
+
+    def _note_unknown_in_rules(self, http_response: Any = None, **_event: object) -> None:
+        known = {"Rule"} | _names_within(self._client.meta.service_model.shape_for("LifecycleRule"))
+        self._unknown_in_rules = unknown_in_rules(getattr(http_response, "content", b""), known)
 
     @property
     def server(self) -> str:
@@ -155,6 +163,18 @@ class Administration(TrialBucket):
     def lifecycle(self) -> list[dict[str, Any]]:
         answer = self._read("the lifecycle rules", self._client.get_bucket_lifecycle_configuration)
         return list((answer or {}).get("Rules", ()))
+
+    def check_rules_can_be_kept(self) -> None:
+        """To be called after `lifecycle`, before rules are changed.
+
+        :raises MediaError: a rule that is there would mean something else then.
+        """
+        if self._unknown_in_rules:
+            raise ConfigurationError(
+                f"Could not change the lifecycle rules of bucket {self._bucket!r}: one that is there has"
+                f" {self._unknown_in_rules[0]!r}, which is unknown here and would be lost. Change the rules at"
+                f" {self.server}, or ask for none here."
+            )
 
     def set_lifecycle(self, rules: list[Any]) -> None:
         def change() -> object:
@@ -297,6 +317,16 @@ def failure(call: Callable[[], object]) -> MediaError | None:
     except MediaError as error:
         return error
     return None
+
+
+def _names_within(shape: Any) -> set[str]:
+    """The names of all elements that botocore knows in an element of this shape."""
+    if shape.type_name == "list":
+        return _names_within(shape.member)
+    if shape.type_name != "structure":
+        return set()
+    names = {member.serialization.get("name", name) for name, member in shape.members.items()}
+    return names.union(*(_names_within(member) for member in shape.members.values()))
 
 
 def _is_let_in(call: Callable[[], object]) -> bool:

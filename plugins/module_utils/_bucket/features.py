@@ -187,6 +187,8 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
     if not days:
         after: list[Any] = list(without(before, expiry, prefix))
         is_changed = has_own(before, expiry, prefix)
+        if is_changed:
+            bucket.check_rules_can_be_kept()
         if is_changed and not run.check_mode:
             bucket.set_lifecycle(after)
         if early:
@@ -199,6 +201,7 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
     if found := in_force(before, expiry, prefix, days):
         return Feature(name, State.OK, _ended(found, expiry), before, before)
     after = with_own(before, expiry, prefix, days)
+    bucket.check_rules_can_be_kept()
     if run.check_mode and (own := _own_cleaning(expiry, bucket)):
         return Feature(name, State.UNSUPPORTED, f"{bucket.server} has no such rule.{own}")
     if run.check_mode:

@@ -8,9 +8,10 @@ A rule is a dictionary as boto3 has it. Servers write the same rule in different
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree as ET
 
 Rule = Mapping[str, Any]
 # Synapse can't read an object there.
@@ -96,6 +97,21 @@ def name_of(rule: Rule) -> str:
 def days_of(rule: Rule, expiry: Expiry) -> int:
     """After how many days a rule does this; 0 where it does not."""
     return int(rule.get(expiry.action, {}).get(expiry.days) or 0) if rule.get("Status") == "Enabled" else 0
+
+
+def unknown_in_rules(answer: bytes, known: Collection[str]) -> list[str]:
+    """The elements in a server's answer, within its rules, that are none of the known ones."""
+    try:
+        # It comes from the server that the administrator has named.
+        root = ET.fromstring(answer)  # noqa: S314 (the administrator's own server, and boto3 reads its answers so too)
+    except ET.ParseError:
+        return []
+    rules = [element for element in root.iter() if _local(element) == "Rule"]
+    return sorted({_local(element) for rule in rules for element in rule.iter()} - set(known))
+
+
+def _local(element: ET.Element) -> str:
+    return element.tag.rpartition("}")[2]
 
 
 def has_own(rules: Sequence[Rule], expiry: Expiry, prefix: str) -> bool:
