@@ -140,8 +140,8 @@ EXAMPLES = r"""
 RETURN = r"""
 features:
   description: >-
-    What came of each feature, by name. C(media_stays) is there only where a lifecycle rule of somebody else's would take
-    media away, which is a failure.
+    What came of each feature, by name. C(media_stays) is there only where a lifecycle rule of somebody else's would
+    take media away, which is a failure.
   type: dict
   returned: always
   contains:

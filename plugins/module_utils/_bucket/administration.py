@@ -65,6 +65,8 @@ class Administration(TrialBucket):
     def __init__(self, settings: BucketSettings) -> None:
         super().__init__(settings, max_connections=1, limits=FIRST_CONTACT)
         self.settings = settings
+        # How many changes of its settings were made.
+        self.changes = 0
         # As it names itself in its answers, '' where it does not.
         self.software = ""
         self._client.meta.events.register("after-call.s3", self._note_software)
@@ -300,6 +302,11 @@ class Administration(TrialBucket):
                 if http_status(error) in _UNKNOWN_SETTING and code not in _OF_THE_REQUEST:
                     raise self._unsupported(error) from error
                 raise
+            except LIBRARY_ERRORS:
+                # Without an answer it may have been made.
+                self.changes += 1
+                raise
+            self.changes += 1
 
     def _unsupported(self, error: botocore.exceptions.ClientError) -> Unsupported:
         told = error.response.get("Error", {})

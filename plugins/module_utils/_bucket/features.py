@@ -97,12 +97,14 @@ def apply(
 
 
 def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Feature:
+    before = run.bucket.changes
     try:
         return step(name, run)
     except Unsupported as error:
-        return Feature(name, State.UNSUPPORTED, f"{error}.")
+        state, message = State.UNSUPPORTED, f"{error}."
     except MediaError as error:
-        return Feature(name, State.FAILED, str(error))
+        state, message = State.FAILED, str(error)
+    return Feature(name, state, message, changed=run.bucket.changes != before)
 
 
 def _private(name: str, run: Run) -> Feature:
@@ -125,9 +127,9 @@ def _private(name: str, run: Run) -> Feature:
     is_changed = before != after
     if is_changed and not run.check_mode:
         change()
-        left = read()
+        left = read() or {}
         if not same(left, after):
-            return Feature(name, State.IGNORED, _ignored(bucket, what), before, left)
+            return Feature(name, State.IGNORED, _ignored(bucket, what), before, left, not same(left, before))
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, "nobody but users may use it", before, after)
     if run.check_mode:

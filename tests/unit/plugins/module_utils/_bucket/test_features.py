@@ -17,7 +17,9 @@ SERVER = "https://s3.example.org"
 
 def server(**answers: Any) -> mock.MagicMock:
     """A bucket whose methods give these answers, each an error or a value."""
-    bucket = mock.MagicMock(settings=BucketSettings("media", "hs/", endpoint_url=SERVER), server=SERVER, software="")
+    bucket = mock.MagicMock(
+        settings=BucketSettings("media", "hs/", endpoint_url=SERVER), server=SERVER, software="", changes=0
+    )
     given = {"lifecycle": [], "versioning": "Enabled", "policy": None, "encryption": None, **answers}
     for name, answer in given.items():
         getattr(bucket, name).side_effect = [answer] * 9 if not isinstance(answer, tuple) else answer
@@ -94,3 +96,22 @@ def test_an_encryption_that_can_t_be_taken_back() -> None:
         f"{SERVER} takes the setting, and then stores nothing any more. Could not store it: the server failed. The"
         " setting is still there: Could not change it: the server failed.",
     )
+
+
+def test_what_fails_after_a_change_has_changed_something() -> None:
+    bucket = server(versioning=("", StoreUnavailable("Could not ask for it: the server failed.")))
+
+    def enable() -> None:
+        bucket.changes += 1
+
+    bucket.enable_versioning.side_effect = enable
+    found = apply(bucket, versioning=True)
+    assert found["versioning"] == Feature(
+        "versioning", State.FAILED, "Could not ask for it: the server failed.", changed=True
+    )
+    assert not found["encryption"].is_changed
+
+
+def test_what_can_not_be_looked_at_has_changed_nothing() -> None:
+    bucket = server(versioning=StoreUnavailable("Could not ask for it: the server failed."))
+    assert not apply(bucket, versioning=True)["versioning"].is_changed
