@@ -205,7 +205,7 @@ def test_a_public_statement_among_others_of_many_actions(minio_http: MinioServer
     """MinIO gives what is in a list in another order each time: a policy that was taken is not one that was dropped."""
     client, name = minio_http.client(), settings.bucket
     client.create_bucket(Bucket=name)
-    public = {
+    public: dict[str, object] = {
         "Effect": "Allow",
         "Principal": "*",
         "Action": ["s3:GetObject"],
