@@ -153,7 +153,7 @@ PURGE_VERSIONS = frozenset({"purge-orphans --delete-versions"})
 WITHOUT: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     # MinIO tells the provider all the same what is missing. Others answer 403, which it takes for a failure.
     "s3:ListBucket": (EVERYTHING - {"provider"}, frozenset()),
-    "s3:GetObject": (EVERYTHING - PURGE_VERSIONS - {"verify", "purge-orphans"}, frozenset()),
+    "s3:GetObject": (EVERYTHING - {"verify"}, frozenset()),
     "s3:PutObject": (frozenset({"provider", "preflight", "migrate", "copy-bucket"}), frozenset()),
     "s3:AbortMultipartUpload": (frozenset(), frozenset({"preflight"})),
     "s3:DeleteObject": (PURGE_VERSIONS | {"preflight", "purge-orphans"}, frozenset()),

@@ -51,7 +51,7 @@ PERMISSIONS = (
     Permission(
         "s3:GetObject",
         On.OBJECTS,
-        (PROVIDER, "preflight", "migrate", "verify --deep", "restore", "copy-bucket"),
+        (PROVIDER, "preflight", "migrate", "verify --deep", "restore", "purge-orphans", "copy-bucket"),
         "no media can be read",
     ),
     Permission(
