@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from .._media.stores.s3_description import archived_as
+
 Rule = Mapping[str, Any]
-# Synapse can't read an object there.
-ARCHIVES = ("GLACIER", "DEEP_ARCHIVE")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def ending_media(rules: Sequence[Rule], prefix: str) -> Rule | None:
     for rule in rules:
         expiration = rule.get("Expiration") or {}
         ends = "Days" in expiration or "Date" in expiration
-        archives = any(each.get("StorageClass") in ARCHIVES for each in rule.get("Transitions") or ())
+        archives = any(archived_as(each.get("StorageClass", "")) for each in rule.get("Transitions") or ())
         if rule.get("Status") == "Enabled" and (ends or archives) and _meets(rule, prefix):
             return rule
     return None
