@@ -17,6 +17,7 @@ from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError, Unavaila
 from ..rules.service_profile import service_hints
 from ..rules.settings import BucketSettings
 from ..stores.object_store import (
+    STANDARD,
     ObjectMissing,
     PermissionDenied,
     RemoteObject,
@@ -54,9 +55,6 @@ class Bucket(Erasing, Protocol):
     @property
     def conditional(self) -> bool | None:
         """Whether the server does conditional writes, as far as it has been seen."""
-
-    def storage_class(self, key: str) -> str:
-        """The storage class in which an object is kept."""
 
     def put_as_provider(self, key: str, content: bytes) -> None:
         """Store as Synapse's storage provider does."""
@@ -169,12 +167,12 @@ class _Check:
         try:
             if _read(store, self._key) != self._content:
                 raise self._changed(self._key)
-            kept_as = store.storage_class(self._key)
             found = store.head(self._key)
         except MediaError as error:
             self._may_read = False
             yield self._problem("read", error)
             return
+        kept_as = found.storage_class if found is not None else STANDARD
         if kept_as != settings.storage_class:
             message = (
                 f"Could not use storage class {settings.storage_class!r}: the server {server_name(settings)} accepts "

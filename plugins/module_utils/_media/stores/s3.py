@@ -17,7 +17,7 @@ from ..rules.content import Content
 from ..rules.errors import MediaError
 from ..rules.settings import BucketSettings
 from .libraries import boto3, botocore
-from .object_store import MULTIPART_THRESHOLD, STANDARD, ObjectExists, Readable, RemoteObject
+from .object_store import MULTIPART_THRESHOLD, ObjectExists, Readable, RemoteObject
 from .s3_address import object_address
 from .s3_delete import ManyDeletes, Target
 from .s3_description import Receipt, archived_as, described_object, http_date, md5_of, receipt
@@ -253,11 +253,6 @@ class S3ObjectStore:
     def _note_unrecognised(self, error: Unrecognised) -> None:
         if error.busy:
             self._note_slow_down()
-
-    def storage_class(self, key: str) -> str:
-        """The storage class in which an object is kept. Servers leave out the default one."""
-        answer = self._describe(key)
-        return str((answer or {}).get("StorageClass") or STANDARD)
 
     def _describe(self, key: str) -> Any:
         with self._words.explained(self._words.to_look_up(key)):

@@ -37,10 +37,6 @@ class FakeBucket(MemoryStore):
     conditional = True
     content: bytes | None = None
 
-    def storage_class(self, key: str) -> str:
-        assert self.head(key)
-        return "STANDARD"
-
     @contextmanager
     def open(self, key: str) -> Iterator[Readable]:
         with super().open(key) as body:
