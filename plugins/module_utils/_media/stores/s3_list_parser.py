@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The entries of a listing, read out of the server's answer without boto3, which takes ten times as long over them."""
+"""The entries of a listing, read out of the server's answer without boto3, which takes thirty times as long over them.
+
+Those that look as a server's do are read with an expression. One that does not, and the page is read as XML.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,6 +16,20 @@ from .libraries import botocore
 
 _ANSWER = "ListObjectsV2Output"
 _TEXTS = frozenset({"Key", "ETag", "StorageClass"})
+# The beginning of a page. Without a "<!" it has no comment, nor anything else that would hide an entry.
+_HEAD = re.compile(rb"(?:<\?xml [^<>]*\?>\s*)?<ListBucketResult[\s>]")
+_BEGIN, _END = b"<Contents>", b"</Contents>"
+# What XML gives as it stands.
+_TEXT = r"[^<>&\x00-\x1f\ufffe\uffff]*"
+_QUOTE = "(?:&#34;|&quot;)?"
+# In the order of the groups.
+_FIELDS = ("Key", "Size", "LastModified", "ETag", "StorageClass")
+_ENTRY = re.compile(
+    rf"\s*<Contents>(?:\s*<(?:Key>({_TEXT})</Key|Size>([0-9]{{1,20}})</Size|LastModified>({_TEXT}Z)</LastModified"
+    rf"|ETag>({_QUOTE}{_TEXT}{_QUOTE})</ETag|StorageClass>({_TEXT})</StorageClass"
+    rf"|Owner>(?:\s*<(?:ID|DisplayName)>{_TEXT}</(?:ID|DisplayName)>)*\s*</Owner"
+    rf"|Checksum(?:Algorithm|Type)>{_TEXT}</Checksum(?:Algorithm|Type))>)*\s*"
+)
 
 
 class ListParserFactory:
@@ -52,6 +70,37 @@ def split_entries(body: bytes) -> tuple[list[dict[str, Any]], bytes] | None:
 
     An entry without a key or a size stays without.
     """
+    return _split_plain(body) or _split_xml(body)
+
+
+def _split_plain(body: bytes) -> tuple[list[dict[str, Any]], bytes] | None:
+    """The same of a page all of whose entries look as a server's do; None for another one."""
+    start, end = body.find(_BEGIN), body.rfind(_END)
+    rest = body[:start] + body[end + len(_END) :]
+    if start < 0 or not _HEAD.match(body) or b"<!" in body or b"Contents" in rest:
+        return None
+    entries = []
+    try:
+        for text in body[start:end].decode().split(_END.decode()):
+            found = _ENTRY.fullmatch(text)
+            if found is None:
+                return None
+            values = found.groups()
+            entry: dict[str, Any] = dict(zip(_FIELDS, values, strict=True))
+            if None in values:
+                entry = {name: value for name, value in entry.items() if value is not None}
+            if "Size" in entry:
+                entry["Size"] = int(entry["Size"])
+            if "ETag" in entry:
+                entry["ETag"] = entry["ETag"].replace("&#34;", '"').replace("&quot;", '"')
+            entries.append(entry)
+    except UnicodeDecodeError:
+        return None
+    return entries, rest
+
+
+def _split_xml(body: bytes) -> tuple[list[dict[str, Any]], bytes] | None:
+    """The same of any page."""
     try:
         page = ET.fromstring(body)  # noqa: S314 (botocore would read it with the same parser)
         if _name(page) != "ListBucketResult":

@@ -9,6 +9,8 @@ import botocore.session
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_list_parser import (
     ListParserFactory,
+    _split_plain,
+    _split_xml,
     split_entries,
 )
 from botocore.parsers import ResponseParserError, create_parser
@@ -61,12 +63,45 @@ def test_dates_in_s3_s_own_form_stay_text(text: str, expected: object) -> None:
     assert found[0] == [{"LastModified": expected}]
 
 
+KEY, SIZE = "<Key>a</Key>", "<Size>1</Size>"
+OWNER = "<Owner>\n <ID>x</ID><DisplayName>y</DisplayName></Owner>"
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        f"<Contents>{SIZE}{OWNER}{KEY}</Contents>",
+        f"\n <Contents>\n  {KEY}\n  {SIZE}\n </Contents>\n <Contents>{KEY}</Contents>\n",
+        f"<Contents><ETag>&quot;abc&quot;</ETag>{KEY}</Contents><Contents><ETag>&#34;abc-2&#34;</ETag>{KEY}</Contents>",
+        f"<Contents>{KEY}<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType></Contents>",
+        f"<Contents>{KEY}<Key>b</Key>{SIZE}</Contents>",
+        "<Contents><Key/></Contents><Contents></Contents>",
+    ],
+)
+def test_what_servers_write_is_read_without_an_xml_parser(contents: str) -> None:
+    plain, xml = _split_plain(page(contents)), _split_xml(page(contents))
+    assert xml is not None
+    if "<Key/>" not in contents:
+        assert plain is not None
+        assert plain[0] == xml[0]
+    assert split_entries(page(contents)) == (plain or xml)
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        page("<Contents><Key>a</Key><Size>1</Size><Owner><ID>x</ID></Owner></Contents>").replace(
-            b"<Owner>", b"<Owner>"
-        ),
+        # An entry that an expression would find, or would not: the whole page is read as XML.
+        page(f"<!-- <Contents>{KEY}{SIZE}</Contents> -->"),
+        page(f"<Contents>{KEY}</Contents><Contents/>"),
+        page(f"<Contents>{KEY}</Contents><Contents a='b'>{KEY}</Contents>"),
+        page("<Contents><Key>a&amp;b</Key></Contents>"),
+        page("<Contents><Key><![CDATA[<Key>b</Key>]]></Key></Contents>"),
+        page(f"<Contents>{KEY}<Restored><Key>b</Key></Restored></Contents>"),
+        page("<Contents><Key>a\nb</Key></Contents>"),
+        page(f"<Contents>{KEY}</Contents>", "<Name>Contents</Name>"),
+        page(f"<Contents>{KEY}</Contents>").decode().replace("UTF-8", "ISO-8859-1").encode(),
+        b'<s:ListBucketResult xmlns:s="s"><s:Contents><s:Key>a</s:Key></s:Contents></s:ListBucketResult>',
+        page(f"<Contents>{KEY}{SIZE}{OWNER}</Contents>"),
         page("<Contents><Size>1</Size></Contents>"),
         page("<Contents><Key>a</Key></Contents>"),
         page(""),
