@@ -406,6 +406,20 @@ def test_only_by_tls_is_tried_and_has_no_effect_on_minio(minio_http: MinioServer
         )
 
 
+def test_a_server_that_fails_without_tls_has_refused_nothing(minio_https: MinioServer, minio_http: MinioServer) -> None:
+    def fail(exchange: Exchange) -> bool:
+        exchange.client.sendall(s3_error("503 Slow Down", "SlowDown"))
+        return True
+
+    with run_proxy(minio_http.host, Plan(Kind.LIST, fail, None)) as proxy:
+        found = apply(minio_https.new_bucket(), features.Wanted(tls_only=True, plain_url=proxy.url))["tls_only"]
+    assert found.state is State.FAILED
+    assert found.message == (
+        f"Could not see whether a request to {proxy.url} is refused: the server {minio_https.url} asks for fewer"
+        " requests (SlowDown). Try again later, or with fewer workers. The server said: 'As planned.'."
+    )
+
+
 def test_only_by_tls_at_an_endpoint_without(settings: BucketSettings) -> None:
     found = apply(settings, features.Wanted(tls_only=True))["tls_only"]
     assert (found.state, found.message) == (

@@ -190,17 +190,21 @@ class Administration(TrialBucket):
 
     def encryption(self) -> dict[str, str] | None:
         """The default encryption: ``SSEAlgorithm``, and ``KMSMasterKeyID`` where there is one."""
+        # Ceph 16 has an empty answer for what it does not implement.
+        return dict(self._encryption_rule().get("ApplyServerSideEncryptionByDefault") or {}) or None
+
+    def _encryption_rule(self) -> dict[str, Any]:
         answer = self._read("the default encryption", self._client.get_bucket_encryption)
         rules = (answer or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
-        # Ceph 16 has an empty answer for what it does not implement.
-        found = (rule.get("ApplyServerSideEncryptionByDefault") for rule in rules)
-        return next((dict(each) for each in found if each), None)
+        return dict(next(iter(rules), {}))
 
     def set_encryption(self, encryption: dict[str, str] | None) -> None:
+        """Change the default encryption; what else the rule says, as of bucket keys and of SSE-C, it goes on saying."""
+
         def change() -> object:
             if encryption is None:
                 return self._client.delete_bucket_encryption(Bucket=self._bucket)
-            rule: Any = {"ApplyServerSideEncryptionByDefault": encryption}
+            rule: Any = {**self._encryption_rule(), "ApplyServerSideEncryptionByDefault": encryption}
             return self._client.put_bucket_encryption(
                 Bucket=self._bucket, ServerSideEncryptionConfiguration={"Rules": [rule]}
             )
@@ -273,11 +277,16 @@ class Administration(TrialBucket):
             verify=settings.ca_bundle_path,
             config=botocore.config.Config(**_TRIED),
         )
-        with closing(client):
+        with closing(client), self._words.explained(f"see whether a request to {url} is refused"):
             try:
                 client.list_objects_v2(Bucket=self._bucket, Prefix=self.settings.prefix, MaxKeys=1)
+            except botocore.exceptions.ClientError as error:
+                if tells_nothing(error):
+                    raise
+                # A redirect to HTTPS, a refusal: nothing was carried out.
+                return False
             except LIBRARY_ERRORS:
-                # Nobody listens, a TLS port, a redirect to HTTPS, a refusal: nothing was carried out.
+                # Nobody listens, or a TLS port.
                 return False
         return True
 
