@@ -11,8 +11,10 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 from ansible_collections.matrixops.synapse_s3.tests.compat.results import Cell, Column, Outcome
 from ansible_collections.matrixops.synapse_s3.tests.compat.scenarios import SCENARIOS, Unsupported
@@ -22,6 +24,7 @@ from ansible_collections.matrixops.synapse_s3.tests.s3_server import CACHE, S3Se
 
 CONTRACT = "contract suite"
 SCHEMES = ("http", "https")
+_STILL_AT_IT_EVERY = 30  # seconds
 
 
 def run_column(server: Server, rows: Sequence[str], schemes: Sequence[str], say: Callable[[str], None]) -> Column:
@@ -40,7 +43,8 @@ def run_column(server: Server, rows: Sequence[str], schemes: Sequence[str], say:
             ):
                 for row in rows:
                     began = time.monotonic()
-                    cell = _contract(server, running) if row == CONTRACT else _scenario(row, running, synapse)
+                    with _still_at_it(f"{server.name}, {scheme}, {row}", say):
+                        cell = _contract(server, running) if row == CONTRACT else _scenario(row, running, synapse)
                     cells[row][scheme] = cell
                     said = f": {cell.said}" if cell.said else ""
                     word = cell.text or cell.outcome.value
@@ -50,6 +54,24 @@ def run_column(server: Server, rows: Sequence[str], schemes: Sequence[str], say:
         say(f"{server.name}: {error}")
         return Column(server.name, "", date, server.obtained, missing=f"It did not start: {str(error).splitlines()[0]}")
     return Column(server.name, server.version(), date, server.obtained, server.notes, cells=cells)
+
+
+@contextmanager
+def _still_at_it(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say now and then how long it has taken by now."""
+    is_over, began = Event(), time.monotonic()
+
+    def tell() -> None:
+        while not is_over.wait(_STILL_AT_IT_EVERY):
+            say(f"{what}: still at it ({time.monotonic() - began:.0f} s)")
+
+    thread = Thread(target=tell)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def _bring(step: str) -> str:
