@@ -46,7 +46,7 @@ bench: ## speed beside the programs it replaces (about three hours); a short one
 	@scripts/setup tools minio peers
 	@scripts/run python -m ansible_collections.matrixops.synapse_s3.tests.benchmark $(BENCH)
 
-soak: ## kill a hundred migrations while Synapse takes uploads, test properties at length, and two more hosts (about two hours)
+soak: ## kill a hundred migrations while Synapse takes uploads, test properties at length, and what takes too long on hosts (about three hours)
 	@scripts/setup
 	@scripts/soak
 

@@ -55,7 +55,7 @@ READ_AT_START = (
 )
 # Where the provider's configuration is the role's.
 OWN_CONFIGURATION = pytest.mark.layouts("native", "docker", "podman")
-# What the layout makes no other thing of: on a second host it is for `make soak`.
+# What the layout makes no other thing of: on a second host it is for `make soak`. So are the longest of the others.
 SHOWN_NATIVELY = pytest.mark.soak_layouts("docker")
 
 
@@ -258,7 +258,7 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
 
 
 @pytest.mark.layouts("native", "docker")
-@SHOWN_NATIVELY
+@pytest.mark.soak_layouts("native", "docker")
 def test_places_that_have_moved_hold_nothing_of_the_role_s_any_more(
     host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
 ) -> None:
@@ -297,6 +297,7 @@ NOT_RESTARTED = "Not restarted, since somebody has stopped them: {0}. They will 
 
 
 @pytest.mark.layouts("native")
+@pytest.mark.soak_layouts("native")
 def test_a_synapse_that_was_stopped_is_not_started(
     host: Host, run_role: RoleRunner, host_name: str, record: Record
 ) -> None:
@@ -575,6 +576,7 @@ def test_removal_from_compose(host: Host, run_role: RoleRunner, host_name: str, 
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak_layouts("docker")
 def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role: RoleRunner, host_name: str) -> None:
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
@@ -593,6 +595,7 @@ def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role:
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak_layouts("docker")
 def test_an_engine_that_compose_does_not_reach_is_no_synapse_without_the_provider(
     host: Host, run_role: RoleRunner, host_name: str
 ) -> None:
