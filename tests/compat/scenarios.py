@@ -280,8 +280,8 @@ def _given_key(administrators: BucketSettings, user: BucketSettings) -> Feature:
 
 def _beyond(site: Site, synapses: Any) -> None:
     """What Synapse's key may not do, tried by a plain boto3."""
-    bucket, other = site.bucket.bucket, site.server.new_bucket().bucket
-    site.server.client().put_object(Bucket=bucket, Key="beside", Body=b"not Synapse's")
+    bucket, other, content = site.bucket.bucket, site.server.new_bucket().bucket, b"not Synapse's"
+    site.server.client().put_object(Bucket=bucket, Key="beside", Body=content)
     tried: Mapping[str, Callable[[], object]] = {
         "read beside the prefix": lambda: synapses.get_object(Bucket=bucket, Key="beside"),
         "write beside the prefix": lambda: synapses.put_object(Bucket=bucket, Key="beside", Body=b"2"),
@@ -291,10 +291,14 @@ def _beyond(site: Site, synapses: Any) -> None:
         "list another bucket": lambda: synapses.list_objects_v2(Bucket=other),
         "make a bucket": lambda: synapses.create_bucket(Bucket=f"{bucket}-2"),
     }
+    # Who is refused may find the connection closed before all of an upload was sent.
+    refused = (botocore.exceptions.ClientError, botocore.exceptions.SSLError, botocore.exceptions.ConnectionError)
     for what, call in tried.items():
-        with contextlib.suppress(botocore.exceptions.ClientError):
+        with contextlib.suppress(*refused):
             call()
             raise Failed(f"Synapse's key may {what}")
+    if site.server.client().get_object(Bucket=bucket, Key="beside")["Body"].read() != content:
+        raise Failed("Synapse's key has written beside the prefix")
     site.server.client().delete_object(Bucket=bucket, Key="beside")
 
 
