@@ -82,6 +82,8 @@ def copy_bucket(
     if spool.refusal:
         # Once: all files that are as large have the same cause.
         summary.errors.append(spool.refusal)
+    if inventory.may_be_one_place and not stop.is_set():
+        _tell_apart(plan, sides, summary)
     if summary.errors and not stop.is_set():
         worked = sum(count.files for count in summary.counts.values()) - settled
         summary.not_reached = inventory.not_reached(worked)
@@ -89,11 +91,28 @@ def copy_bucket(
     _tell_left(inventory, summary)
 
 
+def _tell_apart(plan: CopyPlan, sides: CopySides, summary: Summary) -> None:
+    """End the run where source and target are one bucket by two names, as Garage's aliases and Amazon's access points.
+
+    Else all would be there already, and whoever then gives up the old bucket loses it.
+    """
+    if plan.dry_run:
+        summary.facts.append(
+            "What both buckets hold was stored at the same times, so they may be one place by two names. A run without"
+            " --dry-run finds that out."
+        )
+        return
+    try:
+        summary.facts += filter(None, [check_two_places(sides.source, sides.target)])
+    except MediaError as error:
+        summary.end(error)
+
+
 def check_two_places(source: Place, target: Place) -> str:
     """Refuse a source and a target that are one place by two names: each object would be a copy of itself.
 
-    Of addresses only the servers know whether they lead to the same one. Stores a small object for a moment; the
-    answer is what to tell of one that could not be removed again. Raises a `MediaError`.
+    Of addresses, and of a bucket's names, only the servers know whether they lead to the same one. Stores a small
+    object for a moment; the answer is what to tell of one that could not be removed again. Raises a `MediaError`.
     """
     name = f".is-it-the-source-{token_hex(8)}"
     data = name.encode()

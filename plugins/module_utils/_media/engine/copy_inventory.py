@@ -122,6 +122,7 @@ class CopyInventory:
         self._rows = self._met = self._given = 0
         self._legacy = ""
         self._missing: list[tuple[str, MediaRow]] = []
+        self._in_both = self._twins = 0
         self.left = Left()
         self.listed = 0
 
@@ -148,6 +149,11 @@ class CopyInventory:
                     " Check 'database' in Synapse's configuration."
                 )
             )
+
+    @property
+    def may_be_one_place(self) -> bool:
+        """Whether most of what both buckets hold was stored at the same time: a copy is younger than what it is of."""
+        return self._twins * 2 > self._in_both
 
     def not_reached(self, worked: int) -> int:
         """How many files that the database knows were left, when ``worked`` items came to an end."""
@@ -184,6 +190,9 @@ class CopyInventory:
         if known.legacy and (joined.file is not None or any(joined.objects)):
             self._legacy = joined.path
         row = known.row
+        if source is not None and target is not None:
+            self._in_both += 1
+            self._twins += source.modified is not None and source.modified == target.modified
         case = Case(
             self._row(known),
             _held(source, row),

@@ -18,7 +18,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     copy_bucket,
     new_summary,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.copy_inventory import CopySides
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.copy_inventory import (
+    CopySides,
+    CopyStep,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.pace import Together
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.places import Place
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
@@ -546,6 +549,59 @@ def test_one_place_by_two_names_is_refused(in_front: type[StoreInFront]) -> None
         " one was found through the other. Give the new provider a bucket or a prefix of its own."
     )
     assert store.objects == {}
+
+
+class OtherName(StoreInFront):
+    """The old bucket by an alias, in which hs/ is new/."""
+
+    def list(self, prefix: str, after: str = "", page_size: int = 1000) -> Iterator[RemoteObject]:
+        assert (prefix, after) == ("new/", "")
+        for found in super().list("hs/", page_size=page_size):
+            yield replace(found, key=f"new/{found.key.removeprefix('hs/')}")
+
+    def head(self, key: str) -> RemoteObject | None:
+        return super().head(f"hs/{key.removeprefix('new/')}")
+
+    def put(self, key: str, source: BinaryIO, content: Content) -> RemoteObject:
+        return super().put(f"hs/{key.removeprefix('new/')}", source, content)
+
+    def delete(self, key: str) -> None:
+        super().delete(f"hs/{key.removeprefix('new/')}")
+
+
+def test_one_bucket_by_two_names_has_not_all_of_it_already(homeserver: Homeserver) -> None:
+    """All was called there already, and who then gave up the old bucket lost all of it."""
+    homeserver.store(PATH, b"1234")
+
+    summary = homeserver.copy(target=OtherName(homeserver.old))
+
+    assert (summary.exit_status, summary.errors) == (
+        78,
+        [
+            "Could not copy: source and target are one place by two names, the old one and the new one. What was stored"
+            " through the one was found through the other. Give the new provider a bucket or a prefix of its own."
+        ],
+    )
+    assert homeserver.old.objects == {f"hs/{PATH}": b"1234"}
+
+    summary = homeserver.copy(target=OtherName(homeserver.old), plan=CopyPlan(dry_run=True, workers=1))
+
+    assert summary.facts == [
+        "What both buckets hold was stored at the same times, so they may be one place by two names. A run without"
+        " --dry-run finds that out."
+    ]
+
+
+def test_copy_that_kept_the_times_is_another_place(homeserver: Homeserver) -> None:
+    """As the replication of Amazon's buckets makes it."""
+    homeserver.store(PATH, b"1234")
+    homeserver.new.objects[f"new/{PATH}"] = b"1234"
+    homeserver.new.modified[f"new/{PATH}"] = homeserver.old.modified[f"hs/{PATH}"] = 1
+
+    summary = homeserver.copy()
+
+    assert (summary.exit_status, summary.counts[CopyStep.ALREADY_THERE].files, summary.facts) == (0, 1, [])
+    assert homeserver.new.objects == {f"new/{PATH}": b"1234"}
 
 
 class Kept(StoreInFront):
