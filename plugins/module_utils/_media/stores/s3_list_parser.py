@@ -18,7 +18,7 @@ _ANSWER = "ListObjectsV2Output"
 _TEXTS = frozenset({"Key", "ETag", "StorageClass"})
 # The beginning of a page. Without a "<!" it has no comment, nor anything else that would hide an entry.
 _HEAD = re.compile(rb"(?:<\?xml [^<>]*\?>\s*)?<ListBucketResult[\s>]")
-_BEGIN, _END = b"<Contents>", b"</Contents>"
+_BEGIN, _KEY, _END = b"<Contents>", b"<Key>", b"</Contents>"
 # What XML gives as it stands.
 _TEXT = r"[^<>&\x00-\x1f\ufffe\uffff]*"
 _QUOTE = "(?:&#34;|&quot;)?"
@@ -68,7 +68,8 @@ class _ListParser:
 def split_entries(body: bytes) -> tuple[list[dict[str, Any]], bytes] | None:
     """The entries of a page of ListObjectsV2 as boto3 gives them, and the page without them; None for another answer.
 
-    An entry without a key or a size stays without.
+    An entry without a key or a size stays without. One with two keys is two that ran together, and has none: to take
+    one of them would leave out an object.
     """
     return _split_plain(body) or _split_xml(body)
 
@@ -96,7 +97,7 @@ def _split_plain(body: bytes) -> tuple[list[dict[str, Any]], bytes] | None:
             entries.append(entry)
     except UnicodeDecodeError:
         return None
-    return entries, rest
+    return None if body.count(_KEY) > len(entries) else (entries, rest)
 
 
 def _split_xml(body: bytes) -> tuple[list[dict[str, Any]], bytes] | None:
@@ -116,6 +117,8 @@ def _entry(contents: ET.Element) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     for field in contents:
         name = _name(field)
+        if name == "Key" and name in entry:
+            return {}
         if name in _TEXTS:
             entry[name] = field.text or ""
         elif name == "Size":
