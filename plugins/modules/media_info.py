@@ -127,6 +127,11 @@ status:
       description: What is damaged on the local disk and whole in a bucket.
       type: dict
       sample: {"files": 0, "bytes": 0}
+    unreadable:
+      description:
+        - Of the objects that were looked at by chance, those that are nowhere else and can't be read, or not for long.
+      type: dict
+      sample: {"files": 0, "bytes": 0}
     exit_code:
       description: The status with which it ended, V(0) or V(1).
       type: int

@@ -67,14 +67,16 @@ def move_problems(
     accept = f"set {NAME_PREFIX}accept_unserved_media to true"
     taken = _listed(dropped)
     try:
-        absent, damaged = read_count(answer, "unserved"), read_count(answer, "damaged")
+        absent, damaged, unreadable = (read_count(answer, name) for name in ("unserved", "damaged", "unreadable"))
     except NotCounted as cause:
         problem = f"Could not count the media that Synapse would not find any more without {taken}: {cause}"
         return [f"{problem} Correct that, or {accept}."]
     places = _listed([place_of(settings) for settings in new])
+    fleeting = f"{place_in_words(place_of(new[0]))}, or will be deleted there by a lifecycle rule" if new else ""
     causes = _those(
         (absent, f"that its database knows would not be served, being neither on the local disk nor in {places}"),
         (damaged, f"that its database knows would be found damaged only, on the local disk or in {places}"),
+        (unreadable, f"of those that were looked at by chance are nowhere else, and can't be read in {fleeting}"),
     )
     if not causes:
         return []

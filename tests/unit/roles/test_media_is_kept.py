@@ -103,8 +103,8 @@ def problems(
 
 def test_another_bucket_is_refused_with_media_behind_the_old_one(tmp_path: Path) -> None:
     answers = {
-        "to-come": {"unserved": SOME, "damaged": NOTHING},
-        "now": {"unserved": {"files": 1, "bytes": 1}, "damaged": NOTHING},
+        "to-come": {"unserved": SOME, "damaged": NOTHING, "unreadable": NOTHING},
+        "now": {"unserved": {"files": 1, "bytes": 1}, "damaged": NOTHING, "unreadable": NOTHING},
     }
     noted, calls = problems(tmp_path, MOVE, answers)
     assert calls == ["status --json to-come", "status --json now"]
@@ -117,7 +117,7 @@ def test_another_bucket_is_refused_with_media_behind_the_old_one(tmp_path: Path)
 
 
 def test_another_bucket_that_has_all_of_it(tmp_path: Path) -> None:
-    assert problems(tmp_path, MOVE, {"to-come": {"unserved": NOTHING, "damaged": NOTHING}}) == (
+    assert problems(tmp_path, MOVE, {"to-come": {"unserved": NOTHING, "damaged": NOTHING, "unreadable": NOTHING}}) == (
         [],
         ["status --json to-come"],
     )

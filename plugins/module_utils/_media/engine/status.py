@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..rules.errors import ALL_DONE, SOME_FAILED, ConfigurationError, MediaError
 from ..rules.media_path import parse_media_path
@@ -24,6 +24,10 @@ Value = TypeVar("Value")
 _NAMED_IN_JSON = 1000
 # So many files that were met in neither place are looked for once more.
 _LOOKED_AGAIN = 200
+_NO_MEDIA = (
+    "Could not tell what Synapse can serve: the database knows no media at all, but there are files of media. Check"
+    " that 'database' in Synapse's configuration is Synapse's own, and that it was restored in full."
+)
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Status:
     ``at_risk``: the local disk has the only good copy. ``unserved``: originals that the database knows, and that are
     in neither place; ``unserved_thumbnails`` likewise. ``damaged``: files that are somewhere, and nowhere whole: in the
     database's length, and not in an archive. ``repairable``: files that a bucket has whole, and the local disk has not.
+    ``unreadable``: of the objects that were looked at by chance, those that seem whole by the listing, are so nowhere
+    else, and can't be read, or not for long.
     """
 
     local: Count = field(default_factory=Count)
@@ -47,6 +53,7 @@ class Status:
     wrong_length: Count = field(default_factory=Count)
     damaged: Count = field(default_factory=Count)
     repairable: Count = field(default_factory=Count)
+    unreadable: Count = field(default_factory=Count)
     unfinished: int = 0
     unknown_objects: Count = field(default_factory=Count)
     unknown_files: Count = field(default_factory=Count)
@@ -149,6 +156,7 @@ _LABELS = {
     "wrong_length": "In the bucket, not of the database's length",
     "damaged": "Damaged wherever it is, by length or archive",
     "repairable": "Damaged on the local disk, whole in a bucket",
+    "unreadable": "Looked at by chance, and not to be read",
     "unknown_objects": "In the bucket, unknown to the database",
     "unknown_files": "On the local disk, unknown to the database",
     "archived": "In the bucket, in an archive class",
@@ -170,22 +178,30 @@ _OF_THE_BUCKET = frozenset(
         "wrong_length",
         "damaged",
         "repairable",
+        "unreadable",
         "unknown_objects",
         "archived",
         "stored_elsewhere",
         "foreign_objects",
     }
 )
-_OF_OTHERS = frozenset({"unserved", "unserved_thumbnails", "stored_elsewhere", "damaged", "repairable"})
+_OF_OTHERS = frozenset({"unserved", "unserved_thumbnails", "stored_elsewhere", "damaged", "repairable", "unreadable"})
 _OF_THE_DATABASE = _OF_OTHERS | {"stored_only", "unknown_objects", "unknown_files"}
 _OF_THE_DISK = _OF_OTHERS | {"local", "both", "at_risk", "stored_only", "unknown_files"}
 _OF_ABSENCE = _OF_OTHERS | {"stored_only"}
 
 
+class _Sampled(NamedTuple):
+    """An object that may be looked at. ``is_only_copy``: by the listings nothing else is whole."""
+
+    found: RemoteObject
+    is_only_copy: bool
+
+
 def status(sides: Sides, numbers: random.Random) -> Status:
     """Compare the sides by one listing of each and one pass over the database. Raises nothing for a side's failure."""
     result = Status()
-    sample = Drawn[RemoteObject](numbers)
+    sample = Drawn[_Sampled](numbers)
     files = _side(result, _OF_THE_DISK, lambda: sides.files(*_disk_callbacks(result)))
     known = _side(result, _OF_THE_DATABASE, lambda: sides.known(result.skip_row))
     buckets = [
@@ -196,7 +212,9 @@ def status(sides: Sides, numbers: random.Random) -> Status:
         for number, place in enumerate(sides.places)
     ]
     legacy = LegacyNames()
+    knows_any = False
     for joined in join(files, known, buckets):
+        knows_any = knows_any or joined.known is not None
         remote = joined.objects[0] if joined.objects else None
         if not is_media(joined):
             if remote is not None:
@@ -204,7 +222,9 @@ def status(sides: Sides, numbers: random.Random) -> Status:
             continue
         _count(result, joined, may_be_absent=legacy.stand_for(joined))
         if remote is not None:
-            sample.offer(remote, bool(archived_as(remote.storage_class)))
+            sample.offer(_Sampled(remote, _is_only_copy(joined)), bool(archived_as(remote.storage_class)))
+    if not knows_any and not result.errors and (result.unknown_objects.files or result.unknown_files.files):
+        _fail(result, MediaError(_NO_MEDIA), _OF_ABSENCE)
     if sides.places:
         _look_again(result, sides.places[0])
         _look_at_sample(result, sides.places[0].store, sample)
@@ -263,6 +283,16 @@ def _count_damage(result: Status, lengths: frozenset[int], joined: Joined) -> No
         result.damaged.add(min(lengths))
 
 
+def _is_only_copy(joined: Joined) -> bool:
+    """Whether the first bucket has the file whole, as far as a listing tells, and neither the disk nor another has."""
+    lengths = joined.known.row.lengths if joined.known is not None else frozenset[int]()
+    is_local = joined.file is not None and joined.file.size in lengths
+    first, *others = (
+        found is not None and found.size in lengths and not archived_as(found.storage_class) for found in joined.objects
+    )
+    return first and not is_local and not any(others)
+
+
 def _at_risk(file: LocalFile, remote: RemoteObject | None, elsewhere: Sequence[RemoteObject | None]) -> str:
     if any(found is not None and found.size == file.size for found in elsewhere):
         return ""
@@ -319,13 +349,15 @@ def _look_again(result: Status, place: Place) -> None:
             result.stored.add(found.size)
 
 
-def _look_at_sample(result: Status, store: ObjectStore, sample: Drawn[RemoteObject]) -> None:
-    for found in sample.chosen:
+def _look_at_sample(result: Status, store: ObjectStore, sample: Drawn[_Sampled]) -> None:
+    for found, is_only_copy in sample.chosen:
         try:
             why = why_unreadable(store, found.key)
         except MediaError as error:
-            _fail(result, error, frozenset())
+            _fail(result, error, frozenset({"unreadable"}))
             return
         result.sampled += 1
         if why:
             result.name_problem(found.key, why)
+            if is_only_copy:
+                result.unreadable.add(found.size)

@@ -16,7 +16,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.filter import media_counts
 FILTERS = media_counts.FilterModule().filters()
 PLACE = {"bucket": "media", "prefix": "", "endpoint_url": ""}
 NOTHING = {"files": 0, "bytes": 0}
-COUNTS = dict.fromkeys(("unserved", "damaged", "stored_only", "stored_elsewhere", "repairable"), NOTHING)
+COUNTS = dict.fromkeys(("unserved", "damaged", "unreadable", "stored_only", "stored_elsewhere", "repairable"), NOTHING)
 ANSWER = {"rc": 0, "stdout": json.dumps(COUNTS)}
 
 

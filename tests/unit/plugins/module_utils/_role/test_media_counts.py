@@ -51,8 +51,11 @@ def only_stored(bucket: dict[str, int], elsewhere: dict[str, int], **more: Any) 
     return answer({"stored_only": bucket, "stored_elsewhere": elsewhere, "repairable": count(0, 0), **more})
 
 
-def not_served(files: int, size: int, damaged: dict[str, int] | None = None) -> dict[str, Any]:
-    return answer({"unserved": count(files, size), "damaged": damaged or count(0, 0)})
+def not_served(
+    files: int, size: int, damaged: dict[str, int] | None = None, unreadable: dict[str, int] | None = None
+) -> dict[str, Any]:
+    told = {"unserved": count(files, size), "damaged": damaged or count(0, 0), "unreadable": unreadable or count(0, 0)}
+    return answer(told)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,16 @@ def test_a_former_store_with_the_only_copy_that_is_whole() -> None:
     assert "3 files (30 bytes) that its" in both
     assert "; 1 file (5 bytes) that its" in both
     assert "(2 files (15 bytes) are missing or damaged now already.)" in both
+
+
+def test_a_former_store_with_the_only_copy_that_can_be_read() -> None:
+    """In the new bucket its objects are encrypted with another key, or will be deleted: only the sample tells that."""
+    told = {**not_served(0, 0, unreadable=count(25, 1100)), "rc": 1}
+    assert move_problems(told, not_served(0, 0), [OLD], [NEW, OLDER]) == [
+        f"Could not take {OLD_IN_WORDS} from Synapse: 25 files (1,100 bytes) of those that were looked at by chance are"
+        " nowhere else, and can't be read in bucket 'other', or will be deleted there by a lifecycle rule."
+        f" {NAME_IT}"
+    ]
 
 
 def test_a_count_that_an_older_program_does_not_tell() -> None:

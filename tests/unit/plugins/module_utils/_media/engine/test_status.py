@@ -118,12 +118,46 @@ def test_object_that_a_rule_of_the_bucket_will_delete(homeserver: Homeserver) ->
         'expiry-date="Wed, 30 Dec 2026 00:00:00 GMT", rule-id="old backups".'
     )
     assert (result.problems, result.exit_status) == ([{"path": f"hs/{STORED}", "reason": reason}], 1)
+    assert told(result) == {"stored": (1, 4), "stored_only": (1, 4), "unreadable": (1, 4)}
+
+
+@pytest.mark.parametrize("elsewhere", ["on the disk", "in another bucket", "nowhere, and unknown", "damaged"])
+def test_unreadable_object_that_nobody_needs_is_named_and_not_counted(homeserver: Homeserver, elsewhere: str) -> None:
+    homeserver.stores.append(MemoryStore())
+    homeserver.store(STORED, b"123" if elsewhere == "damaged" else b"1234")
+    homeserver.stores[0].expiring = {"": "soon"}
+    if elsewhere == "on the disk":
+        homeserver.save(STORED)
+    if elsewhere == "in another bucket":
+        homeserver.store(STORED, number=1)
+    homeserver.know(LOCAL if "unknown" in elsewhere else STORED)
+
+    result = homeserver.status()
+
+    assert result.problems[-1]["path"] == f"hs/{STORED}"
+    assert result.unreadable == Count()
+
+
+def test_database_that_knows_no_media_tells_nothing_of_it(homeserver: Homeserver) -> None:
+    """One that was not restored yet: nothing was only in the bucket, by that, and the provider could be taken away."""
+    homeserver.store(STORED)
+
+    result = homeserver.status()
+
+    assert result.errors == [
+        "Could not tell what Synapse can serve: the database knows no media at all, but there are files of media."
+        " Check that 'database' in Synapse's configuration is Synapse's own, and that it was restored in full."
+    ]
+    assert (result.exit_status, result.as_json()["stored_only"], result.as_json()["unserved"]) == (1, None, None)
+    assert result.unknown_objects == Count(1, 4)
 
 
 def test_what_the_database_does_not_know(homeserver: Homeserver) -> None:
     """Media that Synapse's admin API has deleted stays in the bucket."""
     homeserver.store(STORED)
     homeserver.save(LOCAL)
+    homeserver.save(BOTH)
+    homeserver.know(BOTH)
 
     result = homeserver.status()
 
