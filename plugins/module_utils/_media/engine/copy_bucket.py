@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import io
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -21,7 +22,7 @@ from ..stores.spool import NoRoomError, OverlongError, Room, Spool, StoppedError
 from . import proof
 from .copy_inventory import CONFLICT, CopyInventory, CopySides, CopyStep, Item
 from .pace import PaceKeeper, Together
-from .places import Place
+from .places import Drawn, Place
 from .proof import Proof
 from .run import Endurance, is_unavailable, run
 from .summary import Outcome, Summary, format_bytes
@@ -62,10 +63,12 @@ def copy_bucket(
     spool = Spool(stop.is_set)
     both = Together([sides.source.store, sides.target.store])
     pace = PaceKeeper(both, plan.workers, time.monotonic)
+    there = Drawn[Item](random.Random())  # noqa: S311 (which objects are looked at is no secret)
     inventory = CopyInventory(
         sides,
         dry_run=plan.dry_run,
         settled=settle,
+        there=lambda item: there.offer(item, False),
         failed=lambda error: summary.errors.append(str(error)),
         passed_over=lambda path, reason: summary.pass_over(path, reason, is_problem=False),
         stopped=stop.is_set,
@@ -82,6 +85,8 @@ def copy_bucket(
     if spool.refusal:
         # Once: all files that are as large have the same cause.
         summary.errors.append(spool.refusal)
+    if not stop.is_set() and not summary.errors:
+        _look_at_some(sides, spool, there.chosen, summary, report)
     if inventory.may_be_one_place and not stop.is_set():
         _tell_apart(plan, sides, summary)
     if summary.errors and not stop.is_set():
@@ -89,6 +94,25 @@ def copy_bucket(
         summary.not_reached = inventory.not_reached(worked)
     summary.requests, summary.listed = both.requests, inventory.listed
     _tell_left(inventory, summary)
+
+
+def _look_at_some(
+    sides: CopySides, spool: Spool, items: Iterable[Item], summary: Summary, report: Callable[[Outcome], None]
+) -> None:
+    """Look at some objects that the target's listing shows: it does not tell that a rule of the bucket deletes them.
+
+    The run that copied them has called that a conflict, and no later one is to call it a success.
+    """
+    for item in items:
+        outcome = copy_file(sides, spool, item)
+        if CopyStep.ALREADY_THERE in outcome.steps:
+            continue
+        if outcome.unavailable:
+            summary.errors.append(outcome.reason)
+            return
+        summary.counts[CopyStep.ALREADY_THERE].take(item.size)
+        summary.add(outcome)
+        report(outcome)
 
 
 def _tell_apart(plan: CopyPlan, sides: CopySides, summary: Summary) -> None:

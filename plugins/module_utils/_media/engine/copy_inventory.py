@@ -98,7 +98,8 @@ class Left:
 class CopyInventory:
     """Goes through all sides once, in constant memory.
 
-    ``settled`` is told the outcome of each file that needs no request; ``failed`` what could not be looked at,
+    ``settled`` is told the outcome of each file that needs no request, ``there`` each that is so called already there;
+    ``failed`` what could not be looked at,
     ``passed_over`` the path and the reason of what is no file of Synapse's. All in the thread that takes the items.
     """
 
@@ -108,6 +109,7 @@ class CopyInventory:
         *,
         dry_run: bool,
         settled: Callable[[Outcome], None],
+        there: Callable[[Item], None],
         failed: Callable[[MediaError], None],
         passed_over: Callable[[str, str], None],
         stopped: Callable[[], bool],
@@ -115,6 +117,7 @@ class CopyInventory:
         self._sides = sides
         self._dry_run = dry_run
         self._settled = settled
+        self._there = there
         self._failed = failed
         self._passed_over = passed_over
         self._stopped = stopped
@@ -213,6 +216,7 @@ class CopyInventory:
         elif action is Action.ALREADY_THERE:
             if target is not None and must_be_opened(target):
                 return item
+            self._there(item)
             self._settle_as(item, CopyStep.ALREADY_THERE, "the target holds it")
         elif action is Action.CONFLICT:
             self._settle_as(item, CopyStep.CONFLICT, f"{CONFLICT}{_difference(item, case)}")
