@@ -146,7 +146,8 @@ def _listed(command: Command) -> list[str]:
         # A line that is no text is told as no media URI, and the others still come.
         sys.stdin.reconfigure(errors="surrogateescape")
     with waiting(command.stderr, "the list of media on stdin"):
-        lines = [line.strip() for line in sys.stdin if line.strip()]
+        # None: whoever started this has closed it.
+        lines = [line.strip() for line in sys.stdin or () if line.strip()]
     if not lines:
         # What was to write the list has failed, or found nothing: that all is done would be no answer.
         raise UsageError(

@@ -234,6 +234,20 @@ def test_failure_is_json_too(tmp_path: Path, command: str) -> None:
     assert json.loads(stdout) == {"command": command, "errors": [message], "exit_code": 78}
 
 
+def test_list_of_media_on_a_stdin_that_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the program, it said."""
+    monkeypatch.setattr("sys.stdin", None)
+
+    status, stdout, stderr = run("--config", write_configuration(tmp_path), "restore", "--json", "--media", "-")
+
+    message = (
+        "Could not restore anything: the list of media on stdin is empty. Write one media URI a line, as"
+        " 'mxc://SERVER/ID'."
+    )
+    assert (status, json.loads(stdout)) == (2, {"command": "restore", "errors": [message], "exit_code": 2})
+    assert stderr == f"{message}\n"
+
+
 def test_version_is_the_collection_s() -> None:
     galaxy = yaml.safe_load((Path(__file__).parents[5] / "galaxy.yml").read_text())
 
