@@ -92,6 +92,7 @@ HASH = "d41d8cd98f00b204e9800998ecf8427e"
         # What is no hash may be the same for everything.
         (5, "", 5, "", True, Match.OPEN),
         (5, "1-2", 5, "1-2", True, Match.OPEN),
+        (5, f"{'0' * 32}-1", 5, f"{'0' * 32}-1", True, Match.OPEN),
         (5, HASH, 6, HASH, True, Match.OTHER),
     ],
 )
