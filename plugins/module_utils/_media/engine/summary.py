@@ -152,7 +152,9 @@ class Summary:
         for status in (self.refused_with, self.ended_with):
             if status is not None:
                 return status
-        return SOME_FAILED if self.errors or self.problems else ALL_DONE
+        # The counts too: not every problem is named, and what was named may have been taken back.
+        is_well = not any(count.files for step, count in self.counts.items() if step.is_problem)
+        return ALL_DONE if is_well and not self.errors and not self.problems else SOME_FAILED
 
     def as_json(self) -> Mapping[str, Any]:
         """The object that ``--json`` prints."""

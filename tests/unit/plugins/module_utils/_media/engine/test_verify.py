@@ -165,6 +165,21 @@ def test_what_synapse_deletes_meanwhile_is_not_missing(homeserver: Homeserver) -
     assert [outcome.path for outcome in homeserver.told] == [ONE]
 
 
+def test_damage_is_no_success_after_a_thousand_files_that_synapse_has_deleted(homeserver: Homeserver) -> None:
+    """They were the thousand problems that are named, and none was left when they were taken back."""
+    homeserver.deleted = {f"{ONE}{number:04}" for number in range(1000)}
+    for path in homeserver.deleted:
+        homeserver.know(path)
+    homeserver.have(TWO, local=b"123")
+    homeserver.know(TWO)
+
+    result = homeserver.verify(plan=replace(PLAN, workers=1))
+
+    assert counts(result) == {"damaged": 1}
+    assert (result.exit_status, result.as_json()["exit_code"]) == (1, 1)
+    assert "NOT ALL WELL" in result.as_text()
+
+
 def test_database_that_is_gone_when_it_is_asked_again(homeserver: Homeserver) -> None:
     homeserver.know(ONE)
     homeserver.failure = UnavailableError("The database is gone.")
