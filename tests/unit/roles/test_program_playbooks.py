@@ -155,3 +155,38 @@ def test_a_move_does_not_end_well_with_a_conflict(program: Path, conflicts: int)
     assert run.returncode == (2 if conflicts else 0), run.stdout + run.stderr
     told = "Could not move all media: the new bucket holds 4 objects of other content than the old one"
     assert (told in run.stdout) == (conflicts > 0)
+
+
+@pytest.mark.parametrize(
+    ("conflicts", "options", "is_told"),
+    [
+        (0, (), False),
+        (2, (), True),
+        (2, ("--extra-vars={matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media: true}",), False),
+    ],
+)
+def test_the_way_out_does_not_leave_what_only_the_bucket_has_right(
+    program: Path, conflicts: int, options: tuple[str, ...], is_told: bool
+) -> None:
+    """A local file of the right length and other content was named, and the provider was taken away all the same."""
+    (uninstall,) = yaml.safe_load((ROOT / "playbooks" / "uninstall.yml").read_text())
+    (block,) = uninstall["tasks"]
+    bring_back, _role = block["block"]
+    bring_back["block"] = [task for task in bring_back["block"] if "ansible.builtin.systemd_service" not in task]
+    playbooks = program.parent.parent / "playbooks"
+    playbooks.mkdir()
+    (playbooks / "tasks").symlink_to(ROOT / "playbooks" / "tasks")
+    (playbooks / "uninstall.yml").write_text(yaml.safe_dump([{**uninstall, "tasks": [bring_back]}]))
+    answer(program, "restore", {"errors": [], "conflicts": {"files": conflicts, "bytes": 9}}, 1)
+
+    run = play(program, "uninstall", "--extra-vars=restore_first=true", *options, playbooks=playbooks)
+
+    assert calls(program) == ["restore --json"]
+    told = (
+        "Could not uninstall: 2 files conflict, as is named above: on the local disk or in the bucket they are not what"
+        " they should be, and the bucket may have the only right ones. Add --repair to restore_options for local files"
+        " that the database proves to be damaged; or, to go without what only the bucket has right, set"
+        " matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true."
+    )
+    assert (told in run.stdout) == is_told, run.stdout + run.stderr
+    assert run.returncode == (2 if is_told else 0)
