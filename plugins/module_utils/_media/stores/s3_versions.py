@@ -85,7 +85,9 @@ class S3Versions:
 def expiry_of(rules: Sequence[Mapping[str, Any]], prefix: str) -> str:
     """What a bucket's lifecycle rules say of old versions below ``prefix``: see `VersionStore.expiry`."""
     for rule in rules:
-        days = rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")
+        expiration = rule.get("NoncurrentVersionExpiration", {})
+        # With NewerNoncurrentVersions the newest ones stay, which of deleted media are mostly all.
+        days = None if expiration.get("NewerNoncurrentVersions") else expiration.get("NoncurrentDays")
         condition = rule.get("Filter", {})
         # Rules for some sizes or tags leave others.
         whole = not set(condition) - {"Prefix"}

@@ -261,6 +261,8 @@ ENDS = "the lifecycle rule 'r' ends them after 30 days"
         ({"Filter": {"And": {"Prefix": "", "Tags": []}}}, ""),
         ({"Filter": {"Prefix": ""}, "Status": "Disabled"}, ""),
         ({"Filter": {"Prefix": ""}, "NoncurrentVersionExpiration": {}}, ""),
+        # It keeps the newest ones for ever, of media that was deleted all.
+        ({"NoncurrentVersionExpiration": {"NoncurrentDays": 30, "NewerNoncurrentVersions": 5}}, ""),
     ],
 )
 def test_rule_that_ends_old_versions(rule: dict[str, Any], expected: str) -> None:
