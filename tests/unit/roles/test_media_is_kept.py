@@ -47,6 +47,9 @@ REMOVAL = named("uninstall.yml", "Count the media that only the bucket has", "No
 AGAIN = named(
     "uninstall.yml", "Count again what only the bucket has, since a migration may have freed more of the disk"
 )
+MOVE_AGAIN = named(
+    "configure.yml", "Count again what Synapse would not find, since a migration may have freed more of the disk"
+)
 
 
 def problems(
@@ -154,19 +157,40 @@ def test_a_removal_that_takes_nothing_or_was_accepted(
     assert problems(tmp_path, REMOVAL, {"now": told}, **variables)[0] == []
 
 
+def with_failure(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks, with what they fail with among what is noted."""
+    fact = {"__storage_provider_problems": ["{{ ansible_failed_result.msg }}"]}
+    return [{"block": tasks, "rescue": [{"ansible.builtin.set_fact": fact}]}]
+
+
+def test_what_a_migration_has_freed_since_the_first_look_stops_the_move_too(tmp_path: Path) -> None:
+    """It went to the bucket that Synapse would not read any more, and nobody counted it."""
+    told = {"to-come": {"unserved": SOME, "damaged": NOTHING, "unreadable": NOTHING}}
+    found, calls = problems(tmp_path, with_failure(MOVE_AGAIN), told)
+    assert calls == ["status --json to-come"]
+    assert found == [
+        "Could not take bucket 'old' at https://old.example.org from Synapse: 3 files (30 bytes) that its database"
+        " knows would not be served, being neither on the local disk nor in bucket 'new'. Name what Synapse is to go on"
+        f" reading from in {PREFIX}previous_stores until it is copied (the playbook matrixops.synapse_s3.move), or set"
+        f" {PREFIX}accept_unserved_media to true."
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables", [{"previous_stores": [OLD_STORE]}, {"accept_unserved_media": True}], ids=["previous", "accepted"]
+)
+def test_nothing_is_counted_again_where_nothing_is_taken(tmp_path: Path, variables: dict[str, Any]) -> None:
+    assert problems(tmp_path, with_failure(MOVE_AGAIN), {}, **variables) == ([], [])
+
+
 def test_what_a_migration_has_freed_since_the_first_look_stops_the_removal_too(tmp_path: Path) -> None:
     """It may have ended by itself before it could be stopped."""
     tasks: list[dict[str, Any]] = [
         {"ansible.builtin.set_fact": {"__storage_provider_takes_provider": True}},
-        {
-            "block": AGAIN,
-            "rescue": [
-                {"ansible.builtin.set_fact": {"__storage_provider_problems": ["{{ ansible_failed_result.msg }}"]}}
-            ],
-        },
+        *with_failure(AGAIN),
     ]
-    noted, calls = problems(
+    found, calls = problems(
         tmp_path, tasks, {"now": {"stored_only": SOME, "stored_elsewhere": NOTHING, "repairable": NOTHING}}
     )
     assert calls == ["status --json now"]
-    assert noted[0].startswith("Could not take the provider from Synapse: 3 files (30 bytes) that its database knows")
+    assert found[0].startswith("Could not take the provider from Synapse: 3 files (30 bytes) that its database knows")
