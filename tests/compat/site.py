@@ -18,7 +18,7 @@ import boto3
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import PREFIX, Homeserver
-from ansible_collections.matrixops.synapse_s3.tests.s3_server import CACHE, S3Server
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import CACHE, PLAIN, S3Server
 
 MIB = 2**20
 PROVIDER_PYTHON = CACHE / "servers" / "provider" / "bin" / "python"
@@ -176,6 +176,7 @@ def client_of(server: S3Server, bucket: BucketSettings) -> Any:
         aws_access_key_id=bucket.access_key_id,
         aws_secret_access_key=bucket.secret_access_key,
         verify=str(server.certificate) if server.certificate else None,
+        config=PLAIN,
     )
 
 
