@@ -86,7 +86,7 @@ def copy_bucket(
         # Once: all files that are as large have the same cause.
         summary.errors.append(spool.refusal)
     if not stop.is_set() and not summary.errors:
-        _look_at_some(sides, spool, there.chosen, summary, report)
+        _look_at_some(sides, spool, there.chosen, summary, stop, report)
     if inventory.may_be_one_place and not stop.is_set():
         _tell_apart(plan, sides, summary)
     if summary.errors and not stop.is_set():
@@ -97,13 +97,20 @@ def copy_bucket(
 
 
 def _look_at_some(
-    sides: CopySides, spool: Spool, items: Iterable[Item], summary: Summary, report: Callable[[Outcome], None]
+    sides: CopySides,
+    spool: Spool,
+    items: Iterable[Item],
+    summary: Summary,
+    stop: Event,
+    report: Callable[[Outcome], None],
 ) -> None:
     """Look at some objects that the target's listing shows: it does not tell that a rule of the bucket deletes them.
 
     The run that copied them has called that a conflict, and no later one is to call it a success.
     """
     for item in items:
+        if stop.is_set():
+            return
         outcome = copy_file(sides, spool, item)
         if CopyStep.ALREADY_THERE in outcome.steps:
             continue
