@@ -183,9 +183,9 @@ def test_the_way_out_does_not_leave_what_only_the_bucket_has_right(
 
     assert calls(program) == ["restore --json"]
     told = (
-        "Could not uninstall: 2 files conflict, as is named above: on the local disk or in the bucket they are not what"
-        " they should be, and the bucket may have the only right ones. Add --repair to restore_options for local files"
-        " that the database proves to be damaged; or, to go without what only the bucket has right, set"
+        "Could not uninstall: what conflicts is named above (files: 2): on the local disk or in the bucket they are not"
+        " what they should be, and the bucket may have the only right ones. Add --repair to restore_options for local"
+        " files that the database proves to be damaged; or, to go without what only the bucket has right, set"
         " matrix_synapse_ext_synapse_s3_storage_provider_accept_unserved_media to true."
     )
     assert (told in run.stdout) == is_told, run.stdout + run.stderr
