@@ -99,8 +99,8 @@ class CopyInventory:
     """Goes through all sides once, in constant memory.
 
     ``settled`` is told the outcome of each file that needs no request, ``there`` each that is so called already there;
-    ``failed`` what could not be looked at,
-    ``passed_over`` the path and the reason of what is no file of Synapse's. All in the thread that takes the items.
+    ``failed`` what could not be looked at, ``passed_over`` the path and the reason of what is no file of Synapse's. All
+    in the thread that takes the items.
     """
 
     def __init__(
