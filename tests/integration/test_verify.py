@@ -267,9 +267,9 @@ def test_one_store_of_two(homeserver: Homeserver) -> None:
         only(local): "it is not in this bucket; the local disk has it.",
     }
     assert (second["missing"], second["stored_only"]) == (count(local), count({**moved, **left}))
-    assert third == (
+    assert (third[0], third[1].partition(" (")[0], third[2]) == (
         2,
-        "NOTHING WAS LOOKED AT, for the reason above. (0 requests in 0.0 s)\n",
+        "NOTHING WAS LOOKED AT, for the reason above.",
         "Could not look at S3 provider 3: Synapse's configuration has 2. Count them from 1, in the order in which they"
         " stand below media_storage_providers.\n",
     )
