@@ -42,6 +42,8 @@ _OF_THE_REQUEST = frozenset(
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.
 _FIRST_REGION = "us-east-1"
+# What Amazon keeps beside the rules, and sets anew where rules are written without it.
+_BESIDE_RULES = ("TransitionDefaultMinimumObjectSize",)
 _TRIED: Mapping[str, Any] = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
@@ -72,6 +74,8 @@ class Administration(TrialBucket):
         self._client.meta.events.register("after-call.s3", self._note_software)
         # Parts of its lifecycle rules that boto3 does not know, and would drop where it writes them.
         self._unknown_in_rules: list[str] = []
+        # As the server has them, by their names in `_BESIDE_RULES`.
+        self._beside_rules: dict[str, Any] = {}
         self._client.meta.events.register("after-call.s3.GetBucketLifecycleConfiguration", self._note_unknown_in_rules)
 
     def _note_software(self, http_response: Any = None, **_event: object) -> None:
@@ -164,6 +168,7 @@ class Administration(TrialBucket):
 
     def lifecycle(self) -> list[dict[str, Any]]:
         answer = self._read("the lifecycle rules", self._client.get_bucket_lifecycle_configuration)
+        self._beside_rules = {name: answer[name] for name in _BESIDE_RULES if name in (answer or {})}
         return list((answer or {}).get("Rules", ()))
 
     def check_rules_can_be_kept(self) -> None:
@@ -183,7 +188,7 @@ class Administration(TrialBucket):
             if not rules:
                 return self._client.delete_bucket_lifecycle(Bucket=self._bucket)
             return self._client.put_bucket_lifecycle_configuration(
-                Bucket=self._bucket, LifecycleConfiguration={"Rules": rules}
+                Bucket=self._bucket, LifecycleConfiguration={"Rules": rules}, **self._beside_rules
             )
 
         self._change("change the lifecycle rules of", change)

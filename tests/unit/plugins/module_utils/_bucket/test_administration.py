@@ -26,3 +26,20 @@ def test_what_else_the_rule_of_the_encryption_says_stays() -> None:
             "Rules": [{"ApplyServerSideEncryptionByDefault": KMS, "BucketKeyEnabled": True}]
         },
     )
+
+
+def test_what_is_kept_beside_the_lifecycle_rules_stays() -> None:
+    """Amazon takes its default where it is left out, and moves small objects of other rules no more."""
+    rule = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": ""}}
+    with closing(Administration(BucketSettings("media", endpoint_url="http://localhost:9"))) as bucket:
+        bucket._client = client = mock.MagicMock()
+        client.get_bucket_lifecycle_configuration.return_value = {
+            "Rules": [rule],
+            "TransitionDefaultMinimumObjectSize": "varies_by_storage_class",
+        }
+        bucket.set_lifecycle(bucket.lifecycle())
+    client.put_bucket_lifecycle_configuration.assert_called_once_with(
+        Bucket="media",
+        LifecycleConfiguration={"Rules": [rule]},
+        TransitionDefaultMinimumObjectSize="varies_by_storage_class",
+    )
