@@ -97,6 +97,11 @@ options:
         port of O(endpoint_url), or at 80 in place of 443.
     type: str
     default: ''
+  synapse_endpoint_url:
+    description:
+      - Where Synapse reaches the service, if that is not O(endpoint_url). With O(tls_only) it has to be by TLS.
+    type: str
+    default: ''
   synapse_access_key_id:
     description:
       - ID of the access key that Synapse is to use, where that is another than O(access_key_id).
@@ -199,6 +204,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "kms_key_id": {"type": "str", "default": "", "no_log": False},
     "tls_only": {"type": "bool", "default": False},
     "plain_url": {"type": "str", "default": ""},
+    "synapse_endpoint_url": {"type": "str", "default": ""},
     "synapse_access_key_id": {"type": "str", "default": "", "no_log": False},
     "synapse_secret_access_key": {"type": "str", "default": "", "no_log": True},
     "key": {"type": "bool", "default": False, "no_log": False},
@@ -233,6 +239,7 @@ def main() -> None:
         kms_key_id=params["kms_key_id"],
         tls_only=params["tls_only"],
         plain_url=params["plain_url"],
+        synapse_endpoint_url=params["synapse_endpoint_url"],
         user=user,
     )
     try:

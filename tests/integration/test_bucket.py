@@ -420,12 +420,18 @@ def test_a_server_that_fails_without_tls_has_refused_nothing(minio_https: MinioS
     )
 
 
-def test_only_by_tls_at_an_endpoint_without(settings: BucketSettings) -> None:
-    found = apply(settings, features.Wanted(tls_only=True))["tls_only"]
-    assert (found.state, found.message) == (
+@pytest.mark.parametrize("whose", ["endpoint_url", "synapse_endpoint_url"])
+def test_only_by_tls_at_an_endpoint_without(whose: str, minio_http: MinioServer, minio_https: MinioServer) -> None:
+    """Who administers the bucket may have another way to it than Synapse."""
+    ways = {"endpoint_url": (minio_http, ""), "synapse_endpoint_url": (minio_https, minio_http.url)}
+    server, synapse = ways[whose]
+    settings = server.new_bucket()
+    found = apply(settings, features.Wanted(tls_only=True, synapse_endpoint_url=synapse))["tls_only"]
+    assert (found.state, found.is_changed, found.message) == (
         State.FAILED,
-        f"Could not refuse what does not come by TLS: {settings.endpoint_url} is used without, and Synapse would be"
-        " shut out. Give an endpoint_url that begins with https://, or set tls_only to false.",
+        False,
+        f"Could not refuse what does not come by TLS: {minio_http.url} is without, and Synapse would be shut out. Give"
+        f" an {whose} that begins with https://, or set tls_only to false.",
     )
 
 

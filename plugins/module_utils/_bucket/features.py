@@ -38,8 +38,9 @@ BLOCKED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy
 class Wanted:
     """How a bucket is to be. 0 days and '' mean: not wanted.
 
-    ``plain_url``: where the same service answers without TLS, '' to work it out. ``user``: the bucket by Synapse's own
-    key, where that is another than the administrator's.
+    ``plain_url``: where the same service answers without TLS, '' to work it out. ``synapse_endpoint_url``: where
+    Synapse reaches it, '' where that is as here. ``user``: the bucket by Synapse's own key, where that is another than
+    the administrator's.
     """
 
     private: bool = True
@@ -50,6 +51,7 @@ class Wanted:
     kms_key_id: str = ""
     tls_only: bool = False
     plain_url: str = ""
+    synapse_endpoint_url: str = ""
     user: BucketSettings | None = None
 
 
@@ -304,13 +306,17 @@ def _tls_only(name: str, run: Run) -> Feature:
     if not run.wanted.tls_only:
         return _any_transport(name, run)
     message = "what does not come by TLS is refused"
-    if (settings.endpoint_url or "").lower().startswith("http://"):
-        return Feature(
-            name,
-            State.FAILED,
-            f"Could not refuse what does not come by TLS: {bucket.server} is used without, and Synapse would be shut"
-            " out. Give an endpoint_url that begins with https://, or set tls_only to false.",
-        )
+    for option, address in (
+        ("endpoint_url", settings.endpoint_url),
+        ("synapse_endpoint_url", run.wanted.synapse_endpoint_url),
+    ):
+        if (address or "").lower().startswith("http://"):
+            return Feature(
+                name,
+                State.FAILED,
+                f"Could not refuse what does not come by TLS: {address} is without, and Synapse would be shut out."
+                f" Give an {option} that begins with https://, or set tls_only to false.",
+            )
     if not run.is_there:
         return Feature(name, State.CHANGED, message)
     before = bucket.policy()

@@ -50,11 +50,12 @@ def test_names_and_defaults() -> None:
 )
 def test_tls_is_not_asked_for_where_synapse_has_none(own: str, synapses: str | None, expected: bool) -> None:
     theirs = "matrix_synapse_ext_synapse_s3_storage_provider_config_endpoint_url"
-    variables = {"bucket_endpoint_url": own, "value": trust_as_template(DEFAULTS["bucket_tls_only"])}
+    defaults = ("bucket_synapse_endpoint_url", "bucket_tls_only")
+    variables = {"bucket_endpoint_url": own, **{name: trust_as_template(DEFAULTS[name]) for name in defaults}}
     if synapses is not None:
         variables[theirs] = synapses
     templar = Templar(loader=DataLoader(), variables=variables)
-    assert templar.template(trust_as_template("{{ value }}")) is expected
+    assert templar.template(trust_as_template("{{ bucket_tls_only }}")) is expected
 
 
 def test_descriptions() -> None:
