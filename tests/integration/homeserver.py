@@ -31,6 +31,7 @@ MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 PREFIX = "hs/"
 NONE = {"files": 0, "bytes": 0}
 TWO_HOURS = 7200
+NAME = "own.example"
 THUMBNAIL_SIZES = ((32, 32, "crop"), (96, 96, "crop"), (320, 240, "scale"))
 
 
@@ -79,6 +80,7 @@ class Homeserver:
         }
         provider = {"module": "s3_storage_provider.S3StorageProviderBackend", "config": settings}
         configuration = {
+            "server_name": NAME,
             "media_store_path": str(self.media),
             "media_storage_providers": [provider],
             "database": self.database_section(self.postgresql),

@@ -25,7 +25,13 @@ from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
     run_proxy,
     s3_error,
 )
-from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
+from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
+    NAME,
+    NONE,
+    PREFIX,
+    Homeserver,
+    count,
+)
 
 ALL = ("--minimum-age", "0s", "--maximum-share", "100%")
 
@@ -119,12 +125,30 @@ def test_empty_database(homeserver: Homeserver) -> None:
     assert (result["exit_code"], homeserver.stored()) == (78, content)
 
 
+def test_without_a_server_name(homeserver: Homeserver) -> None:
+    """Another homeserver's media can't be told from this one's."""
+    content = homeserver.upload([1] * 30)
+    homeserver.migrate()
+    homeserver.forget(id_of(next(iter(content))))
+    homeserver.configure(server_name=None)
+
+    result = purge(homeserver, "--delete", *ALL)
+
+    assert (result["exit_code"], result["errors"], homeserver.stored()) == (
+        78,
+        [
+            "Could not tell this homeserver's media from others': Synapse's configuration has no server_name. Name"
+            " every configuration file that Synapse is started with."
+        ],
+        content,
+    )
+
+
 def test_two_homeservers_below_one_prefix(homeserver: Homeserver) -> None:
     """Neither has one: each other's media is unknown, however little of it there is."""
-    homeserver.configure(server_name="example.org")
     mine = homeserver.upload([1] * 30)
     homeserver.migrate()
-    theirs = {"remote_content/example.org/aa/bb/cc": b"fetched from this one", "local_content/aa/bb/cc": b"theirs"}
+    theirs = {f"remote_content/{NAME}/aa/bb/cc": b"fetched from this one", "local_content/aa/bb/cc": b"theirs"}
     homeserver.store(theirs)
 
     result = purge(homeserver, "--delete", *ALL)

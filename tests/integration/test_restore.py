@@ -17,9 +17,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, Plan, pass_all, run_proxy
-from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
-
-NAME = "own.example"
+from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
+    NAME,
+    NONE,
+    PREFIX,
+    Homeserver,
+    count,
+)
 
 
 def restore(homeserver: Homeserver, *arguments: str) -> Mapping[str, Any]:
@@ -85,7 +89,6 @@ def test_metrics_and_the_last_runs(homeserver: Homeserver, tmp_path: Path) -> No
 
 
 def test_named_media_come_with_their_thumbnails(homeserver: Homeserver) -> None:
-    homeserver.configure(server_name=NAME)
     (own,), (theirs,) = homeserver.upload([10]), homeserver.fetch("a.example", [20])
     others = homeserver.upload([30]) | homeserver.fetch("a.example", [40])
     wanted = homeserver.thumbnails(own) | homeserver.thumbnails(theirs)
@@ -128,7 +131,6 @@ def start_with(homeserver: Homeserver, stdin: int, *arguments: str) -> subproces
 
 @pytest.mark.parametrize("arguments", [["--local"], ["--origin", NAME]])
 def test_the_users_own_media(homeserver: Homeserver, arguments: list[str]) -> None:
-    homeserver.configure(server_name=NAME)
     own, theirs = homeserver.upload([10]), homeserver.fetch("a.example", [20])
     only_stored(homeserver, own | theirs)
 
@@ -140,7 +142,6 @@ def test_the_users_own_media(homeserver: Homeserver, arguments: list[str]) -> No
 
 def test_an_origin_of_which_the_database_knows_nothing(homeserver: Homeserver) -> None:
     """A name with a slip in it selects nothing, and that is no success."""
-    homeserver.configure(server_name=NAME)
     theirs = homeserver.fetch("a.example", [20])
     only_stored(homeserver, theirs)
 
@@ -157,6 +158,7 @@ def test_an_origin_of_which_the_database_knows_nothing(homeserver: Homeserver) -
 
 
 def test_without_a_server_name(homeserver: Homeserver) -> None:
+    homeserver.configure(server_name=None)
     only_stored(homeserver, homeserver.upload([10]))
 
     result = restore(homeserver, "--origin", "a.example")

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
+from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
+    NAME,
+    NONE,
+    PREFIX,
+    Homeserver,
+    count,
+)
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
 
 MODULE = "s3_storage_provider.S3StorageProviderBackend"
@@ -213,12 +219,11 @@ def test_origin(homeserver: Homeserver) -> None:
 
 def test_own_origin(homeserver: Homeserver) -> None:
     """The users' own media, as restore takes that name too."""
-    homeserver.configure(server_name="own.example")
     (own,), theirs = homeserver.upload([10]), homeserver.fetch("example.org", [20, 30])
     wanted = {own: (homeserver.media / own).read_bytes(), **homeserver.thumbnails(own)}
     homeserver.store({**wanted, **theirs})
 
-    result = verify(homeserver, "--origin", "own.example")
+    result = verify(homeserver, "--origin", NAME)
 
     assert (result["checked"], result["both"], result["exit_code"]) == (count(wanted), count(wanted), 0)
 

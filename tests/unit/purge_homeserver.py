@@ -121,7 +121,7 @@ class Homeserver:
         share: Fraction = Fraction(1),
         store: ObjectStore | None = None,
         stop: Event | None = None,
-        server_name: str = "",
+        server_name: str = "own.example",
     ) -> Summary:
         """Run it as the command does, but for the versions."""
         summary = new_summary(delete=delete)

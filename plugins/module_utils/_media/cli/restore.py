@@ -18,15 +18,16 @@ from ..engine.restore_apart import check_apart
 from ..engine.restore_survey import Survey, survey
 from ..engine.space import check_space
 from ..engine.summary import Summary, format_bytes
-from ..rules.errors import ConfigurationError, MediaError, UnavailableError, UsageError
+from ..rules.errors import MediaError, UnavailableError, UsageError
 from ..rules.selection import MediaKey, MediaUri, Selection, parse_media_uri, select_origins
+from ..stores import synapse_config
 from ..stores.arrivals import KEPT, Arrivals
 from ..stores.database import SynapseDatabase
 from ..stores.media_store import MediaStore, PassedOver
 from ..stores.s3 import S3ObjectStore
 from ..stores.stream import say
 from ..stores.systemd import unit_properties
-from .command import Command, Sides
+from .command import Command
 from .run import Ready, carry_out, finish
 
 _DAY_MS = 24 * 3600 * 1000
@@ -166,20 +167,10 @@ def _selection(
     accessed_after_ms = None if days is None else now_ns // 10**6 - days * _DAY_MS
     if not options.media and not options.origin:
         return Selection(local=options.local, accessed_after_ms=accessed_after_ms)
-    server_name = _server_name(ready.sides)
+    server_name = synapse_config.server_name(ready.sides.config)
     own, origins = select_origins(options.origin, server_name)
     media = _media(ready.database, given, server_name, unknown) if options.media else None
     return Selection(options.local or own, origins, media, accessed_after_ms)
-
-
-def _server_name(sides: Sides) -> str:
-    name = sides.config.get("server_name")
-    if not isinstance(name, str) or not name:
-        raise ConfigurationError(
-            "Could not tell this homeserver's media from others': Synapse's configuration has no server_name. Name"
-            " every configuration file that Synapse is started with."
-        )
-    return name
 
 
 def _media(

@@ -92,7 +92,7 @@ class Finder:
     """Sorts all that the sides have. Times in seconds since 1970.
 
     ``object_recent_after``, ``file_recent_after``: what was stored later is too recent. ``server_name``: this
-    homeserver's, '' where that is not known. ``told`` is called with each object or file that is no row's.
+    homeserver's. ``told`` is called with each object or file that is no row's.
     """
 
     def __init__(
@@ -107,7 +107,6 @@ class Finder:
         self._file_recent_after = file_recent_after
         # As a path has it behind the directory of remote media.
         self._of_ourselves = tuple(f"{root}/{server_name}/" for root in ("remote_content", "remote_thumbnail"))
-        self._has_name = bool(server_name)
         self._told = told
         self._odd: set[str] = set()
 
@@ -134,7 +133,7 @@ class Finder:
                 continue
             unknown_objects += is_media
             unknown_files += of_file is not None
-            if self._has_name and joined.path.startswith(self._of_ourselves):
+            if joined.path.startswith(self._of_ourselves):
                 of_ourselves += is_media
                 files_of_ourselves += of_file is not None
             self._sort(joined, of_object, of_file, orphans)

@@ -63,15 +63,14 @@ class PurgeDatabase(MediaDatabase, Protocol):
 class PurgePlan:
     """What one run is to do; times in seconds since 1970.
 
-    ``object_recent_after``, ``file_recent_after``: what was stored later stays. ``server_name``: this homeserver's, ''
-    where that is not known. ``is_only_bucket``: whether Synapse reads from no other, where media that is not here may
-    be.
+    ``object_recent_after``, ``file_recent_after``: what was stored later stays. ``server_name``: this homeserver's.
+    ``is_only_bucket``: whether Synapse reads from no other, where media that is not here may be.
     """
 
     object_recent_after: float
     file_recent_after: float
     maximum_share: Fraction
-    server_name: str = ""
+    server_name: str
     is_only_bucket: bool = True
 
 

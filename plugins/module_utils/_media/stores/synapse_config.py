@@ -178,8 +178,17 @@ def serves_media(config: Mapping[str, Any]) -> bool:
 
 
 def server_name(config: Mapping[str, Any]) -> str:
-    """The homeserver's own name, '' where these files do not give it."""
-    return str(config.get("server_name") or "")
+    """The homeserver's own name, which Synapse does not start without.
+
+    :raises ConfigurationError: these files do not give it.
+    """
+    name = config.get("server_name")
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(
+            "Could not tell this homeserver's media from others': Synapse's configuration has no server_name. Name"
+            " every configuration file that Synapse is started with."
+        )
+    return name
 
 
 def database_settings(config: Mapping[str, Any]) -> DatabaseSettings:

@@ -176,7 +176,7 @@ class World:
 
     def purge_orphans(self, _number: int) -> None:
         media, store, later = MediaStore(self.root), self._stores()[0], time.time() + 1
-        plan = purge.PurgePlan(later, later, Fraction(1), is_only_bucket=False)
+        plan = purge.PurgePlan(later, later, Fraction(1), "own.example", is_only_bucket=False)
         summary = purge.new_summary(delete=True)
         with self._connected() as database, new_orphans() as orphans, open_journal(self._directory / "journal") as kept:
             try:

@@ -84,7 +84,7 @@ def homeserver(tmp_path: Path) -> Homeserver:
 
 def look(homeserver: Homeserver, versions: Versions, *purged: str, delete: bool = False) -> Summary:
     summary = new_summary(delete=True)
-    plan = PurgePlan(NOW - AGE, NOW - AGE, Fraction(1))
+    plan = PurgePlan(NOW - AGE, NOW - AGE, Fraction(1), "own.example")
     with new_orphans() as orphans, open_journal(homeserver.journal) as journal:
         for path in sorted(purged):
             orphans.add(Orphan(path, RemoteObject(PREFIX + path, 1, ""), None))
