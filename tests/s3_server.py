@@ -65,9 +65,10 @@ class S3Server:
         """The same bucket for a new user who may do only these actions in it, for example s3:PutObject."""
         raise NotImplementedError(f"{type(self).__name__} has no users")
 
-    def client(self) -> Any:
-        """A plain boto3 client, to look at the server without the code under test."""
-        return _client(self.url, self.certificate, self.secret)
+    def client(self, user: BucketSettings | None = None) -> Any:
+        """A plain boto3 client, to look at the server without the code under test, by the key of ``user`` if given."""
+        key = (user.access_key_id, user.secret_access_key) if user else (ADMIN_KEY, self.secret)
+        return _client(self.url, self.certificate, *key)
 
     def write_down(self, path: Path, lacks: Mapping[str, str]) -> None:
         """For `given_server` of another process. ``lacks``: names of tests that fail here, with the reason."""
@@ -77,12 +78,12 @@ class S3Server:
 
 # Making one takes longer than most of the requests that a test sends with it.
 @cache
-def _client(url: str, certificate: Path | None, secret: str) -> Any:
+def _client(url: str, certificate: Path | None, key: str | None, secret: str | None) -> Any:
     return boto3.session.Session().client(
         "s3",
         region_name=REGION,
         endpoint_url=url,
-        aws_access_key_id=ADMIN_KEY,
+        aws_access_key_id=key,
         aws_secret_access_key=secret,
         verify=str(certificate) if certificate else None,
         config=PLAIN,

@@ -19,7 +19,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket impor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.tests.compat.site import Failed, Site, client_of, content_of
+from ansible_collections.matrixops.synapse_s3.tests.compat.site import Failed, Site, content_of
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, count
 from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
 
@@ -253,9 +253,9 @@ def own_key(site: Site) -> str:
         if again.state is not state:
             raise Failed(f"the key's state is {again.state.value}, not {state.value}: {again.message}")
     with contextlib.suppress(botocore.exceptions.ClientError):
-        client_of(site.server, old).list_objects_v2(Bucket=old.bucket, Prefix=PREFIX)
+        site.server.client(old).list_objects_v2(Bucket=old.bucket, Prefix=PREFIX)
         raise Failed("the key's old secret is still let in")
-    _beyond(site, client_of(site.server, new))
+    _beyond(site, site.server.client(new))
     # Synapse and the program do with it all that they do.
     site.use(new)
     site.done("preflight")

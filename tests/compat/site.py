@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import boto3
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli import main
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import PREFIX, Homeserver
-from ansible_collections.matrixops.synapse_s3.tests.s3_server import CACHE, PLAIN, S3Server
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import CACHE, S3Server
 
 MIB = 2**20
 PROVIDER_PYTHON = CACHE / "servers" / "provider" / "bin" / "python"
@@ -165,19 +164,6 @@ def content_of(server: S3Server, bucket: BucketSettings) -> dict[str, bytes]:
         each.removeprefix(bucket.prefix): client.get_object(Bucket=bucket.bucket, Key=each, **key)["Body"].read()
         for each in keys
     }
-
-
-def client_of(server: S3Server, bucket: BucketSettings) -> Any:
-    """A plain boto3 client with the access key of these settings."""
-    return boto3.session.Session().client(
-        "s3",
-        region_name=bucket.region_name,
-        endpoint_url=server.url,
-        aws_access_key_id=bucket.access_key_id,
-        aws_secret_access_key=bucket.secret_access_key,
-        verify=str(server.certificate) if server.certificate else None,
-        config=PLAIN,
-    )
 
 
 def provider_config(bucket: BucketSettings) -> dict[str, str]:
