@@ -11,6 +11,7 @@ from collections.abc import Collection
 from enum import Enum
 from typing import Any, NamedTuple
 
+from .._media.rules.aws_regions import AWS_PARTITIONS
 from .._media.rules.bucket_name import bucket_name_obstacles
 
 Document = dict[str, Any]
@@ -179,8 +180,7 @@ def tls_only_statement(bucket: str, *, partition: str, operator: str) -> Stateme
 
 def partition_of(region: str) -> str:
     """The partition of Amazon's in which a region is; that of all other services is ``aws``."""
-    beginnings = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-    return next((name for beginning, name in beginnings.items() if region.startswith(beginning)), "aws")
+    return next((name for name, partition in AWS_PARTITIONS.items() if region in partition.regions), "aws")
 
 
 def _check(bucket: str, prefix: str, without: Collection[str]) -> None:

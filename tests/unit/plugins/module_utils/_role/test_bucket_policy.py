@@ -114,8 +114,9 @@ def test_what_can_not_be_used(arguments: tuple[str, str], without: list[str], te
 
 
 def test_amazon_s_partitions() -> None:
-    regions = ("eu-central-1", "cn-north-1", "us-gov-west-1", "")
-    assert [partition_of(region) for region in regions] == ["aws", "aws-cn", "aws-us-gov", "aws"]
+    regions = {"eu-central-1": "aws", "cn-north-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "": "aws", "main": "aws"}
+    regions |= {"eusc-de-east-1": "aws-eusc", "us-iso-east-1": "aws-iso", "eu-isoe-west-1": "aws-iso-e"}
+    assert {region: partition_of(region) for region in regions} == regions
     assert bucket_policy("media", partition="aws-cn")["Statement"][1]["Resource"] == ["arn:aws-cn:s3:::media"]
 
 
