@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from .._media.rules.errors import UnavailableError
 from .._media.stores.libraries import botocore, urllib3
@@ -66,7 +66,8 @@ class KeysOfBucket:
         settings, content = self._settings, body.encode()
         url = f"{(settings.endpoint_url or '').rstrip('/')}/{path}"
         if query:
-            url += f"?{urlencode(query)}"
+            # As secrets are looked for in what is said: with %20 for a space.
+            url += f"?{urlencode(query, quote_via=quote)}"
         request = botocore.awsrequest.AWSRequest(
             method, url, {"x-amz-content-sha256": hashlib.sha256(content).hexdigest()}, content
         )

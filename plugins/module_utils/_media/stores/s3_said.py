@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 from ..rules.settings import BucketSettings
 
@@ -86,7 +86,7 @@ def without_secrets(text: str, settings: BucketSettings) -> str:
 
 
 def _forms(secret: str) -> tuple[str, ...]:
-    return secret, quote(secret), quote(secret, safe=""), base64.b64encode(secret.encode()).decode()
+    return secret, quote(secret), quote(secret, safe=""), quote_plus(secret), base64.b64encode(secret.encode()).decode()
 
 
 def says_more(said: str, code: str) -> bool:

@@ -17,12 +17,12 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_c
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 
-KEY, SECRET = "synapse-own-key", "synapse/own+secret"
+KEY, SECRET = "synapse-own-key", "synapse/own+se cret"
 SETTINGS = BucketSettings(
     "media", endpoint_url="http://ceph.example.org/", access_key_id="administrator", secret_access_key="a-secret"
 )
 ADDRESS = "http://ceph.example.org/admin/user"
-OWN = f"uid={KEY}&access-key={KEY}&secret-key=synapse%2Fown%2Bsecret&generate-key=false"
+OWN = f"uid={KEY}&access-key={KEY}&secret-key=synapse%2Fown%2Bse%20cret&generate-key=false"
 CANT = "Could not give Synapse a key of its own"
 
 
