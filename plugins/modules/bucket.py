@@ -185,6 +185,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State, notes, problems
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket_arguments import CONNECTION
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.endpoint import http_url_problems
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError, join_problems
@@ -230,7 +231,7 @@ def main() -> None:
         module.fail_json(msg=join_problems(wrong), features={}, problems=wrong, notes=[])
     settings = replace(settings, ca_bundle_path=params["ca_bundle_path"] or None)
     user = features.user_settings(settings, params["synapse_access_key_id"], params["synapse_secret_access_key"])
-    wanted = features.Wanted(
+    wanted = Wanted(
         private=params["private"],
         unfinished_uploads_days=params["unfinished_uploads_days"],
         versioning=params["versioning"],

@@ -45,6 +45,8 @@ What the rows are:
 - *bucket with Object Lock*: with a default retention of one day.
 - *names that begin alike*: media of `example.org` and of `example.org.uk`, whose keys come first. `migrate` works;
   `verify` needs a list that is sorted by key.
+- *role bucket*: the module `bucket`, as the role calls it where nothing is set, on an empty bucket, twice. The second
+  run changes nothing; `preflight`, Synapse's provider and `migrate` work afterwards.
 - *key of Synapse's own*: the module `bucket` makes it; Synapse's provider and the program work with it; reading,
   storing and deleting beside the prefix, the bucket's policy, other buckets and new ones are refused it.
 - Of the *wrong* settings some servers take any region; then all works. Else nothing moves.

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import botocore.exceptions
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import LACKING, Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.tests.compat.site import Failed, Site, content_of
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, count
@@ -238,6 +239,22 @@ def missing_bucket(site: Site) -> str:
     return _is_told(site, replace(site.bucket, bucket="test-there-is-none"), 69)
 
 
+def role_bucket(site: Site) -> str:
+    """The module bucket, as the role calls it where nothing is set, on a bucket that is in use: twice."""
+    wanted = Wanted(tls_only=site.server.certificate is not None)
+    for is_first in (True, False):
+        with contextlib.closing(Administration(site.bucket)) as bucket:
+            found = list(features.apply(bucket, wanted, check_mode=False))
+        if wrong := [feature for feature in found if feature.state is State.FAILED]:
+            raise Failed(f"{wrong[0].name}: {wrong[0].message}")
+        if changed := [feature.name for feature in found if feature.is_changed and not is_first]:
+            raise Failed(f"the second run changes {', '.join(changed)}")
+    site.done("preflight")
+    provider(site)
+    lacking = [f"{feature.name} ({feature.state.value})" for feature in found if feature.state in LACKING]
+    return f"All but {', '.join(lacking)}." if lacking else ""
+
+
 def own_key(site: Site) -> str:
     """The module bucket makes a key for Synapse that may do what it must, and nothing else."""
     administrators = site.bucket
@@ -272,7 +289,7 @@ def own_key(site: Site) -> str:
 def _given_key(administrators: BucketSettings, user: BucketSettings) -> Feature:
     with contextlib.closing(Administration(administrators)) as bucket:
         bucket.exists()
-        given = keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=False)
+        given = keys.apply(bucket, Wanted(user=user), is_wanted=True, check_mode=False)
     if given.state is State.FAILED:
         raise Failed(given.message)
     return given
@@ -320,6 +337,7 @@ SCENARIOS: Mapping[str, Callable[[Site], str]] = {
     "wrong region": wrong_region,
     "wrong secret": wrong_secret,
     "missing bucket": missing_bucket,
+    "role bucket": role_bucket,
     "key of Synapse's own": own_key,
 }
 # What one pass of a homeserver is, for `make test`.

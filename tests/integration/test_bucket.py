@@ -11,13 +11,16 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_effects import SynapsesBucket
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
 from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
@@ -51,7 +54,7 @@ def settings(minio_http: MinioServer) -> BucketSettings:
     return replace(minio_http.settings(f"media-{secrets.token_hex(6)}"), prefix="hs/")
 
 
-def apply(settings: BucketSettings, wanted: features.Wanted, *, check_mode: bool = False) -> dict[str, Feature]:
+def apply(settings: BucketSettings, wanted: Wanted, *, check_mode: bool = False) -> dict[str, Feature]:
     bucket = Administration(settings)
     found = {feature.name: feature for feature in features.apply(bucket, wanted, check_mode=check_mode)}
     bucket.close()
@@ -172,13 +175,13 @@ def test_a_public_bucket_is_closed_and_other_statements_stay(minio_http: MinioSe
     secret = f"{minio_http.url}/{name}/hs/secret"
     assert get(secret) == 200
 
-    found = apply(settings, features.Wanted(), check_mode=True)
+    found = apply(settings, Wanted(), check_mode=True)
     assert (found["private"].state, get(secret)) == (State.CHANGED, 200)
-    assert changed(apply(settings, features.Wanted())) == ["private"]
+    assert changed(apply(settings, Wanted())) == ["private"]
     assert get(secret) == 403
     (kept,) = json.loads(client.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
     assert kept["Effect"] == "Deny"
-    assert changed(apply(settings, features.Wanted())) == []
+    assert changed(apply(settings, Wanted())) == []
 
 
 def test_a_server_that_asks_nobody_for_a_key(minio_http: MinioServer, settings: BucketSettings) -> None:
@@ -193,12 +196,34 @@ def test_a_server_that_asks_nobody_for_a_key(minio_http: MinioServer, settings: 
 
     plans = (Plan(Kind.LIST, let_in, None), Plan(Kind.HEAD, let_in, None))
     with run_proxy(minio_http.host, *plans) as proxy:
-        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted())
+        found = apply(replace(settings, endpoint_url=proxy.url), Wanted())
         assert (found["private"].state, found["private"].message) == (
             State.IGNORED,
             f"anybody may list it and read its objects at {proxy.url}, without a key. Take that away there: look for a"
             " public setting of the bucket, or for a server that asks nobody for a key.",
         )
+
+
+def test_what_lets_anybody_in_on_a_condition(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """A condition may hold for all: only what can be done without a key tells."""
+    client, name = minio_http.client(), settings.bucket
+    client.create_bucket(Bucket=name)
+    listing = {"Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{name}"]}
+    changing = {"Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": [f"arn:aws:s3:::{name}/hs/*"]}
+    conditions = {"StringLike": {"s3:prefix": ["hs/*"]}}, {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}
+    statements = [
+        {"Effect": "Allow", "Principal": "*", "Condition": condition, **what}
+        for condition, what in zip(conditions, (listing, changing), strict=True)
+    ]
+    document = {"Version": "2012-10-17", "Statement": statements}
+    client.put_bucket_policy(Bucket=name, Policy=json.dumps(document))
+    found = apply(settings, Wanted())["private"]
+    assert (found.state, found.message) == (
+        State.IGNORED,
+        f"anybody may list it, store objects and delete objects at {settings.endpoint_url}, without a key. Take that"
+        " away there: look for a public setting of the bucket, or for a server that asks nobody for a key.",
+    )
+    assert list(Administration(settings).list("")) == []
 
 
 def test_a_public_statement_among_others_of_many_actions(minio_http: MinioServer, settings: BucketSettings) -> None:
@@ -217,7 +242,7 @@ def test_a_public_statement_among_others_of_many_actions(minio_http: MinioServer
     document = json.dumps({"Version": "2012-10-17", "Statement": [public, denial]})
     for _turn in range(3):
         client.put_bucket_policy(Bucket=name, Policy=document)
-        found = apply(settings, features.Wanted())["private"]
+        found = apply(settings, Wanted())["private"]
         assert (found.state, found.message) == (State.CHANGED, "nobody but users may use it")
 
 
@@ -231,7 +256,7 @@ def test_a_server_that_fails_where_nobody_asks_has_let_nobody_in(
         return True
 
     with run_proxy(minio_http.host, Plan(Kind.LIST, fail, None)) as proxy:
-        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted())["private"]
+        found = apply(replace(settings, endpoint_url=proxy.url), Wanted())["private"]
     assert (found.state, found.message) == (
         State.FAILED,
         f"Could not see whether anybody may use bucket '{settings.bucket}': the server {proxy.url} asks for fewer"
@@ -248,7 +273,7 @@ def test_a_token_that_expires_is_no_lack_of_the_service(minio_http: MinioServer)
 
     settings = minio_http.new_bucket()
     with run_proxy(minio_http.host, Plan(Kind.OTHER, refuse, None), Plan(Kind.PUT, refuse, None)) as proxy:
-        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted(versioning=True))["versioning"]
+        found = apply(replace(settings, endpoint_url=proxy.url), Wanted(versioning=True))["versioning"]
     assert found.state is State.FAILED
     assert "the session token is not valid or has expired" in found.message
 
@@ -262,7 +287,7 @@ def test_rules_of_others_stay(minio_http: MinioServer, settings: BucketSettings)
     def rules() -> list[str]:
         return sorted(rule["ID"] for rule in client.get_bucket_lifecycle_configuration(Bucket=name)["Rules"])
 
-    kept, gone = features.Wanted(versioning=True, old_versions_days=9), features.Wanted(old_versions_days=0)
+    kept, gone = Wanted(versioning=True, old_versions_days=9), Wanted(old_versions_days=0)
     assert changed(apply(settings, kept)) == ["versioning", "old_versions"]
     assert rules() == ["logs", "matrixops-synapse-s3-old-versions"]
     assert changed(apply(settings, replace(kept, old_versions_days=8))) == ["old_versions"]
@@ -293,7 +318,7 @@ def test_a_rule_that_boto3_would_change_is_left(minio_http: MinioServer, setting
     with run_proxy(minio_http.host, *plans) as proxy:
         elsewhere = replace(settings, endpoint_url=proxy.url)
         for check_mode in (False, True):
-            found = apply(elsewhere, features.Wanted(private=False), check_mode=check_mode)["unfinished_uploads"]
+            found = apply(elsewhere, Wanted(private=False), check_mode=check_mode)["unfinished_uploads"]
             assert (found.state, found.message) == (
                 State.FAILED,
                 f"Could not change the lifecycle rules of bucket '{settings.bucket}': one that is there has 'Flag',"
@@ -305,7 +330,7 @@ def test_a_rule_that_boto3_would_change_is_left(minio_http: MinioServer, setting
 def test_homeservers_that_share_a_bucket_keep_each_other_s_rules(
     minio_http: MinioServer, settings: BucketSettings
 ) -> None:
-    wanted, another = features.Wanted(versioning=True), replace(settings, prefix="another/")
+    wanted, another = Wanted(versioning=True), replace(settings, prefix="another/")
     assert [changed(apply(each, wanted))[-1] for each in (settings, another)] == ["old_versions", "old_versions"]
     assert [changed(apply(each, wanted)) for each in (settings, another)] == [[], []]
     rules = minio_http.client().get_bucket_lifecycle_configuration(Bucket=settings.bucket)["Rules"]
@@ -326,7 +351,7 @@ def test_a_rule_that_is_taken_and_dropped(minio_http: MinioServer, settings: Buc
 
     plans = [Plan(kind, drop, None) for kind in (Kind.OTHER, Kind.PUT, Kind.DELETE)]
     with run_proxy(minio_http.host, *plans) as proxy:
-        found = apply(replace(settings, endpoint_url=proxy.url), features.Wanted())
+        found = apply(replace(settings, endpoint_url=proxy.url), Wanted())
         assert (found["unfinished_uploads"].state, found["unfinished_uploads"].message) == (
             State.IGNORED,
             f"{proxy.url} takes a rule with AbortIncompleteMultipartUpload, and does not keep it. It was taken back.",
@@ -343,7 +368,7 @@ def minio_with_kms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioSe
 
 def test_encryption(minio_with_kms: MinioServer) -> None:
     settings = minio_with_kms.settings("media")
-    wanted = features.Wanted(encryption="AES256")
+    wanted = Wanted(encryption="AES256")
     assert apply(settings, wanted)["encryption"].state is State.CHANGED
     assert changed(apply(settings, wanted)) == []
     client = minio_with_kms.client()
@@ -361,7 +386,7 @@ def test_encryption_after_which_nothing_is_stored(minio_with_kms: MinioServer) -
         return True
 
     with run_proxy(minio_with_kms.host, Plan(Kind.PUT, fail, None)) as proxy:
-        wanted = features.Wanted(private=False, encryption="AES256")
+        wanted = Wanted(private=False, encryption="AES256")
         feature = apply(replace(settings, endpoint_url=proxy.url), wanted)["encryption"]
     assert feature.state is State.UNSUPPORTED
     assert feature.message.startswith(
@@ -372,7 +397,7 @@ def test_encryption_after_which_nothing_is_stored(minio_with_kms: MinioServer) -
 
 
 def test_encryption_without_a_kms(settings: BucketSettings) -> None:
-    found = apply(settings, features.Wanted(encryption="AES256"))["encryption"]
+    found = apply(settings, Wanted(encryption="AES256"))["encryption"]
     assert (found.state, found.message) == (
         State.UNSUPPORTED,
         f"{settings.endpoint_url} does not implement it (HTTP 501 NotImplemented: 'Server side encryption specified but"
@@ -382,15 +407,17 @@ def test_encryption_without_a_kms(settings: BucketSettings) -> None:
 
 def test_only_by_tls(minio_https: MinioServer) -> None:
     settings = minio_https.new_bucket()
-    wanted = features.Wanted(tls_only=True)
-    plain = f"http://{minio_https.host}"
+    wanted = Wanted(tls_only=True)
     assert apply(settings, wanted, check_mode=True)["tls_only"].state is State.CHANGED
     first, second = apply(settings, wanted)["tls_only"], apply(settings, wanted)["tls_only"]
     assert [first.state, second.state] == [State.CHANGED, State.OK]
-    assert first.message == f"what does not come by TLS is refused; {plain} was tried"
+    assert first.message == (
+        "what does not come by TLS is refused; it could not be tried, as nobody answers without at"
+        f" http://{minio_https.host}"
+    )
     # The statement is the role's own, and goes when nobody asks for it any more.
-    assert changed(apply(settings, features.Wanted())) == ["tls_only"]
-    assert changed(apply(settings, features.Wanted())) == []
+    assert changed(apply(settings, Wanted())) == ["tls_only"]
+    assert changed(apply(settings, Wanted())) == []
 
 
 def test_only_by_tls_is_tried_and_has_no_effect_on_minio(minio_http: MinioServer, tmp_path: Path) -> None:
@@ -398,12 +425,40 @@ def test_only_by_tls_is_tried_and_has_no_effect_on_minio(minio_http: MinioServer
     write_certificate(tmp_path, ["test-server"])
     with run_proxy(minio_http.host, certificates=tmp_path) as proxy:
         settings = replace(minio_http.new_bucket(), endpoint_url=proxy.url, ca_bundle_path=str(tmp_path / "public.crt"))
-        found = apply(settings, features.Wanted(tls_only=True, plain_url=minio_http.url))["tls_only"]
+        found = apply(settings, Wanted(tls_only=True, plain_url=minio_http.url))["tls_only"]
         assert (found.state, found.message) == (
             State.IGNORED,
             f"{proxy.url} has the policy, and does what this key asks for at {minio_http.url} all the same. Give"
             " Synapse a key of its own whose policy asks for TLS, or close that port.",
         )
+
+
+def test_only_by_tls_where_tls_ends_before_the_server(minio_http: MinioServer, tmp_path: Path) -> None:
+    """A key in use would be shut out by its new policy."""
+    write_certificate(tmp_path, ["test-server"])
+    with run_proxy(minio_http.host, certificates=tmp_path) as proxy:
+        settings = replace(
+            minio_http.new_bucket(), prefix="hs/", endpoint_url=proxy.url, ca_bundle_path=str(tmp_path / "public.crt")
+        )
+        user = features.user_settings(settings, f"key-of-{settings.bucket}", "one-secret-of-16")
+        assert user is not None
+
+        def give(*, tls_only: bool) -> Feature:
+            with closing(Administration(settings)) as bucket:
+                assert bucket.exists()
+                return keys.apply(bucket, Wanted(user=user, tls_only=tls_only), is_wanted=True, check_mode=False)
+
+        assert give(tls_only=False).state is State.CHANGED
+        refused = give(tls_only=True)
+        with closing(SynapsesBucket(user)) as synapses:
+            synapses.use()
+        assert give(tls_only=False).state is State.OK
+    assert (refused.state, refused.is_changed) == (State.FAILED, True)
+    assert refused.message.startswith(
+        "Could not give Synapse a key of its own whose policy asks for TLS: what comes by TLS is refused with it, as"
+        " where TLS ends at a proxy before the server. It has the policy without that now. Set tls_only to false, and"
+        " close the port without TLS. What was tried: Could not list"
+    )
 
 
 def test_a_server_that_fails_without_tls_has_refused_nothing(minio_https: MinioServer, minio_http: MinioServer) -> None:
@@ -412,7 +467,7 @@ def test_a_server_that_fails_without_tls_has_refused_nothing(minio_https: MinioS
         return True
 
     with run_proxy(minio_http.host, Plan(Kind.LIST, fail, None)) as proxy:
-        found = apply(minio_https.new_bucket(), features.Wanted(tls_only=True, plain_url=proxy.url))["tls_only"]
+        found = apply(minio_https.new_bucket(), Wanted(tls_only=True, plain_url=proxy.url))["tls_only"]
     assert found.state is State.FAILED
     assert found.message == (
         f"Could not see whether a request to {proxy.url} is refused: the server {minio_https.url} asks for fewer"
@@ -426,7 +481,7 @@ def test_only_by_tls_at_an_endpoint_without(whose: str, minio_http: MinioServer,
     ways = {"endpoint_url": (minio_http, ""), "synapse_endpoint_url": (minio_https, minio_http.url)}
     server, synapse = ways[whose]
     settings = server.new_bucket()
-    found = apply(settings, features.Wanted(tls_only=True, synapse_endpoint_url=synapse))["tls_only"]
+    found = apply(settings, Wanted(tls_only=True, synapse_endpoint_url=synapse))["tls_only"]
     assert (found.state, found.is_changed, found.message) == (
         State.FAILED,
         False,
@@ -439,7 +494,7 @@ def test_a_missing_permission_is_told_and_the_rest_is_done(minio_http: MinioServ
     settings = minio_http.new_bucket()
     actions = ("s3:ListBucket", "s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:GetBucketPolicy")
     may = minio_http.restricted(settings, *actions, "s3:PutBucketVersioning", "s3:GetBucketVersioning")
-    found = apply(may, features.Wanted(versioning=True))
+    found = apply(may, Wanted(versioning=True))
     assert {name: feature.state for name, feature in found.items()} == {
         "bucket": State.OK,
         "private": State.OK,
@@ -462,8 +517,8 @@ def test_a_missing_permission_is_told_and_the_rest_is_done(minio_http: MinioServ
 def with_key(settings: BucketSettings, secret: str, *, check_mode: bool = False) -> Feature:
     bucket = Administration(settings)
     user = features.user_settings(settings, f"key-of-{settings.bucket}", secret)
-    list(features.apply(bucket, features.Wanted(), check_mode=check_mode))
-    return keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=check_mode)
+    list(features.apply(bucket, Wanted(), check_mode=check_mode))
+    return keys.apply(bucket, Wanted(user=user), is_wanted=True, check_mode=check_mode)
 
 
 def test_a_key_is_made_kept_and_given_another_secret(settings: BucketSettings) -> None:
@@ -505,8 +560,8 @@ def test_a_key_in_use_elsewhere_is_not_taken_from_there(
     )
     bucket = Administration(new)
     user = features.user_settings(new, name, secret)
-    list(features.apply(bucket, features.Wanted(), check_mode=check_mode))
-    feature = keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=check_mode)
+    list(features.apply(bucket, Wanted(), check_mode=check_mode))
+    feature = keys.apply(bucket, Wanted(user=user), is_wanted=True, check_mode=check_mode)
 
     assert (feature.state, feature.message) == (
         State.FAILED,
@@ -524,8 +579,8 @@ def test_a_key_that_something_else_allows_more(minio_http: MinioServer, monkeypa
     # A user of MinIO's who may do all in the bucket; now it is said to be Synapse's.
     wide = minio_http.restricted(settings, "s3:*")
     bucket = Administration(settings)
-    list(features.apply(bucket, features.Wanted(versioning=True), check_mode=False))
-    wanted = features.Wanted(user=wide)
+    list(features.apply(bucket, Wanted(versioning=True), check_mode=False))
+    wanted = Wanted(user=wide)
     found = [keys.apply(bucket, wanted, is_wanted=True, check_mode=check_mode) for check_mode in (False, False, True)]
     assert [(feature.state, feature.is_changed) for feature in found] == [
         (State.IGNORED, True),
@@ -556,7 +611,7 @@ def test_a_key_by_somebody_who_may_not_administer_users(minio_http: MinioServer)
 
 
 def test_a_key_that_is_the_administrator_s(settings: BucketSettings) -> None:
-    feature = keys.apply(Administration(settings), features.Wanted(), is_wanted=True, check_mode=False)
+    feature = keys.apply(Administration(settings), Wanted(), is_wanted=True, check_mode=False)
     assert (feature.state, feature.message) == (
         State.FAILED,
         "Could not give Synapse a key of its own: synapse_access_key_id and synapse_secret_access_key are not set, or"
@@ -566,7 +621,7 @@ def test_a_key_that_is_the_administrator_s(settings: BucketSettings) -> None:
 
 def test_a_key_at_a_service_whose_interface_is_not_known(settings: BucketSettings) -> None:
     bucket = Administration(settings)
-    wanted = features.Wanted(user=features.user_settings(settings, "another-key", "another-secret"))
+    wanted = Wanted(user=features.user_settings(settings, "another-key", "another-secret"))
     feature = keys.apply(bucket, wanted, is_wanted=True, check_mode=False)
     assert (feature.state, feature.message) == (
         State.UNSUPPORTED,

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import keys
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.encryption import check_encryption
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.preflight import (
     check_bucket,
@@ -42,9 +43,9 @@ def administer(settings: BucketSettings) -> None:
     user = replace(settings, access_key_id=f"key-{secrets.token_hex(4)}", secret_access_key="a secret of Synapse's")
     with closing(Administration(settings)) as bucket:
         assert bucket.exists()
-        assert bucket.anybody_may("") == []
+        assert bucket.anybody_may("", change=False) == []
         assert bucket.lets_in(settings, settings.endpoint_url)
-        given = keys.apply(bucket, features.Wanted(user=user), is_wanted=True, check_mode=False)
+        given = keys.apply(bucket, Wanted(user=user), is_wanted=True, check_mode=False)
         assert given.is_changed, given.message
 
 

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -34,6 +35,7 @@ _NONE = frozenset(
 _UNKNOWN_REQUEST = frozenset({405, 501})
 # Some servers refuse a setting that they don't know as malformed.
 _UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
+_REFUSALS = frozenset({301, 302, 307, 308, 401, 403})
 # These are no refusals of a setting, although their status is 400 too.
 _OF_THE_REQUEST = frozenset(
     {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeout", "AuthorizationHeaderMalformed"}
@@ -44,6 +46,7 @@ _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 _FIRST_REGION = "us-east-1"
 # What Amazon keeps beside the rules, and sets anew where rules are written without it.
 _BESIDE_RULES = ("TransitionDefaultMinimumObjectSize",)
+_TRIAL = b"matrixops.synapse_s3 tries this bucket.\n"
 _TRIED: Mapping[str, Any] = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
@@ -90,6 +93,10 @@ class Administration(TrialBucket):
         known = {"Rule"} | _names_within(self._client.meta.service_model.shape_for("LifecycleRule"))
         self._unknown_in_rules = unknown_in_rules(getattr(http_response, "content", b""), known)
 
+    def is_software(self, name: str) -> bool:
+        """Whether the server has called itself so by now."""
+        return self.software.startswith(name)
+
     @property
     def server(self) -> str:
         return server_name(self.settings)
@@ -124,14 +131,16 @@ class Administration(TrialBucket):
             name: bool(value) for name, value in answer.get("PublicAccessBlockConfiguration", {}).items()
         }
 
-    def block_public_access(self, block: dict[str, bool]) -> None:
-        self._change(
-            "block public access to",
-            lambda: self._client.put_public_access_block(
+    def block_public_access(self, block: dict[str, bool] | None) -> None:
+        def change() -> object:
+            if block is None:
+                return self._client.delete_public_access_block(Bucket=self._bucket)
+            return self._client.put_public_access_block(
                 Bucket=self._bucket,
                 PublicAccessBlockConfiguration=block,  # type: ignore[arg-type]  # boto3's types want a TypedDict
-            ),
-        )
+            )
+
+        self._change("change the block of public access to", change)
 
     def policy(self) -> dict[str, Any] | None:
         answer = self._read("the policy", self._client.get_bucket_policy)
@@ -223,7 +232,7 @@ class Administration(TrialBucket):
         ``beginning``: what the key begins with in place of the prefix.
         """
         key = (self.settings.prefix if beginning is None else beginning) + TEST_OBJECT + secrets.token_hex(8)
-        self.put_as_provider(key, b"matrixops.synapse_s3 tries this bucket.\n")
+        self.put_as_provider(key, _TRIAL)
         try:
             yield key
         finally:
@@ -253,8 +262,11 @@ class Administration(TrialBucket):
         except LIBRARY_ERRORS:
             return False
 
-    def anybody_may(self, key: str) -> list[str]:
-        """What works without credentials: 'list it', and 'read' of the object ``key``, if it is not ''."""
+    def anybody_may(self, key: str, *, change: bool) -> list[str]:
+        """What works without credentials, in words: to list it, and what can be done with the object ``key``.
+
+        ``key``: '' for none. ``change``: whether it may be stored again, and deleted.
+        """
         client = boto3.session.Session().client(
             "s3",
             region_name=self._client.meta.region_name,
@@ -263,15 +275,25 @@ class Administration(TrialBucket):
             config=botocore.config.Config(**_TRIED, signature_version=botocore.UNSIGNED),
         )
         with closing(client) as nobody, self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
+            one: Any = {"Bucket": self._bucket, "Key": key}
+            listing = partial(nobody.list_objects_v2, Bucket=self._bucket, MaxKeys=1)
+            # A statement may be for a prefix alone.
             tried: list[tuple[str, Callable[[], object]]] = [
-                ("list it", lambda: nobody.list_objects_v2(Bucket=self._bucket, MaxKeys=1))
+                ("list it", listing),
+                ("list it", partial(listing, Prefix=self.settings.prefix)),
             ]
             if key:
-                tried.append(("read its objects", lambda: nobody.head_object(Bucket=self._bucket, Key=key)))
-            return [name for name, call in tried if _is_let_in(call)]
+                tried.append(("read its objects", lambda: nobody.head_object(**one)))
+            if key and change:
+                tried.append(("store objects", lambda: nobody.put_object(**one, Body=_TRIAL)))
+                tried.append(("delete objects", lambda: nobody.delete_object(**one)))
+            return list(dict.fromkeys(name for name, call in tried if _is_let_in(call)))
 
-    def lets_in(self, settings: BucketSettings, url: str | None) -> bool:
-        """Whether a signed request to ``url`` is carried out, with the key of ``settings``."""
+    def lets_in(self, settings: BucketSettings, url: str | None) -> bool | None:
+        """Whether a signed request to ``url`` is carried out, with the key of ``settings``.
+
+        None where nobody answers there who knows S3: nobody listens, or it is a port for TLS.
+        """
         client = boto3.session.Session().client(
             "s3",
             region_name=self._client.meta.region_name,
@@ -289,10 +311,9 @@ class Administration(TrialBucket):
                 if tells_nothing(error):
                     raise
                 # A redirect to HTTPS, a refusal: nothing was carried out.
-                return False
+                return False if http_status(error) in _REFUSALS else None
             except LIBRARY_ERRORS:
-                # Nobody listens, or a TLS port.
-                return False
+                return None
         return True
 
     def _read(self, what: str, call: Callable[..., Any]) -> Any:

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from . import policy
 from .administration import Administration, Unsupported, failure
+from .in_use import able, unless_it_shuts_out
 from .lifecycle import (
     OLD_VERSIONS,
     UNFINISHED_UPLOADS,
@@ -30,39 +30,12 @@ from .lifecycle import (
     without,
 )
 from .report import Feature, State
+from .transport import any_transport, tls_only
+from .wanted import Run, Wanted, ignored, listed
 
 BLOCKED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How a bucket is to be. 0 days and '' mean: not wanted.
-
-    ``plain_url``: where the same service answers without TLS, '' to work it out. ``synapse_endpoint_url``: where
-    Synapse reaches it, '' where that is as here. ``user``: the bucket by Synapse's own key, where that is another than
-    the administrator's.
-    """
-
-    private: bool = True
-    unfinished_uploads_days: int = 7
-    versioning: bool = False
-    old_versions_days: int = 30
-    encryption: str = ""
-    kms_key_id: str = ""
-    tls_only: bool = False
-    plain_url: str = ""
-    synapse_endpoint_url: str = ""
-    user: BucketSettings | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A feature's surroundings. ``is_there``: whether the bucket exists; in check mode it may be about to be made."""
-
-    bucket: Administration
-    wanted: Wanted
-    check_mode: bool
-    is_there: bool
+# By what the server calls itself. With the others Ceph 16 and 18 refuse each upload and each policy with a principal.
+_BLOCKED_THERE = {"Ceph": {**BLOCKED, "BlockPublicAcls": False, "BlockPublicPolicy": False}}
 
 
 def apply(
@@ -70,7 +43,8 @@ def apply(
 ) -> Iterator[Feature]:
     """Make the bucket as it is wanted; what fails is a feature's state, and the others are done all the same.
 
-    ``key`` makes Synapse's key, which the last feature is then tried with.
+    ``key`` makes Synapse's key, which the last feature is then tried with. A change that shuts out who could use the
+    bucket before is taken back.
 
     :raises MediaError: the bucket can't be used at all.
     """
@@ -93,9 +67,13 @@ def apply(
     yield from _media_stays(run)
     for feature, step, is_wanted in steps:
         yield _carried_out(feature, step, run) if is_wanted else Feature(feature, State.NOT_WANTED)
+    if not wanted.tls_only:
+        # First, as the key may be shut out by it.
+        yield _carried_out("tls_only", any_transport, run)
     if key is not None:
         yield key()
-    yield _carried_out("tls_only", _tls_only, run)
+    if wanted.tls_only:
+        yield _carried_out("tls_only", tls_only, run)
 
 
 def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Feature:
@@ -111,41 +89,43 @@ def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Fe
 
 def _private(name: str, run: Run) -> Feature:
     """Where the server has a block of public access, that; else the public statements of the policy go."""
-    bucket = run.bucket
+    bucket, message = run.bucket, "nobody but users may use it"
     if not run.is_there:
-        return Feature(name, State.CHANGED, "nobody but users may use it", None, BLOCKED)
+        return Feature(name, State.CHANGED, message, None, BLOCKED)
     what = "the block of public access"
     same: Callable[[Any, Any], bool] = operator.eq
     try:
         before: Any = bucket.public_access_block() or {}
-        after: Any = BLOCKED
-        change = partial(bucket.block_public_access, BLOCKED)
+        after: Any = next((_BLOCKED_THERE[each] for each in _BLOCKED_THERE if bucket.is_software(each)), BLOCKED)
+        change: Callable[[Any], None] = bucket.block_public_access
         read: Callable[[], Any] = bucket.public_access_block
     except Unsupported:
         before, after = _without_public_statements(bucket)
-        change, read = partial(bucket.set_policy, after), bucket.policy
+        change, read = bucket.set_policy, bucket.policy
         # MinIO gives what is in a list in another order each time.
         what, same = "another policy of the bucket", policy.same
     is_changed = before != after
-    if is_changed and not run.check_mode:
-        change()
+    if is_changed and run.check_mode:
+        return Feature(name, State.CHANGED, message, before, after)
+    if is_changed:
+        undo = partial(change, before or None)
+        if problem := unless_it_shuts_out(able(run), bucket.server, partial(change, after), undo):
+            return Feature(name, State.FAILED, problem)
         left = read() or {}
         if not same(left, after):
-            return Feature(name, State.IGNORED, _ignored(bucket, what), before, left, not same(left, before))
-    if is_changed and run.check_mode:
-        return Feature(name, State.CHANGED, "nobody but users may use it", before, after)
+            return Feature(name, State.IGNORED, ignored(bucket, what), before, left, not same(left, before))
     if run.check_mode:
-        may = bucket.anybody_may(bucket.first_key())
+        may = bucket.anybody_may(bucket.first_key(), change=False)
     else:
         with bucket.trial_object() as key:
-            may = bucket.anybody_may(key)
+            may = bucket.anybody_may(key, change=True)
     if may:
-        message = (
-            f"anybody may {' and '.join(may)} at {bucket.server}, without a key. Take that away there: look for a"
+        said = (
+            f"anybody may {listed(may)} at {bucket.server}, without a key. Take that away there: look for a"
             " public setting of the bucket, or for a server that asks nobody for a key."
         )
-        return Feature(name, State.IGNORED, message, before, after, is_changed)
-    return Feature(name, State.CHANGED if is_changed else State.OK, "nobody but users may use it", before, after)
+        return Feature(name, State.IGNORED, said, before, after, is_changed)
+    return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
 
 
 def _without_public_statements(bucket: Administration) -> tuple[Any, Any]:
@@ -218,7 +198,7 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
     if not in_force(left, expiry, prefix, days):
         # A rule that does nothing would look as if it did.
         bucket.set_lifecycle(before)
-        return Feature(name, State.IGNORED, _ignored(bucket, f"a rule with {expiry.action}") + " It was taken back.")
+        return Feature(name, State.IGNORED, ignored(bucket, f"a rule with {expiry.action}") + " It was taken back.")
     return Feature(name, State.CHANGED, message, before, left)
 
 
@@ -234,7 +214,7 @@ def _too_early(rule: Rule, expiry: Expiry) -> str:
 
 
 def _own_cleaning(expiry: Expiry, bucket: Administration) -> str:
-    if expiry is UNFINISHED_UPLOADS and bucket.software.startswith("MinIO"):
+    if expiry is UNFINISHED_UPLOADS and bucket.is_software("MinIO"):
         return (
             " MinIO ends unfinished uploads by itself, after 24 hours unless its stale_uploads_expiry says otherwise."
         )
@@ -249,7 +229,7 @@ def _versioning(name: str, run: Run) -> Feature:
     if not run.check_mode:
         bucket.enable_versioning()
         if bucket.versioning() != "Enabled":
-            return Feature(name, State.IGNORED, _ignored(bucket, "versioning"), before, before)
+            return Feature(name, State.IGNORED, ignored(bucket, "versioning"), before, before)
     return Feature(name, State.CHANGED, "old versions are kept", before, "Enabled")
 
 
@@ -268,7 +248,7 @@ def _encryption(name: str, run: Run) -> Feature:
         bucket.set_encryption(after)
         if bucket.encryption() != after:
             bucket.set_encryption(before)
-            return Feature(name, State.IGNORED, _ignored(bucket, "a default encryption") + " It was taken back.")
+            return Feature(name, State.IGNORED, ignored(bucket, "a default encryption") + " It was taken back.")
     if run.check_mode:
         return Feature(name, State.OK, message, before, after)
     refusal, shown = _tried_encryption(bucket)
@@ -299,99 +279,6 @@ def _tried_encryption(bucket: Administration) -> tuple[MediaError | None, str]:
             shown = bucket.encrypted_as(key)
 
     return failure(store), shown
-
-
-def _tls_only(name: str, run: Run) -> Feature:
-    bucket, settings = run.bucket, run.bucket.settings
-    if not run.wanted.tls_only:
-        return _any_transport(name, run)
-    message = "what does not come by TLS is refused"
-    for option, address in (
-        ("endpoint_url", settings.endpoint_url),
-        ("synapse_endpoint_url", run.wanted.synapse_endpoint_url),
-    ):
-        if (address or "").lower().startswith("http://"):
-            return Feature(
-                name,
-                State.FAILED,
-                f"Could not refuse what does not come by TLS: {address} is without, and Synapse would be shut out."
-                f" Give an {option} that begins with https://, or set tls_only to false.",
-            )
-    if not run.is_there:
-        return Feature(name, State.CHANGED, message)
-    before = bucket.policy()
-    statements = policy.statements_of(before)
-    after = before
-    is_changed = not policy.has_tls_only(statements, settings.bucket, settings.region_name)
-    if is_changed:
-        after = _with_tls_only(run, before)
-    if is_changed and run.check_mode:
-        return Feature(name, State.CHANGED, message, before, after)
-    if not policy.has_tls_only(policy.statements_of(bucket.policy()), settings.bucket, settings.region_name):
-        return Feature(
-            name, State.IGNORED, _ignored(bucket, "a policy of the bucket"), before, bucket.policy(), is_changed
-        )
-    url = run.wanted.plain_url or plain_url(settings.endpoint_url)
-    user = run.wanted.user
-    if user is not None and not bucket.lets_in(user, settings.endpoint_url):
-        # It is refused whatever it comes by.
-        user = None
-    if url and bucket.lets_in(user or settings, url):
-        whose = "Synapse's key" if user else "this key"
-        text = (
-            f"{bucket.server} has the policy, and does what {whose} asks for at {url} all the same. Give Synapse a key"
-            " of its own whose policy asks for TLS, or close that port."
-        )
-        return Feature(name, State.IGNORED, text, before, after, is_changed)
-    tried = f"; {url} was tried" if url else "; it could not be tried, as nobody said where it answers without"
-    return Feature(name, State.CHANGED if is_changed else State.OK, message + tried, before, after)
-
-
-def _with_tls_only(run: Run, before: Any) -> Any:
-    """The policy with the collection's statement, in the first form that the server takes."""
-    settings = run.bucket.settings
-    kept = policy.without_tls_only(policy.statements_of(before))
-    refused: Sequence[Unsupported] = ()
-    for form in policy.OPERATORS:
-        after = policy.with_statements(before, [*kept, policy.tls_only(settings.bucket, settings.region_name, form)])
-        if run.check_mode:
-            return after
-        try:
-            run.bucket.set_policy(after)
-        except Unsupported as error:
-            refused = [*refused, error]
-        else:
-            return after
-    raise refused[0]
-
-
-def _any_transport(name: str, run: Run) -> Feature:
-    """Take the collection's own statement away again, if it is there."""
-    try:
-        before = run.bucket.policy() if run.is_there else None
-    except Unsupported:
-        before = None
-    statements = policy.statements_of(before)
-    kept = policy.without_tls_only(statements)
-    if kept == statements:
-        return Feature(name, State.NOT_WANTED)
-    after = policy.with_statements(before, kept)
-    if not run.check_mode:
-        run.bucket.set_policy(after)
-    return Feature(name, State.CHANGED, "what does not come by TLS is no longer refused", before, after)
-
-
-def plain_url(endpoint_url: str | None) -> str:
-    """Where a service may answer without TLS: the same port, or 80 in place of 443; '' for Amazon's own address."""
-    parts = urlsplit(endpoint_url or "")
-    if parts.scheme.lower() != "https" or not parts.hostname:
-        return ""
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return f"http://{host}:{parts.port}" if parts.port and parts.port != 443 else f"http://{host}"
-
-
-def _ignored(bucket: Administration, what: str) -> str:
-    return f"{bucket.server} takes {what}, and does not keep it."
 
 
 def user_settings(settings: BucketSettings, access_key_id: str, secret_access_key: str) -> BucketSettings | None:

@@ -15,7 +15,6 @@ from .._media.stores.object_store import PermissionDenied
 from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
 from . import policy
 from .administration import Administration, Unsupported, failure
-from .features import Wanted
 from .key_ceph import CephKeys
 from .key_effects import SynapsesBucket
 from .key_iam import IamKeys
@@ -24,6 +23,7 @@ from .key_minio import MinioKeys
 from .key_seaweedfs import SeaweedfsKeys
 from .key_versitygw import VersitygwKeys
 from .report import Feature, State
+from .wanted import Wanted
 
 NAME = "key"
 # IAM takes some seconds to make a policy known everywhere.
@@ -59,19 +59,20 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
     try:
         with closing(connect(bucket)) as interface:
             principal = interface.principal(user.access_key_id or "")
+            policy_of = partial(
+                bucket_policy,
+                settings.bucket,
+                settings.prefix,
+                principal=principal,
+                partition=partition_of(settings.region_name or ""),
+            )
             try:
-                document = bucket_policy(
-                    settings.bucket,
-                    settings.prefix,
-                    tls_only=wanted.tls_only,
-                    principal=principal,
-                    partition=partition_of(settings.region_name or ""),
-                )
+                document, plain = policy_of(tls_only=wanted.tls_only), policy_of(tls_only=False)
             except ValueError as error:
                 return Feature(NAME, State.FAILED, f"Could not write the policy of Synapse's key: {error}")
             if not interface.lists_by_prefix:
-                document = listing_all(document)
-            return _give(bucket, interface, user, document, check_mode=check_mode)
+                document, plain = listing_all(document), listing_all(plain)
+            return _give(bucket, interface, user, document, plain, check_mode=check_mode)
     except Unsupported as error:
         return Feature(NAME, State.UNSUPPORTED, f"{error}. {PASTE}")
     except MediaError as error:
@@ -81,12 +82,19 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
 def _interface_of(bucket: Administration) -> Interface | None:
     if not is_other_endpoint(bucket.settings.endpoint_url or ""):
         return IamKeys
-    return next((each for software, each in _INTERFACES.items() if bucket.software.startswith(software)), None)
+    return next((each for software, each in _INTERFACES.items() if bucket.is_software(software)), None)
 
 
 def _give(
-    bucket: Administration, interface: KeyInterface, user: BucketSettings, document: Document, *, check_mode: bool
+    bucket: Administration,
+    interface: KeyInterface,
+    user: BucketSettings,
+    document: Document,
+    plain: Document,
+    *,
+    check_mode: bool,
 ) -> Feature:
+    """``plain``: the same policy without its asking for TLS."""
     name, secret = user.access_key_id or "", user.secret_access_key or ""
     is_there, had = interface.knows(name), interface.policy(name)
     # A key has one policy of the collection's: where Synapse uses it for another place, it would be cut off there.
@@ -131,7 +139,10 @@ def _give(
                 # Without an answer it may have been made.
                 return Feature(NAME, State.FAILED, str(error), changed=True)
         if refusal := _refusal(synapses, is_patient=bool(changes), check_mode=check_mode):
-            return Feature(NAME, State.FAILED, str(refusal), changed=bool(changes))
+            told = str(refusal)
+            if changes and not check_mode:
+                told = _taken_back(interface, synapses, name, had, None if document == plain else plain, refusal)
+            return Feature(NAME, State.FAILED, told, changed=bool(changes))
         look = partial(synapses.beyond, bucket, whole_list=not interface.lists_by_prefix, check_mode=check_mode)
         tried = _beyond(look, is_patient=bool(changes))
         if excess := [what for what, may in tried.items() if may]:
@@ -157,6 +168,32 @@ def _refusal(synapses: SynapsesBucket, *, is_patient: bool, check_mode: bool) ->
         time.sleep(_SECONDS_BETWEEN)
         refusal = failure(synapses.see)
     return refusal or (None if check_mode else failure(synapses.use))
+
+
+def _taken_back(
+    interface: KeyInterface,
+    synapses: SynapsesBucket,
+    name: str,
+    had: Document | None,
+    plain: Document | None,
+    refusal: MediaError,
+) -> str:
+    """What is told of a key that can't do what it must, after it got again what it could use before.
+
+    ``plain``: its new policy without the asking for TLS, None where it does not ask for that.
+    """
+    if plain is not None:
+        error = failure(partial(interface.set_policy, name, plain))
+        if error is None and _refusal(synapses, is_patient=True, check_mode=False) is None:
+            return (
+                f"{ACTION} whose policy asks for TLS: what comes by TLS is refused with it, as where TLS ends at a"
+                " proxy before the server. It has the policy without that now. Set tls_only to false, and close the"
+                f" port without TLS. What was tried: {refusal}"
+            )
+    if had is None:
+        return str(refusal)
+    error = failure(partial(interface.set_policy, name, had))
+    return f"{refusal} {f'Its new policy is still there: {error}' if error else 'Its former policy is back.'}"
 
 
 def _beyond(look: Callable[[], Iterable[tuple[str, bool]]], *, is_patient: bool) -> dict[str, bool]:

@@ -36,10 +36,18 @@ def is_public(statement: Statement) -> bool:
     return statement.get("Effect") == "Allow" and anybody and not statement.get("Condition")
 
 
-def tls_only(bucket: str, region: str | None, operator: str) -> Statement:
-    """The collection's statement in a bucket's policy that forbids what does not come by TLS."""
-    statement = tls_only_statement(bucket, partition=partition_of(region or ""), operator=operator)
-    return {**statement, "Sid": TLS_ONLY, "Principal": "*"}
+def tls_only(bucket: str, region: str | None, operator: str, *, key: str | None = None) -> Statement:
+    """The collection's statement in a bucket's policy that forbids what does not come by TLS.
+
+    With ``key`` it is for that object alone.
+    """
+    partition = partition_of(region or "")
+    statement = {
+        **tls_only_statement(bucket, partition=partition, operator=operator),
+        "Sid": TLS_ONLY,
+        "Principal": "*",
+    }
+    return statement if key is None else {**statement, "Resource": [f"arn:{partition}:s3:::{bucket}/{key}"]}
 
 
 def has_tls_only(statements: Sequence[Statement], bucket: str, region: str | None) -> bool:

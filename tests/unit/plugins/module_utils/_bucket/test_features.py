@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import StoreUnavailable
 
@@ -29,6 +30,50 @@ def server(**answers: Any) -> mock.MagicMock:
 def apply(bucket: mock.MagicMock, *, check_mode: bool = False, **wanted: Any) -> dict[str, Feature]:
     found = features.apply(bucket, Wanted(private=False, **wanted), check_mode=check_mode)
     return {feature.name: feature for feature in found}
+
+
+def private(bucket: mock.MagicMock, *refusals: StoreUnavailable | None) -> Feature:
+    """The feature, where the administrator's requests as Synapse makes them end so, one after the other."""
+    bucket.is_software.side_effect = bucket.software.startswith
+    with mock.patch.object(in_use, "SynapsesBucket") as synapses:
+        synapses.return_value.use.side_effect = refusals
+        return next(each for each in features.apply(bucket, Wanted(), check_mode=False) if each.name == "private")
+
+
+REFUSED = StoreUnavailable("Could not store object 'hs/x'.")
+TAKES = f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED} The setting"
+SOME = {**features.BLOCKED, "BlockPublicPolicy": False}
+
+
+def test_a_block_by_which_nothing_can_be_stored_is_taken_back() -> None:
+    """On a bucket in use nothing small was stored from then on."""
+    for before in (None, SOME):
+        bucket = server(public_access_block=before)
+        assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, f"{TAKES} was taken back.")
+        assert bucket.block_public_access.mock_calls == [mock.call(features.BLOCKED), mock.call(before)]
+
+
+def test_a_block_that_can_not_be_taken_back() -> None:
+    for error in (StoreUnavailable("No answer."), Unsupported("No answer.")):
+        bucket = server(public_access_block=None)
+        bucket.block_public_access.side_effect = [None, error]
+        assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, f"{TAKES} is still there: No answer.")
+
+
+def test_a_block_where_nothing_could_be_stored_before_either() -> None:
+    bucket = server(public_access_block=(None, features.BLOCKED))
+    bucket.anybody_may.return_value = []
+    assert private(bucket, REFUSED).state is State.CHANGED
+
+
+def test_ceph_has_another_block() -> None:
+    """With all of it, it refuses each upload; and a run before this was known may have set it."""
+    there = {**features.BLOCKED, "BlockPublicAcls": False, "BlockPublicPolicy": False}
+    for before in (None, features.BLOCKED):
+        bucket = server(public_access_block=(before, there))
+        bucket.software, bucket.anybody_may.return_value = "Ceph", []
+        assert private(bucket, REFUSED).state is State.CHANGED
+        bucket.block_public_access.assert_called_once_with(there)
 
 
 def test_a_rule_that_deletes_media_fails() -> None:

@@ -8,8 +8,8 @@ from unittest import mock
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import keys
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
     AccessError,
     UnavailableError,

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.features import plain_url
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import (
     Feature,
     State,
     notes,
     problems,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.transport import plain_url
 
 FEATURES = [Feature(state.value, state, f"It is {state.value}.") for state in State]
 

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bucket that is in use: a change that shuts out who could use it before is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from .._media.rules.errors import MediaError
+from .._media.rules.settings import BucketSettings
+from .administration import Unsupported, failure
+from .key_effects import SynapsesBucket
+from .wanted import Run
+
+
+def able(run: Run) -> list[BucketSettings]:
+    """Which of the administrator and Synapse, each at its own address, can store, read and delete an object."""
+    settings, wanted = run.bucket.settings, run.wanted
+    synapse = replace(wanted.user or settings, endpoint_url=wanted.synapse_endpoint_url or settings.endpoint_url)
+    return [each for each in dict.fromkeys((settings, synapse)) if _refusal(each) is None]
+
+
+def unless_it_shuts_out(
+    who: Sequence[BucketSettings], server: str, change: Callable[[], None], undo: Callable[[], None]
+) -> str:
+    """Make a change; where it shuts one of these out, take it back and return what is to be told, else ''.
+
+    Raises what ``change`` raises.
+    """
+    change()
+    refusal = next((refusal for each in who if (refusal := _refusal(each))), None)
+    if refusal is None:
+        return ""
+    problem = f"{server} takes the setting, and then refuses what worked before. {refusal}"
+    try:
+        undo()
+    except (MediaError, Unsupported) as error:
+        return f"{problem} The setting is still there: {error}"
+    return f"{problem} The setting was taken back."
+
+
+def _refusal(who: BucketSettings) -> MediaError | None:
+    with closing(SynapsesBucket(who)) as bucket:
+        return failure(bucket.use)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The feature ``tls_only``: the bucket's policy refuses what does not come by TLS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._media.rules.errors import MediaError
+from .._media.rules.settings import BucketSettings
+from .._role.bucket_policy import Statement
+from . import policy
+from .administration import Unsupported, failure
+from .in_use import able, unless_it_shuts_out
+from .key_effects import SynapsesBucket
+from .report import Feature, State
+from .wanted import Run, ignored
+
+_MESSAGE = "what does not come by TLS is refused"
+
+
+def tls_only(name: str, run: Run) -> Feature:
+    """See to the collection's statement in the policy, and try it."""
+    bucket, settings = run.bucket, run.bucket.settings
+    if problem := _without_tls(run):
+        return Feature(name, State.FAILED, problem)
+    if not run.is_there:
+        return Feature(name, State.CHANGED, _MESSAGE)
+    before = bucket.policy()
+    after, is_changed = (
+        before,
+        not policy.has_tls_only(policy.statements_of(before), settings.bucket, settings.region_name),
+    )
+    if is_changed:
+        own = partial(policy.tls_only, settings.bucket, settings.region_name)
+        if run.check_mode:
+            return Feature(name, State.CHANGED, _MESSAGE, before, _with(before, own(policy.OPERATORS[0])))
+        who = able(run)
+        if refusal := _refusal_of_tls(run, before, who):
+            return Feature(name, State.FAILED, _not_seen(bucket.server, refusal))
+        change, undo = partial(_write, run, before, own), partial(bucket.set_policy, before)
+        if problem := unless_it_shuts_out(who, bucket.server, change, undo):
+            return Feature(name, State.FAILED, problem)
+        after = bucket.policy()
+    if not policy.has_tls_only(policy.statements_of(after), settings.bucket, settings.region_name):
+        return Feature(name, State.IGNORED, ignored(bucket, "a policy of the bucket"), before, after, is_changed)
+    return _tried(name, run, before, after, is_changed=is_changed)
+
+
+def _without_tls(run: Run) -> str:
+    """That somebody comes without TLS, who would be shut out; '' for nobody."""
+    for option, address in (
+        ("endpoint_url", run.bucket.settings.endpoint_url),
+        ("synapse_endpoint_url", run.wanted.synapse_endpoint_url),
+    ):
+        if (address or "").lower().startswith("http://"):
+            return (
+                f"Could not refuse what does not come by TLS: {address} is without, and Synapse would be shut out."
+                f" Give an {option} that begins with https://, or set tls_only to false."
+            )
+    return ""
+
+
+def _refusal_of_tls(run: Run, before: Any, who: Sequence[BucketSettings]) -> MediaError | None:
+    """Why a request by TLS is refused by the statement, tried with one object alone; None if it is not.
+
+    Once the whole bucket refused it, the statement could not be taken away again by that address.
+    """
+    bucket, settings = run.bucket, run.bucket.settings
+    with bucket.trial_object() as key:
+        _write(run, before, partial(policy.tls_only, settings.bucket, settings.region_name, key=key))
+        try:
+            return next((refusal for each in who if (refusal := _refusal(each, key))), None)
+        finally:
+            bucket.set_policy(before)
+
+
+def _refusal(who: BucketSettings, key: str) -> MediaError | None:
+    with closing(SynapsesBucket(who)) as bucket:
+        return failure(lambda: bucket.read_as_provider(key))
+
+
+def _not_seen(server: str, refusal: MediaError) -> str:
+    return (
+        f"Could not refuse what does not come by TLS: {server} takes what does come by TLS for something without, as"
+        " where TLS ends at a proxy before it, and Synapse would be shut out. Nothing was changed. Set tls_only to"
+        f" false, and close the port without TLS. What was tried: {refusal}"
+    )
+
+
+def _write(run: Run, before: Any, statement: Callable[[str], Statement]) -> None:
+    """Set the policy with this statement, in the first form that the server takes."""
+    first, second = policy.OPERATORS
+    try:
+        run.bucket.set_policy(_with(before, statement(first)))
+    except Unsupported:
+        run.bucket.set_policy(_with(before, statement(second)))
+
+
+def _with(before: Any, statement: Statement) -> Any:
+    kept = policy.without_tls_only(policy.statements_of(before))
+    return policy.with_statements(before, [*kept, statement])
+
+
+def _tried(name: str, run: Run, before: Any, after: Any, *, is_changed: bool) -> Feature:
+    """Ask without TLS, with Synapse's key where that works by TLS."""
+    bucket, settings, user = run.bucket, run.bucket.settings, run.wanted.user
+    state = State.CHANGED if is_changed else State.OK
+    url = run.wanted.plain_url or plain_url(settings.endpoint_url)
+    if not url:
+        tried = "it could not be tried, as nobody said where it answers without"
+        return Feature(name, state, f"{_MESSAGE}; {tried}", before, after)
+    if user is not None and not bucket.lets_in(user, settings.endpoint_url):
+        # It is refused whatever it comes by.
+        user = None
+    let_in = bucket.lets_in(user or settings, url)
+    if let_in is None:
+        tried = f"it could not be tried, as nobody answers without at {url}"
+        return Feature(name, state, f"{_MESSAGE}; {tried}", before, after)
+    if let_in:
+        whose = "Synapse's key" if user else "this key"
+        text = (
+            f"{bucket.server} has the policy, and does what {whose} asks for at {url} all the same. Give Synapse a key"
+            " of its own whose policy asks for TLS, or close that port."
+        )
+        return Feature(name, State.IGNORED, text, before, after, is_changed)
+    return Feature(name, state, f"{_MESSAGE}; {url} was tried", before, after)
+
+
+def any_transport(name: str, run: Run) -> Feature:
+    """Take the collection's own statement away again, if it is there."""
+    try:
+        before = run.bucket.policy() if run.is_there else None
+    except Unsupported:
+        before = None
+    statements = policy.statements_of(before)
+    kept = policy.without_tls_only(statements)
+    if kept == statements:
+        return Feature(name, State.NOT_WANTED)
+    after = policy.with_statements(before, kept)
+    if not run.check_mode:
+        run.bucket.set_policy(after)
+    return Feature(name, State.CHANGED, "what does not come by TLS is no longer refused", before, after)
+
+
+def plain_url(endpoint_url: str | None) -> str:
+    """Where a service may answer without TLS: the same port, or 80 in place of 443; '' for Amazon's own address."""
+    parts = urlsplit(endpoint_url or "")
+    if parts.scheme.lower() != "https" or not parts.hostname:
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"http://{host}:{parts.port}" if parts.port and parts.port != 443 else f"http://{host}"
