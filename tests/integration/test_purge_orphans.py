@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import stat
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
+    Exchange,
     Fault,
     Kind,
     Plan,
@@ -22,6 +24,7 @@ from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
     cut_request,
     hang,
     lose_answer,
+    pass_all,
     run_proxy,
     s3_error,
 )
@@ -100,6 +103,29 @@ def test_database_that_knows_too_little(homeserver: Homeserver) -> None:
         " go, give a larger --maximum-share."
     )
     assert f"With --delete: {error}" in listed["facts"]
+
+
+def test_sqlite_file_that_is_replaced_while_the_bucket_is_listed(homeserver: Homeserver) -> None:
+    """An older copy had its place, and the right one is moved back: what is open still knows too little."""
+    content = homeserver.upload([10] * 3)
+    homeserver.migrate()
+    right = homeserver.database.with_suffix(".right")
+    shutil.copy(homeserver.database, right)
+    homeserver.forget(id_of(next(iter(content))))
+
+    def put_right(exchange: Exchange) -> bool:
+        right.replace(homeserver.database)
+        return pass_all(exchange)
+
+    with run_proxy(homeserver.server.host, Plan(Kind.LIST, put_right, skip=2)) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        result = purge(homeserver, "--delete", *ALL)
+
+    assert result["errors"] == [
+        f"Could not rely on Synapse's database {str(homeserver.database)!r} any more: since this run began, that file"
+        " was replaced or moved away. See that it is the one that Synapse uses, and run this again."
+    ]
+    assert (result["exit_code"], result["deleted"], homeserver.stored()) == (1, NONE, content)
 
 
 def test_disk_where_names_in_upper_and_lower_case_are_one(homeserver: Homeserver) -> None:

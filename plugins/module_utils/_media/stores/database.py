@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -415,9 +416,13 @@ class _Sqlite:
 
         self._sqlite3 = sqlite3
         self._path = str(settings.arguments.get("database", ""))
+        # Of the file that the first connection opened, by device and inode.
+        self._opened: tuple[int, int] | None = None
         self.failure: type[Exception] = sqlite3.Error
 
     def connect(self) -> Any:
+        # Before it is opened: what takes its place meanwhile is then seen by the first question.
+        self._opened = self._opened or _file_at(self._path)
         try:
             return self._sqlite3.connect(f"file:{quote(self._path)}?mode=ro", uri=True, timeout=_WAIT)
         except self._sqlite3.Error as error:
@@ -429,8 +434,16 @@ class _Sqlite:
     def many(self, texts: Sequence[str]) -> tuple[str, Sequence[Any]]:
         return ", ".join("?" * len(texts)), texts
 
-    def begin(self, connection: Any) -> None:
-        """A statement that only reads is a transaction by itself."""
+    def begin(self, connection: Any) -> None:  # noqa: ARG002 (the protocol's)
+        """A statement that only reads is a transaction by itself.
+
+        A file that was moved away, or replaced, answers for as long as it is open: with what Synapse knew once.
+        """
+        if _file_at(self._path) != self._opened:
+            raise UnavailableError(
+                f"Could not rely on Synapse's database {self._path!r} any more: since this run began, that file was"
+                " replaced or moved away. See that it is the one that Synapse uses, and run this again."
+            )
 
     def stream(self, connection: Any, statement: str) -> Any:
         # Into a table of our own first, which is no part of Synapse's file: Synapse waits only while that is filled.
@@ -444,6 +457,15 @@ class _Sqlite:
     def unavailable(self, error: Exception) -> UnavailableError:
         # Nothing is written but what it sorts.
         return _no_spool(str(error)) if "disk is full" in str(error) else _unavailable(error)
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file it is, by device and inode; None: there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _unavailable(error: Exception) -> UnavailableError:

@@ -150,6 +150,30 @@ def test_missing_sqlite_file(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("is_replaced", "questions"), [(True, 2), (False, 1)])
+def test_sqlite_file_that_is_another_meanwhile(tmp_path: Path, is_replaced: bool, questions: int) -> None:
+    """What is open still answers: with what the file knew that was moved away."""
+    path, other = tmp_path / "homeserver.db", tmp_path / "other.db"
+    for each in (path, other):
+        with closing(sqlite3.connect(each)) as connection:
+            connection.executescript(SCHEMA + ROWS)
+    with connect(DatabaseSettings("sqlite3", {"database": str(path)})) as database:
+        assert database.has_media()
+        path.rename(tmp_path / "old.db")
+        if is_replaced:
+            other.rename(path)
+
+        # A new connection would be to the other file.
+        for _turn in range(questions):
+            with pytest.raises(UnavailableError) as caught:
+                database.has_media()
+
+            assert str(caught.value) == (
+                f"Could not rely on Synapse's database {str(path)!r} any more: since this run began, that file was"
+                " replaced or moved away. See that it is the one that Synapse uses, and run this again."
+            )
+
+
 def test_not_synapses_database(tmp_path: Path) -> None:
     path = tmp_path / "homeserver.db"
     sqlite3.connect(path).close()
