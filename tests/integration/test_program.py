@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
 
 
@@ -154,6 +155,64 @@ def test_two_providers(homeserver: Homeserver) -> None:
     assert homeserver.stored() == content
     assert (result["stored_elsewhere"], result["unserved"]) == (count(old), NONE)
     assert result["other_providers"] == [f"bucket {other.bucket!r} at {other.endpoint_url}, prefix {PREFIX!r}"]
+
+
+def put_before(homeserver: Homeserver, **changes: str) -> str:
+    """A bucket without media that Synapse asks before the one that stores."""
+    configuration = yaml.safe_load(homeserver.configuration.read_text())
+    (storing,) = configuration["media_storage_providers"]
+    config = {**storing["config"], "bucket": homeserver.server.new_bucket().bucket, **changes}
+    homeserver.configure(media_storage_providers=[{**storing, "config": config}, {**storing, "store_local": True}])
+    return str(config["bucket"])
+
+
+def test_damaged_object_where_synapse_looks_first(homeserver: Homeserver) -> None:
+    """What the bucket holds as well would not be served, once the local file is gone."""
+    content = homeserver.upload([100, 100])
+    damaged, _well = content
+    old = put_before(homeserver)
+    homeserver.server.client().put_object(Bucket=old, Key=PREFIX + damaged, Body=b"damaged")
+
+    result = homeserver.migrate()
+
+    assert (result["exit_code"], result["uploaded"]["files"], result["deleted"]["files"]) == (1, 2, 1)
+    assert result["problems"] == [
+        {
+            "path": damaged,
+            "reason": "Conflict, the local file was left: the bucket holds the same content, but Synapse asks another"
+            " provider first, which holds something else under this key. Write the one that stores first below"
+            f" media_storage_providers. It is bucket {old!r} at {homeserver.bucket.endpoint_url}, prefix {PREFIX!r}."
+            " The local file has 100 bytes, the object 7.",
+        }
+    ]
+    assert homeserver.local() == {damaged: content[damaged]}
+    assert homeserver.stored() == content
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "cause"),
+    [
+        ({"bucket": "no-such-bucket"}, 69, "there is no such bucket"),
+        ({"secret_access_key": "an-old-one"}, 77, "the secret"),
+    ],
+)
+def test_a_bucket_that_synapse_asks_first_can_t_be_read(
+    homeserver: Homeserver, changes: dict[str, str], status: int, cause: str
+) -> None:
+    content = homeserver.upload([100])
+    put_before(homeserver, **changes)
+
+    result, kept = homeserver.migrate(), homeserver.migrate("--keep-local")
+
+    (error,) = result["errors"]
+    assert cause in error
+    assert error.endswith(
+        " Synapse asks it before the bucket, as S3 provider 1 of its configuration, and would serve nothing of the"
+        " bucket. Correct it, or write the provider that stores before it."
+    )
+    assert (result["exit_code"], result["deleted"], homeserver.local()) == (status, NONE, content)
+    # Nothing depends on it as long as the local files are there.
+    assert (kept["exit_code"], kept["uploaded"]) == (0, count(content))
 
 
 def test_configuration_of_a_process_that_serves_no_media(homeserver: Homeserver) -> None:

@@ -99,6 +99,11 @@ class Sides:
         """The buckets from which Synapse reads too."""
         return [provider for provider in self.providers if provider != self.bucket]
 
+    @property
+    def earlier(self) -> Sequence[BucketSettings]:
+        """Those that Synapse asks before the bucket: the first that has a file serves it."""
+        return self.providers[: self.providers.index(self.bucket)]
+
     def check_serves_media(self) -> None:
         """Refuse the configuration of a process without a media repository: it would serve nothing of the bucket."""
         if not synapse_config.serves_media(self.config):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +13,7 @@ from ..engine import pace, upstream
 from ..engine.encryption import check_encryption
 from ..engine.migrate import MigrationPlan, new_summary
 from ..engine.migrate import migrate as migrate_all
+from ..engine.places import Place, name_of
 from ..engine.preflight import connect_s3
 from ..engine.progress import progress, waiting
 from ..engine.removal import NoRemoval, Remover
@@ -21,6 +23,8 @@ from ..rules.errors import MediaError
 from ..stores.dry_run import DryRunStore
 from ..stores.media_store import LocalFile, MediaStore
 from ..stores.object_store import ObjectStore
+from ..stores.retrying import FIRST_WAITS, RetryingStore
+from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
 from ..stores.stream import say
 from .command import Command, Sides, script_surroundings
 from .run import Ready, carry_out, finish
@@ -71,13 +75,15 @@ def run_plan(
         media, stop = ready.media, ready.stop
         with waiting(command.stderr, "the bucket"):
             check_encryption(ready.sides.bucket, connect_s3, stop.wait, may_write=not summary.dry_run)
+        connections = plan.workers or pace.MOST
+        earlier = _earlier(command, ready, connections) if plan.policy.delete_local else []
         aside = command.aside(media, plan.shard)
         if not leaves_disk:
             for path in aside.put_back(media):
                 say(command.stderr, f"Put back {path!r}: an earlier run was killed while it removed it.")
         if before is not None:
             summary.errors += before(ready.sides, ready.endpoint_url)
-        s3 = ready.sides.store(plan.workers or pace.MOST, pass_on=ready.throttle(bandwidth), conditional=None)
+        s3 = ready.sides.store(connections, pass_on=ready.throttle(bandwidth), conditional=None)
         store: ObjectStore = ready.opened(s3)
         removal = NoRemoval() if leaves_disk else Remover(media, store, aside, stop.wait)
         if summary.dry_run:
@@ -85,12 +91,32 @@ def run_plan(
         report = ready.held.enter_context(progress(command.stderr, partial(_files, media, plan)))
         ready.begins()
         prefix = ready.sides.bucket.prefix
-        migrate_all(plan, prefix, media, store, ready.database, removal, summary, stop=stop, report=report)
+        database = ready.database
+        migrate_all(plan, prefix, media, store, database, removal, summary, stop=stop, report=report, earlier=earlier)
         if s3.conditional is False:
             summary.facts.append(_UNCONDITIONAL)
 
     carry_out(command, summary, work, writes_disk=not leaves_disk, shard=plan.shard)
     return finish(command, summary)
+
+
+def _earlier(command: Command, ready: Ready, connections: int) -> list[Place]:
+    """The buckets that Synapse asks before the one that stores. Raises a `MediaError` where one can't be listed."""
+    places = []
+    for number, bucket in enumerate(ready.sides.earlier, 1):
+        try:
+            with (
+                waiting(command.stderr, f"S3 provider {number}"),
+                closing(S3ObjectStore(bucket, 1, FIRST_CONTACT)) as first,
+            ):
+                next(iter(RetryingStore(first, FIRST_WAITS, ready.stop.wait).list(bucket.prefix, page_size=1)), None)
+        except MediaError as error:
+            raise type(error)(
+                f"{error} Synapse asks it before the bucket, as S3 provider {number} of its configuration, and would"
+                " serve nothing of the bucket. Correct it, or write the provider that stores before it."
+            ) from error
+        places.append(Place(name_of(bucket), ready.opened(S3ObjectStore(bucket, connections)), bucket.prefix))
+    return places
 
 
 def _files(media: MediaStore, plan: MigrationPlan) -> Iterator[LocalFile]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -15,6 +15,7 @@ from ..rules.decision import (
     Action,
     Case,
     Decision,
+    Earlier,
     Known,
     Local,
     Policy,
@@ -33,6 +34,7 @@ from . import proof
 from .inventory import Item, inventory
 from .lookup import Lookup, NotLooked
 from .pace import PaceKeeper
+from .places import Place
 from .proof import Proof
 from .removal import Removal, RunMustEndError
 from .run import Endurance, is_unavailable, run
@@ -102,9 +104,11 @@ def migrate(
     *,
     stop: Event,
     report: Callable[[Outcome], None],
+    earlier: Sequence[Place] = (),
 ) -> None:
     """Migrate every file of the media store and add it to ``summary``. `check_sides` comes first.
 
+    ``earlier``: the buckets that Synapse asks before ``store``; they are looked at before a file is removed.
     ``stop`` ends the run between files; ``report`` gets every outcome in the caller's thread.
     """
     before = _told(summary)
@@ -137,7 +141,7 @@ def migrate(
                 yield file
 
     def work(item: Item) -> Outcome:
-        return migrate_file(plan, media, store, removal, prefix + item.file.path, item)
+        return migrate_file(plan, media, store, removal, prefix + item.file.path, item, earlier)
 
     lookup = Lookup(store, prefix)
     rest = files()
@@ -150,7 +154,7 @@ def migrate(
         for _turn in rest:
             pass
         summary.not_reached = given - (_told(summary) - before)
-    summary.requests = store.requests
+    summary.requests = store.requests + sum(place.store.requests for place in earlier)
     summary.listed, summary.asked = lookup.listed, lookup.asked
 
 
@@ -160,7 +164,13 @@ def _told(summary: Summary) -> int:
 
 
 def migrate_file(
-    plan: MigrationPlan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item
+    plan: MigrationPlan,
+    media: MediaStore,
+    store: ObjectStore,
+    removal: Removal,
+    key: str,
+    item: Item,
+    earlier: Sequence[Place],
 ) -> Outcome:
     """Carry out the decision on one file. A failure is an outcome; nothing is raised."""
     file = item.file
@@ -171,7 +181,7 @@ def migrate_file(
     if item.local is not Local.SETTLED:
         return _kept(file, decide(Case(item.local), plan.policy).reason)
     try:
-        return _Migration(plan, media, store, removal, key, item).outcome()
+        return _Migration(plan, media, store, removal, key, item, earlier).outcome()
     except FileChangedError:
         return _kept(file, decide(Case(Local.CHANGED), plan.policy).reason)
     except RunMustEndError as error:
@@ -204,7 +214,14 @@ class _Migration:
     """The way of one file, from what is known of it to its outcome."""
 
     def __init__(
-        self, plan: MigrationPlan, media: MediaStore, store: ObjectStore, removal: Removal, key: str, item: Item
+        self,
+        plan: MigrationPlan,
+        media: MediaStore,
+        store: ObjectStore,
+        removal: Removal,
+        key: str,
+        item: Item,
+        earlier: Sequence[Place],
     ) -> None:
         self._plan = plan
         self._media = media
@@ -214,6 +231,8 @@ class _Migration:
         self._file = item.file
         self._row = item.row
         self._seen = item.seen
+        self._earlier = earlier
+        self._in_the_way = ""
         self._held: bytes | None = None
         self._content: Content | None = None
         self._proof = proof.NOTHING
@@ -224,8 +243,10 @@ class _Migration:
         case = self._first_case()
         steps: set[Step] = set()
         decision = decide(case, self._plan.policy)
-        while decision.action in (Action.UPLOAD, Action.CONFIRM):
-            if decision.action is Action.UPLOAD:
+        while decision.action in (Action.UPLOAD, Action.CONFIRM, Action.ASK_EARLIER):
+            if decision.action is Action.ASK_EARLIER:
+                case = case._replace(earlier=self._ask_earlier())
+            elif decision.action is Action.UPLOAD:
                 self._proof, uploaded = self._upload(self._read())
                 case = case._replace(uploaded=uploaded)
                 steps = {MigrateStep.UPLOADED}
@@ -250,8 +271,11 @@ class _Migration:
             self._removal.remove(file, self._key, self._read())
             steps.add(MigrateStep.DELETED)
         elif decision.action is Action.CONFLICT:
-            steps = {MigrateStep.CONFLICT}
-            text = f"Conflict, nothing was changed: {text}.{self._details()}"
+            # What is in the way is not in the bucket: an upload was right, and counts.
+            is_in_the_way = reason is Reason.IN_THE_WAY
+            steps = {MigrateStep.CONFLICT, *(steps if is_in_the_way else ())}
+            left = "the local file was left" if is_in_the_way else "nothing was changed"
+            text = f"Conflict, {left}: {text}.{self._details()}"
         else:
             steps = {MigrateStep.FAILED}
         # Mostly all objects have that: then the run gives up, and nobody is told a million names.
@@ -267,11 +291,25 @@ class _Migration:
         )
 
     def _details(self) -> str:
-        if self._proof.said:
-            return f" {self._proof.said}"
-        if self._proof.stored is Stored.OTHER and self._proof.size != self._file.size:
-            return f" The local file has {self._file.size:,} bytes, the object {self._proof.size:,}."
+        return self._in_the_way or self._details_of(self._proof)
+
+    def _details_of(self, found: Proof) -> str:
+        if found.said:
+            return f" {found.said}"
+        if found.stored is Stored.OTHER and found.size != self._file.size:
+            return f" The local file has {self._file.size:,} bytes, the object {found.size:,}."
         return ""
+
+    def _ask_earlier(self) -> Earlier:
+        for place in self._earlier:
+            found = proof.look(place.store, place.prefix + self._file.path, self._read())
+            if found.stored is Stored.SAME:
+                break
+            # What a rule of that bucket deletes is passed over from then on.
+            if found.stored not in (Stored.NOTHING, Stored.EXPIRING):
+                self._in_the_way = f" It is {place.name}.{self._details_of(found)}"
+                return Earlier.IN_THE_WAY
+        return Earlier.WELL
 
     def _first_case(self) -> Case:
         row = self._row
@@ -280,6 +318,7 @@ class _Migration:
             in_use=_in_use(self._plan, row),
             known=Known.UNKNOWN if row is None else Known.UNFINISHED,
             uploaded=Uploaded.NOT_TRIED if self._plan.upload else Uploaded.BY_SCRIPT,
+            earlier=Earlier.NOT_ASKED if self._earlier else Earlier.WELL,
         )
         try:
             found = self._find()

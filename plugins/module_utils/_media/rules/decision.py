@@ -45,6 +45,17 @@ class Stored(Enum):
     OTHER = "other content"
 
 
+class Earlier(Enum):
+    """What the providers hold under the file's key that Synapse asks before the bucket: the first that has it serves.
+
+    Only one that has nothing is passed over: where one fails, Synapse fails.
+    """
+
+    NOT_ASKED = "not known yet"
+    WELL = "nothing, or the same content"
+    IN_THE_WAY = "other content, or an object that Synapse can't read at once"
+
+
 class Uploaded(Enum):
     """What became of an upload of the file, before the bucket was looked at."""
 
@@ -60,6 +71,7 @@ class Action(Enum):
     KEEP = "keep"
     UPLOAD = "upload"
     CONFIRM = "see that Synapse can read the object, then decide anew"
+    ASK_EARLIER = "see what the providers hold that Synapse asks before the bucket, then decide anew"
     DELETE = "delete"
     CONFLICT = "conflict"
     FAIL = "fail"
@@ -84,6 +96,7 @@ class Reason(Enum):
     LOCAL_FILES_ARE_KEPT = "local_files_are_kept"
     NOT_CONFIRMED = "not_confirmed"
     STORED = "stored"
+    IN_THE_WAY = "in_the_way"
     UNKNOWN = "unknown_to_the_database"
     UNFINISHED = "unfinished"
     VANISHED = "vanished"
@@ -115,6 +128,8 @@ REASONS = {
     Reason.LOCAL_FILES_ARE_KEPT: "local files are kept",
     Reason.NOT_CONFIRMED: "the bucket lists the same content",
     Reason.STORED: "the bucket holds the same content",
+    Reason.IN_THE_WAY: "the bucket holds the same content, but Synapse asks another provider first, which holds"
+    " something else under this key. Write the one that stores first below media_storage_providers",
     Reason.UNKNOWN: "unknown to the database",
     Reason.UNFINISHED: "its upload to Synapse is not finished",
     Reason.VANISHED: "It is not in the bucket, although its upload was accepted.",
@@ -137,6 +152,7 @@ class Case(NamedTuple):
 
     ``in_use``: the media was accessed within the days that the operator wants to keep on the local disk.
     ``known``: what the database says of the local file; ``object_known``: of the object, where it holds other content.
+    ``earlier`` is well where there is no provider before the bucket's.
     """
 
     local: Local
@@ -145,6 +161,7 @@ class Case(NamedTuple):
     stored: Stored = Stored.NOTHING
     object_known: Known = Known.UNKNOWN
     uploaded: Uploaded = Uploaded.NOT_TRIED
+    earlier: Earlier = Earlier.WELL
 
 
 class Decision(NamedTuple):
@@ -164,6 +181,7 @@ class _Row(NamedTuple):
     stored: Container[Stored] = frozenset(Stored)
     object_known: Container[Known] = frozenset(Known)
     uploaded: Container[Uploaded] = frozenset(Uploaded)
+    earlier: Container[Earlier] = frozenset(Earlier)
     in_use: Container[bool] = (True, False)
     delete_local: Container[bool] = (True, False)
 
@@ -192,6 +210,8 @@ TABLE = (
     _Row(Action.KEEP, Reason.IN_USE, stored=_EQUAL, in_use=(True,)),
     _Row(Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT, stored=_EQUAL, delete_local=(False,)),
     _Row(Action.CONFIRM, Reason.NOT_CONFIRMED, stored=(Stored.LISTED,)),
+    _Row(Action.ASK_EARLIER, Reason.STORED, stored=(Stored.SAME,), earlier=(Earlier.NOT_ASKED,)),
+    _Row(Action.CONFLICT, Reason.IN_THE_WAY, stored=(Stored.SAME,), earlier=(Earlier.IN_THE_WAY,)),
     _Row(Action.DELETE, Reason.STORED, stored=(Stored.SAME,)),
     _Row(Action.KEEP, Reason.UNKNOWN, known=(Known.UNKNOWN,)),
     _Row(Action.KEEP, Reason.UNFINISHED, known=(Known.UNFINISHED,)),
@@ -207,8 +227,8 @@ TABLE = (
 def decide(case: Case, policy: Policy) -> Decision:
     """Decide what to do with one local file, by the first row of `TABLE` that fits.
 
-    After UPLOAD and CONFIRM the bucket is looked at again, and a second decision follows: nothing is deleted by the
-    first one.
+    After UPLOAD and CONFIRM the bucket is looked at again, after ASK_EARLIER the providers before it, and a further
+    decision follows: nothing is deleted by the first one.
     """
     row = next(row for row in TABLE if row.fits(case, policy))
     return Decision(row.action, row.reason)

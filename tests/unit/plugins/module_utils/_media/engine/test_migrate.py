@@ -21,6 +21,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
     migrate,
     new_summary,
 )
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.places import Place
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.removal import NoRemoval, Remover
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.sides import check_sides
@@ -90,6 +91,7 @@ class Homeserver:
     def __init__(self, path: Path) -> None:
         self.media = MediaStore(path)
         self.store = MemoryStore()
+        self.earlier: list[Place] = []
         self.database = Table()
         self.outcomes: list[Outcome] = []
 
@@ -147,6 +149,7 @@ class Homeserver:
             summary,
             stop=stop,
             report=self.outcomes.append,
+            earlier=self.earlier,
         )
         return summary
 
@@ -850,6 +853,80 @@ def test_listed_object_of_another_encryption_is_a_conflict(homeserver: Homeserve
 
     assert files(summary) == {"conflicts": 150}
     assert len(homeserver.local()) == 150
+
+
+IN_THE_WAY = (
+    "Conflict, the local file was left: the bucket holds the same content, but Synapse asks another provider first,"
+    " which holds something else under this key. Write the one that stores first below media_storage_providers. It is"
+    " the old bucket."
+)
+
+
+def before(homeserver: Homeserver, store: MemoryStore) -> None:
+    """A bucket that Synapse asks before the one that stores."""
+    homeserver.earlier = [*homeserver.earlier, Place("the old bucket", store, "old/")]
+
+
+@pytest.mark.parametrize(
+    ("content", "details"),
+    [(b"other", " The local file has 8 bytes, the object 5."), (b"ORIGINAL", "")],
+)
+def test_other_content_where_synapse_looks_first(homeserver: Homeserver, content: bytes, details: str) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    before(homeserver, MemoryStore({f"old/{ORIGINAL}": content}))
+
+    first, second = homeserver.migrate(), homeserver.migrate(dry_run=True)
+
+    assert files(first) == {"uploaded": 1, "conflicts": 1}
+    assert files(second) == {"already_stored": 1, "conflicts": 1}
+    assert reasons(homeserver) == {ORIGINAL: IN_THE_WAY + details}
+    assert homeserver.local() == {ORIGINAL: b"original"}
+    assert homeserver.stored(ORIGINAL) == b"original"
+    # Synapse serves the local file.
+    assert files(homeserver.migrate(replace(PLAN, policy=Policy(delete_local=False)))) == {
+        "already_stored": 1,
+        "kept": 1,
+    }
+
+
+def test_object_in_an_archive_where_synapse_looks_first(homeserver: Homeserver) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    old = MemoryStore({f"old/{ORIGINAL}": b"original"})
+    old.archived[f"old/{ORIGINAL}"] = old.storage_classes[f"old/{ORIGINAL}"] = "GLACIER"
+    before(homeserver, MemoryStore())
+    before(homeserver, old)
+
+    assert files(homeserver.migrate()) == {"uploaded": 1, "conflicts": 1}
+    assert reasons(homeserver) == {
+        ORIGINAL: f"{IN_THE_WAY} Could not read object 'old/{ORIGINAL}': it is in an archive and can't be read at once."
+        " Restore it from the archive, and keep media out of archive storage classes."
+    }
+
+
+def test_nothing_or_the_same_where_synapse_looks_first(homeserver: Homeserver) -> None:
+    """It costs a request for each file that goes."""
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.add(THUMBNAIL, b"thumb")
+    old = MemoryStore({f"old/{THUMBNAIL}": b"thumb"})
+    before(homeserver, old)
+
+    assert files(homeserver.migrate()) == {"uploaded": 2, "deleted": 2}
+    assert old.requests == 2
+
+
+def test_what_synapse_asks_first_does_not_answer(homeserver: Homeserver) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    old = ChangedStore()
+
+    def fail(_found: RemoteObject | None) -> RemoteObject | None:
+        raise StoreUnavailable("The old bucket is gone.")
+
+    old.change_head = fail
+    before(homeserver, old)
+
+    assert files(homeserver.migrate()) == {"failed": 1}
+    assert reasons(homeserver) == {ORIGINAL: "The old bucket is gone."}
+    assert homeserver.local() == {ORIGINAL: b"original"}
 
 
 def test_key_that_is_taken_by_nothing(homeserver: Homeserver, changed: ChangedStore) -> None:

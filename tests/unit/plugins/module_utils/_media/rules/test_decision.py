@@ -11,6 +11,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     TABLE,
     Action,
     Case,
+    Earlier,
     Known,
     Local,
     Policy,
@@ -21,12 +22,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     known_as,
 )
 
-CASES = [
-    Case(local, in_use, known, stored, object_known, uploaded)
-    for local, in_use, known, stored, object_known, uploaded in itertools.product(
-        Local, [True, False], Known, Stored, Known, Uploaded
-    )
-]
+CASES = [Case(*values) for values in itertools.product(Local, [True, False], Known, Stored, Known, Uploaded, Earlier)]
 POLICIES = [Policy(delete_local=True), Policy(delete_local=False)]
 ALL = [(case, policy, decide(case, policy)) for case in CASES for policy in POLICIES]
 
@@ -39,6 +35,15 @@ def test_no_delete_without_proof() -> None:
             assert case.local is Local.SETTLED
             assert policy.delete_local
             assert not case.in_use
+            assert case.earlier is Earlier.WELL
+
+
+def test_the_providers_before_the_bucket_are_asked_for_what_would_be_deleted_alone() -> None:
+    for case, policy, decision in ALL:
+        well = decide(case._replace(earlier=Earlier.WELL), policy)
+        if case.earlier is Earlier.NOT_ASKED:
+            assert (decision.action is Action.ASK_EARLIER) == (well.action is Action.DELETE)
+        assert decision == well or well.action is Action.DELETE
 
 
 def test_a_listing_alone_is_no_proof() -> None:
@@ -46,7 +51,7 @@ def test_a_listing_alone_is_no_proof() -> None:
         if case.stored is Stored.LISTED:
             assert decision.action is not Action.DELETE
             confirmed = decide(case._replace(stored=Stored.SAME), policy)
-            assert (decision.action is Action.CONFIRM) == (confirmed.action is Action.DELETE)
+            assert (decision.action is Action.CONFIRM) == (confirmed.reason in (Reason.STORED, Reason.IN_THE_WAY))
 
 
 def test_nothing_is_overwritten_and_nothing_uploaded_twice() -> None:
@@ -62,7 +67,8 @@ def test_difference_is_a_conflict() -> None:
     for case, _unused, decision in ALL:
         useless = (Stored.OTHER, Stored.UNREADABLE, Stored.EXPIRING)
         differs = case.stored in useless or case.known is Known.DAMAGED
-        assert (decision.action is Action.CONFLICT) == (differs and case.local is Local.SETTLED)
+        conflicts = decision.action is Action.CONFLICT and decision.reason is not Reason.IN_THE_WAY
+        assert conflicts == (differs and case.local is Local.SETTLED)
 
 
 def test_what_was_uploaded_and_is_not_there_has_failed() -> None:
@@ -93,6 +99,9 @@ TEST_TABLE: list[tuple[Case, bool, Action, Reason]] = [
     (SETTLED._replace(stored=Stored.LISTED), False, Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT),
     (SETTLED._replace(stored=Stored.LISTED, in_use=True), True, Action.KEEP, Reason.IN_USE),
     (SETTLED._replace(stored=Stored.SAME), True, Action.DELETE, Reason.STORED),
+    (SETTLED._replace(stored=Stored.SAME, earlier=Earlier.NOT_ASKED), True, Action.ASK_EARLIER, Reason.STORED),
+    (SETTLED._replace(stored=Stored.SAME, earlier=Earlier.IN_THE_WAY), True, Action.CONFLICT, Reason.IN_THE_WAY),
+    (SETTLED._replace(stored=Stored.SAME, earlier=Earlier.NOT_ASKED), False, Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT),
     (SETTLED._replace(stored=Stored.SAME), False, Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT),
     (SETTLED._replace(stored=Stored.SAME, in_use=True), True, Action.KEEP, Reason.IN_USE),
     (SETTLED._replace(stored=Stored.UNREADABLE), True, Action.CONFLICT, Reason.UNREADABLE),
