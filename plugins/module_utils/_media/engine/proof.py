@@ -50,7 +50,7 @@ def read_back(store: ObjectStore, key: str, content: Content) -> Proof:
 def compare(store: ObjectStore, remote: RemoteObject, content: Content, *, listed: bool) -> Proof:
     """Compare an object that a HEAD with the configured key has told.
 
-    ``listed``: a listing did, which opens nothing: then at most LISTED where the ETag proves it.
+    ``listed``: a listing did, which opens nothing: then at most LISTED, or LISTED_APART, where the ETag proves it.
     """
     try:
         return _compare(store, remote, content, listed=listed)
@@ -69,11 +69,8 @@ def _compare(store: ObjectStore, remote: RemoteObject, content: Content, *, list
         return Proof(Stored.OTHER, remote.size)
     if content.is_proven_by(remote.etag):
         if listed:
-            return Proof(Stored.LISTED, remote.size)
-        if archived_as(remote.storage_class) and not remote.archive_status:
-            said = f"It was brought back from {remote.storage_class} for a while only."
-            return Proof(Stored.UNREADABLE, remote.size, said=said)
-        if must_be_opened(remote):
+            return Proof(Stored.LISTED_APART if must_be_opened(remote) else Stored.LISTED, remote.size)
+        if must_be_opened(remote) and not _is_back_for_a_while(remote):
             # The name of a class does not tell: some servers give objects of the same class at once.
             with store.open(remote.key) as body:
                 body.read(1)
@@ -87,7 +84,14 @@ def _compare(store: ObjectStore, remote: RemoteObject, content: Content, *, list
     return NOTHING if described is None else _same(described, sha256)
 
 
+def _is_back_for_a_while(remote: RemoteObject) -> bool:
+    return bool(archived_as(remote.storage_class)) and not remote.archive_status
+
+
 def _same(remote: RemoteObject, sha256: str | None = None) -> Proof:
+    if _is_back_for_a_while(remote):
+        said = f"It was brought back from {remote.storage_class} for a while only."
+        return Proof(Stored.UNREADABLE, remote.size, sha256, said)
     if remote.expires:
         return Proof(Stored.EXPIRING, remote.size, sha256, f"The server says: {remote.expires}.")
     return Proof(Stored.SAME, remote.size, sha256)

@@ -39,6 +39,7 @@ class Stored(Enum):
 
     NOTHING = "nothing"
     LISTED = "the same content, by a listing: whether Synapse can read it is not known yet"
+    LISTED_APART = "the same content, by a listing, in a class whose objects may have to be brought back first"
     SAME = "the same content, and Synapse can read it at once"
     UNREADABLE = "an object that Synapse can't read at once, with the configured key"
     EXPIRING = "the same content, which a lifecycle rule of the bucket will delete"
@@ -189,7 +190,7 @@ class _Row(NamedTuple):
         return fits(self, case) and policy.delete_local in self.delete_local
 
 
-_EQUAL = (Stored.LISTED, Stored.SAME)
+_EQUAL = (Stored.LISTED, Stored.LISTED_APART, Stored.SAME)
 _OTHER = (Stored.OTHER,)
 
 
@@ -207,6 +208,8 @@ TABLE = (
     _Row(Action.CONFLICT, Reason.LOCAL_RIGHT, known=(Known.COMPLETE,), stored=_OTHER, object_known=(Known.DAMAGED,)),
     _Row(Action.CONFLICT, Reason.NOT_TOLD, known=(Known.COMPLETE,), stored=_OTHER, object_known=(Known.COMPLETE,)),
     _Row(Action.CONFLICT, Reason.OTHER_CONTENT, stored=_OTHER),
+    # Before what stays anyway: that it is stored shall be true.
+    _Row(Action.CONFIRM, Reason.NOT_CONFIRMED, stored=(Stored.LISTED_APART,)),
     _Row(Action.KEEP, Reason.IN_USE, stored=_EQUAL, in_use=(True,)),
     _Row(Action.KEEP, Reason.LOCAL_FILES_ARE_KEPT, stored=_EQUAL, delete_local=(False,)),
     _Row(Action.CONFIRM, Reason.NOT_CONFIRMED, stored=(Stored.LISTED,)),

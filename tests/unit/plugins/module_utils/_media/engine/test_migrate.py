@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.migrate import (
@@ -835,6 +835,70 @@ def test_object_that_was_brought_back_from_an_archive_for_a_while(
         "the bucket holds an object under this key that Synapse can't read at once."
         " It was brought back from GLACIER for a while only.",
     )
+
+
+# So many that the bucket is listed.
+MANY = [f"local_content/aa/bb/{number:03}" for number in range(150)]
+STAYS = [{"policy": Policy(delete_local=False)}, {"in_use_after_ms": 1000}]
+
+
+@pytest.mark.parametrize("changes", STAYS)
+@pytest.mark.parametrize("status", ["GLACIER", ""])
+def test_object_that_is_listed_in_an_archive_is_a_conflict_where_local_files_stay(
+    homeserver: Homeserver, changed: ChangedStore, changes: dict[str, Any], status: str
+) -> None:
+    """Each night "All done", and none of it could be read once it is needed."""
+    for path in MANY:
+        homeserver.save(path, b"x")
+        homeserver.know(path, b"x", accessed_ms=1001)
+        homeserver.put(path, b"x")
+        homeserver.store.storage_classes[PREFIX + path] = "GLACIER"
+    changed.change_head = lambda found: found and replace(found, archive_status=status)
+    changed.open_error = ObjectUnreadable("It is in an archive.")
+
+    summary = homeserver.migrate(replace(PLAN, **changes))
+
+    assert (files(summary), summary.listed, summary.exit_status) == ({"conflicts": 150}, 150, 1)
+    said = "It is in an archive." if status else "It was brought back from GLACIER for a while only."
+    assert set(reasons(homeserver).values()) == {
+        "Conflict, nothing was changed: the bucket holds an object under this key that Synapse can't read at once."
+        f" {said}"
+    }
+
+
+@pytest.mark.parametrize("changes", STAYS)
+@pytest.mark.parametrize(("storage_class", "requests"), [("GLACIER", 300), ("SOME_TIER", 300), ("STANDARD_IA", 0)])
+def test_listed_object_that_can_be_read_costs_no_request_unless_its_class_may_be_an_archive(
+    homeserver: Homeserver, changed: ChangedStore, changes: dict[str, Any], storage_class: str, requests: int
+) -> None:
+    for path in MANY:
+        homeserver.save(path, b"x")
+        homeserver.know(path, b"x", accessed_ms=1001)
+        homeserver.put(path, b"x")
+        homeserver.store.storage_classes[PREFIX + path] = storage_class
+    if storage_class == "GLACIER":
+        # Some servers give objects of the class at once.
+        changed.change_head = lambda found: found and replace(found, archive_status="GLACIER")
+
+    summary = homeserver.migrate(replace(PLAN, **changes))
+
+    assert files(summary) == {"already_stored": 150, "kept": 150}
+    assert summary.requests == 1 + requests
+
+
+@pytest.mark.parametrize("delete_local", [True, False])
+def test_brought_back_from_an_archive_for_a_while_and_an_etag_that_is_no_hash(
+    homeserver: Homeserver, changed: ChangedStore, *, delete_local: bool
+) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"original")
+    changed.change_head = lambda found: found and replace(found, storage_class="GLACIER", etag="no hash")
+
+    assert files(homeserver.migrate(replace(PLAN, policy=Policy(delete_local=delete_local)))) == {"conflicts": 1}
+    assert reasons(homeserver) == {
+        ORIGINAL: "Conflict, nothing was changed: the bucket holds an object under this key that Synapse can't read at"
+        " once. It was brought back from GLACIER for a while only."
+    }
 
 
 def test_listed_object_of_another_encryption_is_a_conflict(homeserver: Homeserver, changed: ChangedStore) -> None:

@@ -48,10 +48,18 @@ def test_the_providers_before_the_bucket_are_asked_for_what_would_be_deleted_alo
 
 def test_a_listing_alone_is_no_proof() -> None:
     for case, policy, decision in ALL:
-        if case.stored is Stored.LISTED:
+        if case.stored in (Stored.LISTED, Stored.LISTED_APART):
             assert decision.action is not Action.DELETE
+        if case.stored is Stored.LISTED:
             confirmed = decide(case._replace(stored=Stored.SAME), policy)
             assert (decision.action is Action.CONFIRM) == (confirmed.reason in (Reason.STORED, Reason.IN_THE_WAY))
+
+
+def test_a_class_that_may_be_an_archive_is_looked_at_whatever_stays() -> None:
+    for case, _policy, decision in ALL:
+        if case.stored is Stored.LISTED_APART:
+            settled_and_right = case.local is Local.SETTLED and case.known is not Known.DAMAGED
+            assert (decision.action is Action.CONFIRM) == settled_and_right
 
 
 def test_nothing_is_overwritten_and_nothing_uploaded_twice() -> None:
