@@ -157,6 +157,22 @@ def test_two_providers(homeserver: Homeserver) -> None:
     assert result["other_providers"] == [f"bucket {other.bucket!r} at {other.endpoint_url}, prefix {PREFIX!r}"]
 
 
+@pytest.mark.parametrize("arguments", [(), ("--keep-local",), ("--dry-run",)])
+def test_database_that_is_not_synapses(homeserver: Homeserver, arguments: tuple[str, ...]) -> None:
+    """Each night "All done", and nothing was ever uploaded."""
+    content = homeserver.upload([10])
+    homeserver.execute("DELETE FROM local_media_repository")
+
+    result = homeserver.migrate(*arguments)
+
+    assert result["errors"] == [
+        f"Could not migrate anything: the database knows no media at all, but the media store {str(homeserver.media)!r}"
+        " has files of media. Check that 'database' in Synapse's configuration is Synapse's own, and that it was"
+        " restored in full."
+    ]
+    assert (result["exit_code"], result["kept"], homeserver.local()) == (78, NONE, content)
+
+
 def put_before(homeserver: Homeserver, **changes: str) -> str:
     """A bucket without media that Synapse asks before the one that stores."""
     configuration = yaml.safe_load(homeserver.configuration.read_text())

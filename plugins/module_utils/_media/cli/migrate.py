@@ -17,6 +17,7 @@ from ..engine.places import Place, name_of
 from ..engine.preflight import connect_s3
 from ..engine.progress import progress, waiting
 from ..engine.removal import NoRemoval, Remover
+from ..engine.sides import check_knows_media
 from ..engine.summary import Summary
 from ..rules.decision import Policy
 from ..rules.errors import MediaError
@@ -73,6 +74,7 @@ def run_plan(
 
     def work(ready: Ready) -> None:
         media, stop = ready.media, ready.stop
+        check_knows_media(media, ready.database)
         with waiting(command.stderr, "the bucket"):
             check_encryption(ready.sides.bucket, connect_s3, stop.wait, may_write=not summary.dry_run)
         connections = plan.workers or pace.MOST

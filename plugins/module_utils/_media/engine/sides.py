@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ..rules.errors import UnavailableError
+from ..rules.errors import ConfigurationError, UnavailableError
 from ..stores.database import MediaDatabase
 from ..stores.media_store import MediaStore, links_problems
 from ..stores.object_store import ObjectStore
@@ -26,3 +26,15 @@ def check_sides(
         )
     # A listing fails when the bucket is missing; asking for a single key does not tell that from a missing key.
     next(iter(store.list(prefix, page_size=1)), None)
+
+
+def check_knows_media(media: MediaStore, database: MediaDatabase) -> None:
+    """Refuse a database that knows no media at all where there are files of media: all of them would be kept, unknown,
+    and none stored. Raises a ConfigurationError.
+    """
+    if not database.has_media() and next(media.scan(lambda _error: None), None) is not None:
+        raise ConfigurationError(
+            f"Could not migrate anything: the database knows no media at all, but the media store {str(media.path)!r}"
+            " has files of media. Check that 'database' in Synapse's configuration is Synapse's own, and that it was"
+            " restored in full."
+        )

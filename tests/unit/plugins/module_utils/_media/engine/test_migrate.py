@@ -24,7 +24,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.places import Place
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.removal import NoRemoval, Remover
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.run import Endurance
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.sides import check_sides
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.sides import (
+    check_knows_media,
+    check_sides,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.summary import Outcome, Summary
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.content import (
     Content,
@@ -32,6 +35,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.decision import Policy
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
     AccessError,
+    ConfigurationError,
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.media_path import (
@@ -670,6 +674,23 @@ def test_unmounted_media_store(homeserver: Homeserver) -> None:
         " media_store_path. Onto a new, empty disk 'restore --new-disk' brings back what is in the bucket."
     )
     check_sides(homeserver.media, homeserver.store, homeserver.database, PREFIX, new_disk=True)
+
+
+def test_database_that_knows_no_media_at_all(homeserver: Homeserver) -> None:
+    homeserver.save("local_content/README", b"no file of Synapse's")
+    check_knows_media(homeserver.media, homeserver.database)
+    homeserver.save(ORIGINAL, b"original")
+
+    with pytest.raises(ConfigurationError) as caught:
+        check_knows_media(homeserver.media, homeserver.database)
+
+    assert str(caught.value) == (
+        "Could not migrate anything: the database knows no media at all, but the media store"
+        f" {str(homeserver.media.path)!r} has files of media. Check that 'database' in Synapse's configuration is"
+        " Synapse's own, and that it was restored in full."
+    )
+    homeserver.know(THUMBNAIL, b"thumb")
+    check_knows_media(homeserver.media, homeserver.database)
 
 
 def test_linked_media_directory(homeserver: Homeserver, tmp_path: Path) -> None:
