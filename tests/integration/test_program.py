@@ -173,6 +173,39 @@ def test_database_that_is_not_synapses(homeserver: Homeserver, arguments: tuple[
     assert (result["exit_code"], result["kept"], homeserver.local()) == (78, NONE, content)
 
 
+def test_media_store_whose_inode_numbers_do_not_last(homeserver: Homeserver, tmp_path: Path) -> None:
+    """As on SMB without serverino: each look gives another."""
+    content = homeserver.upload([100] * 3)
+    (tmp_path / "sitecustomize.py").write_text(INODES_THAT_CHANGE)
+
+    result = homeserver.migrate(path=tmp_path)
+
+    reason = (
+        "Could not tell whether the local file is still the one that was seen: its inode number is another, and nothing"
+        " else is. Mount its file system so that the numbers last: 'serverino' for SMB; with FUSE as the program's"
+        " manual says."
+    )
+    assert {problem["path"]: problem["reason"] for problem in result["problems"]} == dict.fromkeys(content, reason)
+    assert (result["exit_code"], result["failed"], homeserver.local()) == (1, count(content), content)
+
+
+INODES_THAT_CHANGE = """
+import os
+fstat = os.fstat
+
+def other(descriptor):
+    found = fstat(descriptor)
+    if "/media/local_content/" not in os.readlink(f"/proc/self/fd/{descriptor}"):
+        return found
+    fields = list(found)
+    fields[1] += 1
+    named = {name: getattr(found, name) for name in dir(found) if name.startswith("st_") and name != "st_ino"}
+    return os.stat_result(fields, named)
+
+os.fstat = other
+"""
+
+
 def put_before(homeserver: Homeserver, **changes: str) -> str:
     """A bucket without media that Synapse asks before the one that stores."""
     configuration = yaml.safe_load(homeserver.configuration.read_text())

@@ -57,8 +57,10 @@ class MigrateStep(Step):
     FAILED = "failed", "Failed", "", True
 
 
-# Kept for more than a night or two: what an operator may want to look at.
-_NAMED = frozenset({Reason.IN_THE_FUTURE, Reason.UNKNOWN, Reason.UNFINISHED})
+# May be kept for more than a night or two: what an operator may want to look at.
+_NAMED = frozenset({Reason.IN_THE_FUTURE, Reason.CHANGED, Reason.UNKNOWN, Reason.UNFINISHED})
+# Of these nothing was to be done.
+_NOT_SETTLED = (Reason.TOO_RECENT, Reason.IN_THE_FUTURE, Reason.GONE)
 
 
 def new_summary(*, dry_run: bool = False) -> Summary:
@@ -154,8 +156,21 @@ def migrate(
         for _turn in rest:
             pass
         summary.not_reached = given - (_told(summary) - before)
+    elif changed := _all_changed(summary):
+        summary.errors.append(
+            f"Could not work on any file: all {changed:,} that are old enough changed while they were looked at. The"
+            " notices of --json say how. Stop what changes them, or mount the media store where times last."
+        )
     summary.requests = store.requests + sum(place.store.requests for place in earlier)
     summary.listed, summary.asked = lookup.listed, lookup.asked
+
+
+def _all_changed(summary: Summary) -> int:
+    """How many files changed while they were looked at, if nothing else became of any that was settled; else 0."""
+    kept = {reason: summary.by_reason[reason.value].files for reason in Reason if reason.value in summary.by_reason}
+    changed = kept.get(Reason.CHANGED, 0)
+    settled = _told(summary) - sum(kept.get(reason, 0) for reason in _NOT_SETTLED)
+    return changed if changed == settled else 0
 
 
 def _told(summary: Summary) -> int:
@@ -182,8 +197,10 @@ def migrate_file(
         return _kept(file, decide(Case(item.local), plan.policy).reason)
     try:
         return _Migration(plan, media, store, removal, key, item, earlier).outcome()
-    except FileChangedError:
-        return _kept(file, decide(Case(Local.CHANGED), plan.policy).reason)
+    except FileChangedError as error:
+        if error.is_gone:
+            return _kept(file, decide(Case(Local.GONE), plan.policy).reason)
+        return _kept(file, decide(Case(Local.CHANGED), plan.policy).reason, how=error.how)
     except RunMustEndError as error:
         return Outcome(
             file.path,
@@ -197,12 +214,12 @@ def migrate_file(
         return failed(str(error), unavailable=is_unavailable(error))
 
 
-def _kept(file: LocalFile, reason: Reason, *steps: Step, answered: bool = False) -> Outcome:
+def _kept(file: LocalFile, reason: Reason, *steps: Step, answered: bool = False, how: str = "") -> Outcome:
     return Outcome(
         file.path,
         file.size,
         frozenset({*steps, MigrateStep.KEPT}),
-        REASONS[reason],
+        f"{REASONS[reason]}: {how}" if how else REASONS[reason],
         why=reason.value,
         is_named=reason in _NAMED,
         is_told=reason is Reason.IN_THE_FUTURE,

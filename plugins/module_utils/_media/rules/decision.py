@@ -23,6 +23,7 @@ class Local(Enum):
     RECENT = "modified within the minimum age"
     FUTURE = "its modification time has not come yet"
     CHANGED = "changed while it was looked at"
+    GONE = "gone since it was seen"
 
 
 class Known(Enum):
@@ -84,6 +85,7 @@ class Reason(Enum):
     TOO_RECENT = "too_recent"
     IN_THE_FUTURE = "in_the_future"
     CHANGED = "changed"
+    GONE = "gone"
     UNREADABLE = "unreadable"
     EXPIRES = "expires"
     BOTH_DAMAGED = "both_damaged"
@@ -114,6 +116,7 @@ REASONS = {
     Reason.IN_THE_FUTURE: "its modification time is in the future, so it never gets old enough. Set the clock right,"
     " and touch the file",
     Reason.CHANGED: "it changed while it was looked at",
+    Reason.GONE: "it is gone since it was seen",
     Reason.UNREADABLE: "the bucket holds an object under this key that Synapse can't read at once",
     Reason.EXPIRES: "a lifecycle rule of the bucket will delete what it holds under this key. Take that rule from the"
     " bucket, or keep it from Synapse's prefix",
@@ -199,6 +202,7 @@ TABLE = (
     _Row(Action.KEEP, Reason.TOO_RECENT, local=(Local.RECENT,)),
     _Row(Action.KEEP, Reason.IN_THE_FUTURE, local=(Local.FUTURE,)),
     _Row(Action.KEEP, Reason.CHANGED, local=(Local.CHANGED,)),
+    _Row(Action.KEEP, Reason.GONE, local=(Local.GONE,)),
     _Row(Action.CONFLICT, Reason.UNREADABLE, stored=(Stored.UNREADABLE,)),
     _Row(Action.CONFLICT, Reason.EXPIRES, stored=(Stored.EXPIRING,)),
     _Row(Action.CONFLICT, Reason.BOTH_DAMAGED, known=(Known.DAMAGED,), stored=_EQUAL),

@@ -64,8 +64,28 @@ class Removed(NamedTuple):
     gid: int
 
 
+_GONE = (errno.ENOENT, errno.ENOTDIR)
+# What of a file may differ from what was seen, and how it is told.
+_CHANGES = {
+    "size": "its length is another",
+    "modified_ns": "its modification time is another",
+    "changed_ns": "its owner, mode, name or content was changed",
+    "device": "another file system is mounted there",
+}
+_NO_LASTING_NUMBERS = (
+    "Could not tell whether the local file is still the one that was seen: its inode number is another, and nothing"
+    " else is. Mount its file system so that the numbers last: 'serverino' for SMB; with FUSE as the program's manual"
+    " says."
+)
+
+
 class FileChangedError(Exception):
-    """The file is not the one that was seen: another one, or changed, or gone."""
+    """The file is not the one that was seen: another one, or changed; ``how`` in words. ``is_gone``: or gone."""
+
+    def __init__(self, path: str, how: str = "another thing has its name", *, is_gone: bool = False) -> None:
+        super().__init__(path)
+        self.how = how
+        self.is_gone = is_gone
 
 
 class MediaStore:
@@ -146,7 +166,7 @@ class MediaStore:
         finally:
             os.close(descriptor)
         if len(content) != file.size:
-            raise FileChangedError(file.path)
+            raise FileChangedError(file.path, _CHANGES["size"])
         return content
 
     def _open(self, file: LocalFile) -> int:
@@ -154,8 +174,8 @@ class MediaStore:
             # O_NONBLOCK: a pipe that has taken the file's place would be waited for without end.
             return os.open(f"{self._path}/{file.path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
-                raise FileChangedError(file.path) from error
+            if error.errno in (*_GONE, errno.ELOOP, errno.ENXIO):
+                raise FileChangedError(file.path, is_gone=error.errno in _GONE) from error
             raise _not_read(error) from error
 
     def remove(self, file: LocalFile) -> Removed:
@@ -169,7 +189,7 @@ class MediaStore:
             _check_unchanged(file, status)
             os.unlink(target)  # noqa: PTH108 (a Path costs as much as the call, a million times)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise FileChangedError(file.path) from error
+            raise FileChangedError(file.path, is_gone=True) from error
         except OSError as error:
             raise file_error("remove", error, "Give its directory to Synapse's user.") from error
         with suppress(OSError):
@@ -556,5 +576,13 @@ def _seen(path: str, status: os.stat_result) -> LocalFile:
 
 
 def _check_unchanged(file: LocalFile, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode) or _seen(file.path, status) != file:
+    if not stat.S_ISREG(status.st_mode):
         raise FileChangedError(file.path)
+    now = _seen(file.path, status)
+    if now == file:
+        return
+    how = next((text for name, text in _CHANGES.items() if getattr(now, name) != getattr(file, name)), None)
+    if how is not None:
+        raise FileChangedError(file.path, how)
+    # What takes a file's place has another change time: here the file system tells a file by another number each time.
+    raise LocalFileError(_NO_LASTING_NUMBERS, concerns_all=True)

@@ -49,6 +49,8 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.dry_run import DryRunStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
+    FileChangedError,
+    LocalFile,
     MediaStore,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
@@ -733,6 +735,58 @@ def test_local_file_that_cannot_be_read(homeserver: Homeserver, monkeypatch: pyt
     assert summary.problems == [{"path": ORIGINAL, "reason": reason}]
     assert summary.exit_status == 1
     assert homeserver.local() == {ORIGINAL: b"content"}
+
+
+def changing(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch, *paths: str, is_gone: bool = False) -> None:
+    """Let these files change while they are read."""
+    read = homeserver.media.read
+
+    def changed(file: LocalFile) -> bytes:
+        if file.path in paths:
+            raise FileChangedError(file.path, "its modification time is another", is_gone=is_gone)
+        return read(file)
+
+    monkeypatch.setattr(homeserver.media, "read", changed)
+
+
+def test_all_that_is_old_enough_changes_each_night(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.add(THUMBNAIL, b"thumb")
+    homeserver.save(REMOTE, b"young", modified_ns=NOW_NS)
+    changing(homeserver, monkeypatch, ORIGINAL, THUMBNAIL)
+
+    summary = homeserver.migrate()
+
+    reason = "it changed while it was looked at: its modification time is another"
+    assert {notice["path"]: notice["reason"] for notice in summary.notices} == {ORIGINAL: reason, THUMBNAIL: reason}
+    assert summary.errors == [
+        "Could not work on any file: all 2 that are old enough changed while they were looked at. The notices of --json"
+        " say how. Stop what changes them, or mount the media store where times last."
+    ]
+    assert summary.exit_status == 1
+    assert reasons(homeserver)[REMOTE] == "too recent"
+
+
+def test_one_of_several_changes(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    homeserver.add(ORIGINAL, b"original")
+    homeserver.add(THUMBNAIL, b"thumb")
+    changing(homeserver, monkeypatch, ORIGINAL)
+
+    summary = homeserver.migrate()
+
+    assert files(summary) == {"uploaded": 1, "deleted": 1, "kept": 1}
+    assert (summary.exit_status, len(summary.notices)) == (0, 1)
+
+
+def test_what_is_gone_by_now_is_no_failure(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synapse deletes media, too."""
+    homeserver.add(ORIGINAL, b"original")
+    changing(homeserver, monkeypatch, ORIGINAL, is_gone=True)
+
+    summary = homeserver.migrate()
+
+    assert summary.as_json()["kept_by_reason"] == {"gone": {"files": 1, "bytes": 8}}
+    assert (summary.exit_status, summary.notices) == (0, [])
 
 
 def test_disk_that_has_become_read_only(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,7 @@ TEST_TABLE: list[tuple[Case, bool, Action, Reason]] = [
     (SETTLED._replace(local=Local.RECENT, stored=Stored.SAME), True, Action.KEEP, Reason.TOO_RECENT),
     (SETTLED._replace(local=Local.FUTURE, stored=Stored.SAME), True, Action.KEEP, Reason.IN_THE_FUTURE),
     (SETTLED._replace(local=Local.CHANGED, stored=Stored.SAME), True, Action.KEEP, Reason.CHANGED),
+    (SETTLED._replace(local=Local.GONE, stored=Stored.SAME), True, Action.KEEP, Reason.GONE),
     (SETTLED, True, Action.UPLOAD, Reason.NOT_STORED),
     (SETTLED, False, Action.UPLOAD, Reason.NOT_STORED),
     (SETTLED._replace(in_use=True), True, Action.UPLOAD, Reason.NOT_STORED),

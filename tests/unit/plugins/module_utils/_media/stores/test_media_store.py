@@ -407,8 +407,18 @@ def test_mount_point_stays(media: MediaStore, monkeypatch: pytest.MonkeyPatch, n
     assert not media.remove_empty("remote_content/example.org", LATER)
 
 
-@pytest.mark.parametrize("change", ["content", "same length and time", "time", "replaced", "gone", "link"])
-def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "how", "is_gone"),
+    [
+        ("content", "its length is another", False),
+        ("same length and time", "its owner, mode, name or content was changed", False),
+        ("time", "its modification time is another", False),
+        ("replaced", "its owner, mode, name or content was changed", False),
+        ("gone", "another thing has its name", True),
+        ("link", "another thing has its name", False),
+    ],
+)
+def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str, how: str, *, is_gone: bool) -> None:
     file = write(media, "local_content/aa/bb/cc")
     target = media.path / file.path
     if change == "content":
@@ -430,14 +440,30 @@ def test_changed_file_is_neither_read_nor_removed(media: MediaStore, change: str
             target.symlink_to(media.path / "elsewhere")
     left = target.read_bytes() if target.exists() else None
 
-    with pytest.raises(FileChangedError):
-        media.remove(file)
-    with pytest.raises(FileChangedError), media.open(file):
-        pass
-    with pytest.raises(FileChangedError):
-        media.read(file)
+    for told in (media.remove, media.read, lambda file: media.open(file).__enter__()):
+        with pytest.raises(FileChangedError) as caught:
+            told(file)
+        assert (caught.value.how, caught.value.is_gone) == (how, is_gone)
 
     assert (target.read_bytes() if target.exists() else None) == left
+
+
+def test_file_system_whose_inode_numbers_do_not_last(media: MediaStore) -> None:
+    """SMB without serverino, and some programs of FUSE: each look gives another number."""
+    file = write(media, "local_content/aa/bb/cc")
+    seen = file._replace(inode=file.inode + 1)
+
+    for told in (media.remove, media.read, lambda file: media.open(file).__enter__()):
+        with pytest.raises(LocalFileError) as caught:
+            told(seen)
+        assert str(caught.value) == (
+            "Could not tell whether the local file is still the one that was seen: its inode number is another, and"
+            " nothing else is. Mount its file system so that the numbers last: 'serverino' for SMB; with FUSE as the"
+            " program's manual says."
+        )
+        assert caught.value.concerns_all
+
+    assert (media.path / file.path).exists()
 
 
 def test_file_that_changes_while_it_is_read(media: MediaStore) -> None:
