@@ -85,6 +85,7 @@ class Item(NamedTuple):
             there,
             Compared.SAME if is_same else Compared.NOT_YET,
             is_finished=bool(self.row.lengths),
+            has_sha256=self.row.sha256 is not None,
             is_thumbnail=media is not None and media.thumbnail is not None,
             all_listed=self.all_listed,
         )

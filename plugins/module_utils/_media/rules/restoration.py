@@ -81,21 +81,26 @@ class Reason(Enum):
     BOTH_WRONG = "neither the local file nor its object has the length and the sha256 that the database gives"
     ONLY_HERE_WRONG = "the local file's length or sha256 is not the database's, and there is no object under its key"
     OTHER_CONTENT = "the bucket holds other content under its key. The database does not tell which is right"
-    OBJECT_WRONG_TOO = "the local file has the length that the database gives, the object has not"
+    OBJECT_WRONG_TOO = (
+        "the local file has the length that the database gives, the object has not. Whether its content is right"
+        " nothing tells: the database has no sha256 of it"
+    )
+    OBJECT_WRONG_ALONE = "the local file has the length and the sha256 that the database gives, the object has not"
     OBJECT_WRONG = "the object has not the length or the sha256 that the database gives"
 
 
 class Case(NamedTuple):
     """Everything that a decision rests on.
 
-    ``is_finished``: the database gives a length. ``is_recent``: the local file was modified within the last hour.
-    ``all_listed``: each provider's bucket could be listed.
+    ``is_finished``: the database gives a length. ``has_sha256``: it gives a sha256 too. ``is_recent``: the local file
+    was modified within the last hour. ``all_listed``: each provider's bucket could be listed.
     """
 
     here: Here
     there: There
     compared: Compared = Compared.NOT_YET
     is_finished: bool = True
+    has_sha256: bool = False
     is_thumbnail: bool = False
     is_recent: bool = False
     all_listed: bool = True
@@ -121,6 +126,7 @@ class _Row(NamedTuple):
     there: Container[There] = frozenset(There)
     compared: Container[Compared] = frozenset(Compared)
     is_finished: Container[bool] = _BOTH
+    has_sha256: Container[bool] = _BOTH
     is_thumbnail: Container[bool] = _BOTH
     is_recent: Container[bool] = _BOTH
     all_listed: Container[bool] = _BOTH
@@ -132,10 +138,12 @@ class _Row(NamedTuple):
 
 _ABSENT = (Here.NOTHING,)
 _DAMAGED = (Here.WRONG,)
+_RIGHT = (Here.RIGHT,)
 _PRESENT = (Here.RIGHT, Here.UNTOLD)
 _FITTING = (There.FITTING,)
 _NOTHING = (There.NOTHING,)
 _WRONG = (There.WRONG,)
+_NOT_YET = (Compared.NOT_YET,)
 
 # The first row that fits holds.
 TABLE = (
@@ -150,9 +158,13 @@ TABLE = (
     _Row(Action.CONFLICT, Reason.REPAIRABLE, _DAMAGED, _FITTING),
     _Row(Action.CONFLICT, Reason.BOTH_WRONG, _DAMAGED, _WRONG),
     _Row(Action.CONFLICT, Reason.ONLY_HERE_WRONG, _DAMAGED, _NOTHING),
+    _Row(Action.COMPARE, Reason.NOT_COMPARED, _RIGHT, _NOTHING, _NOT_YET, has_sha256=(True,), repair=(True,)),
     _Row(Action.LEAVE, Reason.IS_THERE, _PRESENT, _NOTHING),
+    # By their lengths alone a damaged local file would be called right: who then deletes the object loses both.
+    _Row(Action.COMPARE, Reason.NOT_COMPARED, _RIGHT, _WRONG, _NOT_YET, has_sha256=(True,)),
+    _Row(Action.CONFLICT, Reason.OBJECT_WRONG_ALONE, _PRESENT, _WRONG, has_sha256=(True,)),
     _Row(Action.CONFLICT, Reason.OBJECT_WRONG_TOO, _PRESENT, _WRONG),
-    _Row(Action.COMPARE, Reason.NOT_COMPARED, _PRESENT, _FITTING, (Compared.NOT_YET,)),
+    _Row(Action.COMPARE, Reason.NOT_COMPARED, _PRESENT, _FITTING, _NOT_YET),
     _Row(Action.LEAVE, Reason.IS_THERE, _PRESENT, _FITTING, (Compared.SAME,)),
     _Row(Action.CONFLICT, Reason.OTHER_CONTENT, _PRESENT, _FITTING, (Compared.OTHER,)),
 )

@@ -312,6 +312,53 @@ def test_repair(homeserver: Homeserver, content: bytes) -> None:
     assert homeserver.told.repaired.files == 1
 
 
+@pytest.mark.parametrize("repair", [True, False])
+def test_a_damaged_local_file_is_told_whatever_the_bucket_has(homeserver: Homeserver, repair: bool) -> None:
+    """Of the database's length, so that only reading it tells; a repair reads what no bucket has, too."""
+    for path in (ORIGINAL, REMOTE):
+        homeserver.know(path, b"original")
+        homeserver.save(path, b"ORIGINAL")
+    homeserver.put(REMOTE, b"orig")
+
+    summary = homeserver.restore(repair=repair)
+
+    alone = (
+        "Conflict, nothing was changed: the local file's length or sha256 is not the database's, and there is no object"
+        " under its key. The local file has 8 bytes, the database gives 8."
+    )
+    both = (
+        "Conflict, nothing was changed: neither the local file nor its object has the length and the sha256 that the"
+        " database gives. The local file has 8 bytes, the object 4, the database gives 8."
+    )
+    assert {each["path"]: each["reason"] for each in summary.problems} == (
+        {ORIGINAL: alone, REMOTE: both} if repair else {REMOTE: both}
+    )
+    assert summary.exit_status == 1
+    assert homeserver.local() == {ORIGINAL: b"ORIGINAL", REMOTE: b"ORIGINAL"}
+
+
+@pytest.mark.parametrize(
+    ("sha256", "told"),
+    [
+        (True, "the local file has the length and the sha256 that the database gives, the object has not"),
+        (
+            False,
+            "the local file has the length that the database gives, the object has not. Whether its content is right"
+            " nothing tells: the database has no sha256 of it",
+        ),
+    ],
+)
+def test_a_truncated_object_beside_a_local_file(homeserver: Homeserver, sha256: bool, told: str) -> None:
+    homeserver.know(ORIGINAL, b"original", sha256=sha256)
+    homeserver.save(ORIGINAL, b"original")
+    homeserver.put(ORIGINAL, b"orig")
+
+    summary = homeserver.restore()
+
+    lengths = "The local file has 8 bytes, the object 4, the database gives 8."
+    assert [each["reason"] for each in summary.problems] == [f"Conflict, nothing was changed: {told}. {lengths}"]
+
+
 def test_repair_leaves_what_may_still_be_written(homeserver: Homeserver) -> None:
     homeserver.add(ORIGINAL, b"original")
     homeserver.save(ORIGINAL, b"orig", modified_ns=NOW_NS - HOUR_NS // 2)

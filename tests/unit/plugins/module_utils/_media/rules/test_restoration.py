@@ -24,7 +24,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 )
 
 _BOTH = (True, False)
-EVERY_CASE = [Case(*values) for values in product(Here, There, Compared, _BOTH, _BOTH, _BOTH, _BOTH, _BOTH)]
+EVERY_CASE = [Case(*values) for values in product(Here, There, Compared, _BOTH, _BOTH, _BOTH, _BOTH, _BOTH, _BOTH)]
 NOTHING = Case(Here.NOTHING, There.NOTHING)
 
 TEST_CASES = {
@@ -43,6 +43,31 @@ TEST_CASES = {
     "the same in both": (Case(Here.RIGHT, There.FITTING, Compared.SAME), Action.LEAVE, Reason.IS_THERE),
     "other content": (Case(Here.RIGHT, There.FITTING, Compared.OTHER), Action.CONFLICT, Reason.OTHER_CONTENT),
     "the object is damaged": (Case(Here.RIGHT, There.WRONG), Action.CONFLICT, Reason.OBJECT_WRONG_TOO),
+    "only local, to be repaired": (
+        Case(Here.RIGHT, There.NOTHING, has_sha256=True, repair=True),
+        Action.COMPARE,
+        Reason.NOT_COMPARED,
+    ),
+    "only local, and read": (
+        Case(Here.RIGHT, There.NOTHING, Compared.SAME, has_sha256=True, repair=True),
+        Action.LEAVE,
+        Reason.IS_THERE,
+    ),
+    "only local, and no hash to tell": (
+        Case(Here.RIGHT, There.NOTHING, repair=True),
+        Action.LEAVE,
+        Reason.IS_THERE,
+    ),
+    "the object is damaged, the local file can be read": (
+        Case(Here.RIGHT, There.WRONG, has_sha256=True),
+        Action.COMPARE,
+        Reason.NOT_COMPARED,
+    ),
+    "the object alone is damaged": (
+        Case(Here.RIGHT, There.WRONG, Compared.SAME, has_sha256=True),
+        Action.CONFLICT,
+        Reason.OBJECT_WRONG_ALONE,
+    ),
     "damaged": (Case(Here.WRONG, There.FITTING), Action.CONFLICT, Reason.REPAIRABLE),
     "damaged, to be repaired": (Case(Here.WRONG, There.FITTING, repair=True), Action.REPAIR, Reason.DAMAGED_HERE),
     "still written": (
@@ -77,6 +102,13 @@ def test_a_local_file_is_replaced_only_if_it_is_certainly_damaged_and_that_was_a
             assert case.here is Here.NOTHING
         if case.here is not Here.NOTHING:
             assert action not in (Action.RESTORE, Action.MISSING, Action.SKIP)
+
+
+def test_what_the_database_has_a_sha256_of_is_called_right_only_when_it_was_read() -> None:
+    """Where somebody asks for a repair, and where an object says something else."""
+    for case in EVERY_CASE:
+        if case.here is Here.RIGHT and case.has_sha256 and (case.repair or case.there is There.WRONG):
+            assert (decide(case).action is Action.COMPARE) == (case.compared is Compared.NOT_YET)
 
 
 def test_nothing_is_called_missing_while_a_bucket_was_not_looked_at() -> None:
