@@ -280,6 +280,26 @@ def test_configuration_of_a_process_that_serves_no_media(homeserver: Homeserver)
     assert homeserver.local() == content
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["migrate", "status", "verify", "verify --deep", "restore", "purge-orphans", "copy-bucket", "copy-with aws --print"],
+)
+def test_synapse_that_does_not_use_the_local_disk(homeserver: Homeserver, command: str) -> None:
+    """What is only there it serves to nobody, so that each of these would call well what is not."""
+    content = homeserver.upload([10])
+    homeserver.configure(enable_local_media_storage=False)
+
+    status, stdout, _stderr = homeserver.run(*command.split(), "--json")
+
+    result = json.loads(stdout.splitlines()[-1])
+    assert status == result["exit_code"] == 78
+    assert result["errors"] == [
+        "Could not use this configuration: it sets enable_local_media_storage to false, with which Synapse reads nothing"
+        " from the local disk, and every upload fails. Remove that setting, restart Synapse, and run this again."
+    ]
+    assert (homeserver.local(), homeserver.stored()) == (content, {})
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_stops_between_files(homeserver: Homeserver, number: int, status: int) -> None:
     content = homeserver.upload([50_000] * 3000)

@@ -104,8 +104,21 @@ class Sides:
         """Those that Synapse asks before the bucket: the first that has a file serves it."""
         return self.providers[: self.providers.index(self.bucket)]
 
+    def check_uses_disk(self) -> None:
+        """Refuse the configuration of a Synapse that leaves the local disk alone: what is only there it serves nobody.
+
+        For the way out too: what `restore` brought back, and what is uploaded meanwhile, Synapse would not find.
+        """
+        if not synapse_config.uses_local_disk(self.config):
+            raise ConfigurationError(
+                "Could not use this configuration: it sets enable_local_media_storage to false, with which Synapse"
+                " reads nothing from the local disk, and every upload fails. Remove that setting, restart Synapse, and"
+                " run this again."
+            )
+
     def check_serves_media(self) -> None:
-        """Refuse the configuration of a process without a media repository: it would serve nothing of the bucket."""
+        """Refuse a configuration whose process would serve nothing of the bucket, or nothing of the local disk."""
+        self.check_uses_disk()
         if not synapse_config.serves_media(self.config):
             raise ConfigurationError(
                 "Could not use this configuration: enable_media_repo is false in it, so that the process that has it"

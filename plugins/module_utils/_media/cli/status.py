@@ -28,6 +28,8 @@ from .signals import stop_at_once
 def status(command: Command) -> int:
     """Count what is where."""
     sides = read_sides(command)
+    # First: what it counts as served from the disk would not be.
+    sides.check_uses_disk()
     stop = command.stop.event
 
     def files(failed: Callable[[MediaError], None], passed_over: Callable[[PassedOver], None]) -> Iterator[LocalFile]:

@@ -121,7 +121,7 @@ def value_problems(config: Mapping[str, Any]) -> list[str]:
             "Could not add a storage provider: Synapse's configuration sets backup_media_store_path,"
             " which excludes every other storage provider. Remove it."
         )
-    if config.get("enable_local_media_storage", True) is False:
+    if not synapse_config.uses_local_disk(config):
         problems.append(
             "Could not add a storage provider: Synapse's configuration sets enable_local_media_storage to false,"
             " with which every upload fails. Remove it."

@@ -177,6 +177,14 @@ def serves_media(config: Mapping[str, Any]) -> bool:
     return config.get("enable_media_repo", True) is not False or config.get("worker_app") == MEDIA_WORKER
 
 
+def uses_local_disk(config: Mapping[str, Any]) -> bool:
+    """Whether Synapse reads and writes its media store (``local_provider`` in ``synapse/media/media_repository.py``).
+
+    A Synapse from before this setting always does.
+    """
+    return bool(config.get("enable_local_media_storage", True))
+
+
 def server_name(config: Mapping[str, Any]) -> str:
     """The homeserver's own name, which Synapse does not start without.
 

@@ -248,6 +248,13 @@ def test_process_that_serves_media(config: Mapping[str, object], serves: bool) -
     assert synapse_config.serves_media(config) is serves
 
 
+@pytest.mark.parametrize(("value", "uses"), [(True, True), (False, False), (None, False), (0, False), ("false", True)])
+def test_synapse_that_uses_the_local_disk(value: object, uses: bool) -> None:
+    """As Synapse takes what YAML gives."""
+    assert synapse_config.uses_local_disk({"enable_local_media_storage": value}) is uses
+    assert synapse_config.uses_local_disk({})
+
+
 def test_provider_whose_settings_are_no_mapping() -> None:
     with pytest.raises(ConfigurationError) as caught:
         synapse_config.s3_provider({"media_storage_providers": [{**PROVIDER, "config": ["bucket: media"]}]})
