@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
 
 
 def test_whole_way(homeserver: Homeserver) -> None:
@@ -282,7 +283,16 @@ def test_configuration_of_a_process_that_serves_no_media(homeserver: Homeserver)
 
 @pytest.mark.parametrize(
     "command",
-    ["migrate", "status", "verify", "verify --deep", "restore", "purge-orphans", "copy-bucket", "copy-with aws --print"],
+    [
+        "migrate",
+        "status",
+        "verify",
+        "verify --deep",
+        "restore",
+        "purge-orphans",
+        "copy-bucket",
+        "copy-with aws --print",
+    ],
 )
 def test_synapse_that_does_not_use_the_local_disk(homeserver: Homeserver, command: str) -> None:
     """What is only there it serves to nobody, so that each of these would call well what is not."""
@@ -294,8 +304,9 @@ def test_synapse_that_does_not_use_the_local_disk(homeserver: Homeserver, comman
     result = json.loads(stdout.splitlines()[-1])
     assert status == result["exit_code"] == 78
     assert result["errors"] == [
-        "Could not use this configuration: it sets enable_local_media_storage to false, with which Synapse reads nothing"
-        " from the local disk, and every upload fails. Remove that setting, restart Synapse, and run this again."
+        "Could not use this configuration: it sets enable_local_media_storage to false, with which Synapse reads"
+        " nothing from the local disk, and every upload fails. Remove that setting, restart Synapse, and run this"
+        " again."
     ]
     assert (homeserver.local(), homeserver.stored()) == (content, {})
 
@@ -331,6 +342,58 @@ def test_shards_at_once(homeserver: Homeserver) -> None:
     assert min(result["deleted"]["files"] for result in results) > 50
     assert homeserver.stored() == content
     assert homeserver.local() == {}
+
+
+def kept_by_a_killed_run(homeserver: Homeserver, path: str, directory: str) -> Path:
+    """Turn a file into what a run leaves that is killed while it removes it; as versions before media stores had names
+    there."""
+    file = homeserver.media / path
+    place = homeserver.state / directory / "one"
+    place.mkdir(parents=True)
+    status = file.lstat()
+    about = {"path": path, "size": status.st_size, "modified_ns": status.st_mtime_ns, "mode": 0o644}
+    (place / "about.json").write_text(json.dumps({**about, "uid": status.st_uid, "gid": status.st_gid}))
+    file.rename(place / "content")
+    return place
+
+
+@pytest.mark.parametrize("command", ["migrate", "migrate --keep-local", "migrate --shard 1/3", "restore"])
+def test_what_a_killed_run_of_another_shard_has_kept(homeserver: Homeserver, command: str) -> None:
+    """Each ended with "All done", or called the file lost."""
+    content = homeserver.upload([100])
+    (path,) = content
+    place = kept_by_a_killed_run(homeserver, path, "aside-1-of-2")
+    dry_run = homeserver.run(*command.split(), "--dry-run", "--state-directory", str(homeserver.state))
+    assert place.exists()
+
+    status, _stdout, stderr = homeserver.run(*command.split(), "--state-directory", str(homeserver.state))
+
+    told = f"A run that was killed has kept a copy of {path!r}, in {str(place)!r}: the next migrate or restore"
+    assert (f"{told} puts it back." in dry_run[1]) == ("--shard" not in command)
+    assert status == 0
+    assert f"Put back {path!r}: an earlier run was killed while it removed it." in stderr
+    assert {**homeserver.local(), **homeserver.stored()} == content
+    assert not place.exists()
+
+
+def test_two_homeservers_with_one_state_directory(tmp_path: Path, minio_http: S3Server) -> None:
+    """What a killed run of the one has kept went into the other's media store, and from there nowhere."""
+    one, other = (tmp_path / name for name in ("one", "other"))
+    one.mkdir()
+    other.mkdir()
+    mine, others = Homeserver(one, minio_http), Homeserver(other, minio_http)
+    others.numbers.seed(1)
+    others.upload([5])
+    content = mine.upload([100])
+    path = next(iter(content))
+    place = kept_by_a_killed_run(mine, path, "aside-1-of-1")
+
+    status, stdout, _stderr = others.run("migrate", "--state-directory", str(mine.state))
+
+    assert (status, place.exists(), len(others.stored())) == (0, True, 1)
+    assert f"A run that was killed has kept a copy of {path!r}" in stdout
+    assert mine.run("migrate", "--state-directory", str(mine.state))[0] == 0
+    assert mine.stored() == content
 
 
 def test_bucket_that_deletes_after_some_days(homeserver: Homeserver) -> None:

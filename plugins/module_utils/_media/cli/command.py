@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..engine import upstream
-from ..rules.errors import ConfigurationError, UsageError
+from ..rules.errors import ConfigurationError, MediaError, UsageError
 from ..rules.settings import BucketSettings
 from ..rules.shard import Shard
 from ..stores import synapse_config
-from ..stores.aside import Aside
+from ..stores.aside import Aside, Directory, Parent, directories_in, directory_of
 from ..stores.environment import Adopted
 from ..stores.media_store import MediaStore
 from ..stores.run_history import RunHistory
@@ -62,14 +61,26 @@ class Command:
         return RunHistory(directory, lambda text: say(self.stderr, text))
 
     def aside(self, media: MediaStore, shard: Shard) -> Aside:
-        """Where a copy is kept of a file whose removal is not seen to its end yet: the shard's next run looks there."""
-        name = f"aside-{shard.number}-of-{shard.count}"
-        directory = self._state_directory
-        if directory is not None:
-            return Aside(directory / name)
-        # Not in the media store: not every mount can be read where it is written. By its name the next run finds it.
-        of_media = hashlib.sha256(os.fsencode(media.path.resolve())).hexdigest()[:16]
-        return Aside(Path(tempfile.gettempdir(), f"{PROGRAM}-{os.geteuid()}-{of_media}-{name}"))
+        """Where a copy is kept of a file whose removal is not seen to its end yet."""
+        return Aside(directory_of(self._aside_parents[0], media, shard))
+
+    def asides(self) -> list[Directory]:
+        """Where runs, whichever, have kept such copies. Raises a MediaError."""
+        first, *others = self._aside_parents
+        found = directories_in(first)
+        for parent in others:
+            # Not each directory for temporary files can be listed, and this one is no longer used.
+            with suppress(MediaError):
+                found += directories_in(parent)
+        return found
+
+    @property
+    def _aside_parents(self) -> list[Parent]:
+        """The first is for new ones. Not in the media store: not every mount can be read where it is written."""
+        temporary = Parent(Path(tempfile.gettempdir()), f"{PROGRAM}-{os.geteuid()}-")
+        state = self._state_directory
+        # In the other one there are those from before this directory was made, or named.
+        return [temporary] if state is None else [Parent(state), temporary]
 
     @property
     def _state_directory(self) -> Path | None:

@@ -26,7 +26,6 @@ from ..stores.media_store import LocalFile, MediaStore
 from ..stores.object_store import ObjectStore
 from ..stores.retrying import FIRST_WAITS, RetryingStore
 from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
-from ..stores.stream import say
 from .command import Command, Sides, script_surroundings
 from .run import Ready, carry_out, finish
 
@@ -79,15 +78,11 @@ def run_plan(
             check_encryption(ready.sides.bucket, connect_s3, stop.wait, may_write=not summary.dry_run)
         connections = plan.workers or pace.MOST
         earlier = _earlier(command, ready, connections) if plan.policy.delete_local else []
-        aside = command.aside(media, plan.shard)
-        if not leaves_disk:
-            for path in aside.put_back(media):
-                say(command.stderr, f"Put back {path!r}: an earlier run was killed while it removed it.")
         if before is not None:
             summary.errors += before(ready.sides, ready.endpoint_url)
         s3 = ready.sides.store(connections, pass_on=ready.throttle(bandwidth), conditional=None)
         store: ObjectStore = ready.opened(s3)
-        removal = NoRemoval() if leaves_disk else Remover(media, store, aside, stop.wait)
+        removal = NoRemoval() if leaves_disk else Remover(media, store, command.aside(media, plan.shard), stop.wait)
         if summary.dry_run:
             store = DryRunStore(store)
         report = ready.held.enter_context(progress(command.stderr, partial(_files, media, plan)))
@@ -98,7 +93,7 @@ def run_plan(
         if s3.conditional is False:
             summary.facts.append(_UNCONDITIONAL)
 
-    carry_out(command, summary, work, writes_disk=not leaves_disk, shard=plan.shard)
+    carry_out(command, summary, work, writes_disk=not leaves_disk, puts_back=not summary.dry_run, shard=plan.shard)
     return finish(command, summary)
 
 

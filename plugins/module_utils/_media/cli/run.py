@@ -8,8 +8,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
+from ..engine.left_copies import see_to_copies
 from ..engine.lock import run_lock
 from ..engine.progress import waiting
 from ..engine.sides import check_sides
@@ -65,12 +67,14 @@ def carry_out(
     work: Callable[[Ready], None],
     *,
     writes_disk: bool,
+    puts_back: bool | None = None,
     shard: Shard = ALL,
     new_disk: bool = False,
 ) -> None:
     """Do ``work`` under the lock. Raises nothing: whatever ends the run is in ``summary``.
 
-    ``writes_disk``: whether files of the media store are to be removed or written. ``new_disk``: as `check_sides`.
+    ``writes_disk``: whether files of the media store are to be removed or written. ``puts_back``: whether what a run
+    that was killed had removed is to be put back; None: where the disk is written. ``new_disk``: as `check_sides`.
     """
     if not summary.dry_run:
         command.history.begin(time.time(), summary.command)
@@ -89,6 +93,10 @@ def carry_out(
             check_sides(media, store, database, sides.bucket.prefix, new_disk=new_disk)
             endpoint_url = first.endpoint_url
         beginning.close()
+        only_looks = not (writes_disk if puts_back is None else puts_back)
+        tell = partial(say, command.stderr)
+        with waiting(command.stderr, "the copies that a run which was killed has kept"):
+            see_to_copies(command.asides(), media, database, summary, tell, shard=shard, only_looks=only_looks)
         work(Ready(sides, media, database, endpoint_url, held, stop, begins))
 
 

@@ -40,6 +40,34 @@ def run_lock(
         yield
 
 
+@contextmanager
+def keep_out(media: MediaStore, shard: Shard, own: Shard, *, only_looks: bool) -> Iterator[bool]:
+    """Keep out a run on ``shard`` for as long as this lasts; False where one may be under way.
+
+    ``own`` and ``only_looks``: of the run that asks, and has `run_lock`. While it has that, no run on another share of
+    the same media store is under way if its own is the whole, and none on the whole if its own is a share.
+    """
+    if own == ALL or shard == ALL:
+        yield True
+    elif only_looks:
+        # Not even a lock file is written.
+        yield False
+    elif shard == own:
+        yield True
+    else:
+        with ExitStack() as held:
+            try:
+                held.enter_context(media.lock_file(_lock_file(shard)))
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
+
+def _lock_file(shard: Shard) -> str:
+    return f".shard-{shard.number}-of-{shard.count}.lock"
+
+
 def _take(media: MediaStore, shard: Shard, held: ExitStack, *, only_looks: bool) -> bool:
     """Shards share the lock on the media store, and each has one of its own, on a file that goes with the run."""
     with ExitStack() as taken:
@@ -49,7 +77,7 @@ def _take(media: MediaStore, shard: Shard, held: ExitStack, *, only_looks: bool)
             else:
                 taken.enter_context(media.lock(fcntl.LOCK_SH | fcntl.LOCK_NB))
                 if not only_looks:
-                    taken.enter_context(media.lock_file(f".shard-{shard.number}-of-{shard.count}.lock"))
+                    taken.enter_context(media.lock_file(_lock_file(shard)))
         except BlockingIOError:
             return False
         held.push(taken.pop_all())

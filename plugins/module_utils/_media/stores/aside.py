@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A copy of a file whose removal has yet to be seen to its end. It outlives the process: a kill loses nothing of it."""
+"""A copy of a file whose removal has yet to be seen to its end. It outlives the process: a kill loses nothing of it.
+
+Copies stand in a directory for each media store and shard, which says so by its name; those of older versions have no
+media store in it.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +11,28 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from threading import Lock
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from .disk_errors import LocalFileError
+from ..rules.content import read_content
+from ..rules.shard import Shard
+from .disk_errors import RUN_AS, LocalFileError, in_words
 from .media_store import LocalFile, MediaStore, Removed
 from .new_file import sync_directory
 
 _ABOUT = "about.json"
 _CONTENT = "content"
+_NAME = re.compile(
+    r"(?:(?P<once>[0-9a-f]{16})-)?aside-(?:(?P<of>[0-9a-f]{16})-)?(?P<number>[0-9]+)-of-(?P<count>[0-9]+)"
+)
 
 
 @dataclass
@@ -33,6 +44,106 @@ class Copy:
     is_needed: bool = False
 
 
+class Parent(NamedTuple):
+    """Where directories of copies stand, among others; their names begin with ``prefix``."""
+
+    path: Path
+    prefix: str = ""
+
+
+class Directory(NamedTuple):
+    """A directory of copies. ``of``: which media store's, as `stamp` has it; None: an older version has made it."""
+
+    path: Path
+    of: str | None
+    shard: Shard
+
+
+def stamp(media: MediaStore) -> str:
+    """What stands for a media store in a name."""
+    return hashlib.sha256(os.fsencode(media.path.resolve())).hexdigest()[:16]
+
+
+def directory_of(parent: Parent, media: MediaStore, shard: Shard) -> Path:
+    """The directory of the copies of a run."""
+    return parent.path / f"{parent.prefix}aside-{stamp(media)}-{shard.number}-of-{shard.count}"
+
+
+def directories_in(parent: Parent) -> list[Directory]:
+    """All that are there, whichever media store's. Raises a MediaError."""
+    try:
+        names = sorted(os.listdir(parent.path))  # noqa: PTH208 (the names are what is asked for)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        what = f"Could not see in {str(parent.path)!r} whether a run that was killed has kept a copy of a file"
+        raise in_words(what, error, RUN_AS) from error
+    found = []
+    for name in names:
+        match = _NAME.fullmatch(name.removeprefix(parent.prefix)) if name.startswith(parent.prefix) else None
+        if match is not None and _is_own(parent.path / name):
+            shard = Shard(int(match["number"]), int(match["count"]))
+            found.append(Directory(parent.path / name, match["of"] or match["once"], shard))
+    return found
+
+
+class Left:
+    """A copy that a run which was killed has left, in ``place``.
+
+    ``removed``: the file that it is of; None where it was not complete, so that the file was still there.
+    ``media_store``: where that was; None where an older version has kept it.
+    """
+
+    def __init__(self, place: Path) -> None:
+        """Raises LocalFileError when it can't be read."""
+        self.place = place
+        self.removed, self.media_store = _read_about(place)
+
+    @property
+    def path(self) -> str:
+        """Where its content stands."""
+        return str(self.place / _CONTENT)
+
+    def sha256(self) -> str:
+        """Of its content. Raises LocalFileError."""
+        with self._open() as content:
+            return read_content(content).sha256
+
+    def put_back(self, media: MediaStore) -> bool:
+        """Put its file back, and throw it away then; False if there is one by now. Raises LocalFileError."""
+        if self.removed is None:
+            return False
+        with self._open() as content:
+            try:
+                is_back = media.put_back(self.removed, content)
+            except LocalFileError as failure:
+                raise LocalFileError(
+                    f"Could not put back {self.removed.file.path!r}, which an earlier run was killed while it removed:"
+                    f" {failure} Its content is in {self.path!r}: keep that until the file is back."
+                ) from failure
+        if is_back:
+            self.discard()
+        return is_back
+
+    def discard(self) -> None:
+        _remove(self.place)
+
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
+        try:
+            with open(self.path, "rb") as content:
+                yield content
+        except OSError as error:
+            of = repr(self.removed.file.path) if self.removed else "a file"
+            raise _unreadable(Path(self.path), of, error) from error
+
+
+def left_in(directory: Path) -> Iterator[Left]:
+    """The copies in a directory, as long as it is this user's alone. Raises LocalFileError."""
+    for place in sorted(directory.iterdir()) if _is_own(directory) else ():
+        yield Left(place)
+
+
 class Aside:
     """Keeps copies in ``directory``, which is made, and must be this user's alone."""
 
@@ -41,22 +152,14 @@ class Aside:
         # Of the directory: one thread removes it, empty, while another puts a copy into it.
         self._lock = Lock()
 
-    def _is_own(self) -> bool:
-        """Whether it is there. In a directory that others write to, one of theirs is none."""
-        try:
-            status = self._directory.lstat()
-        except OSError:
-            return False
-        return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
-
     @contextmanager
     def copy(self, media: MediaStore, file: LocalFile) -> Iterator[Copy]:
         """Keep a copy of a local file as long as the block lasts.
 
         Raises FileChangedError and LocalFileError as `MediaStore.open`, and LocalFileError when it can't be written.
         """
-        # A path is longer than a name may be.
-        place = self._directory / hashlib.sha256(file.path.encode()).hexdigest()[:32]
+        # A name of its own: an earlier run may have left a copy of the same file, which is looked at by a person.
+        place = self._directory / token_hex(16)
         with ExitStack() as begun:
             # Also of a file that changed while it was copied: the next run would put back what it never was.
             begun.callback(self._remove, place)
@@ -82,45 +185,28 @@ class Aside:
             if not kept.is_needed:
                 self._remove(place)
 
-    def put_back(self, media: MediaStore) -> list[str]:
-        """Put back what a run that was killed had removed and not seen to its end; return the paths.
-
-        What is there by now stays; what is in the bucket too goes again by the decision. Raises LocalFileError.
-        """
-        found = []
-        for place in sorted(self._directory.iterdir()) if self._is_own() else ():
-            removed = _read_about(place)
-            if removed is not None and _put_back(place, removed, media):
-                found.append(removed.file.path)
-            self._remove(place)
-        return found
-
     def _remove(self, place: Path) -> None:
         with self._lock:
-            # First: without it the rest is nothing that is to be put back.
-            with suppress(OSError):
-                (place / _ABOUT).unlink(missing_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
-            with suppress(OSError):
-                # Another copy may be in it.
-                place.parent.rmdir()
+            _remove(place)
 
 
-def _put_back(place: Path, removed: Removed, media: MediaStore) -> bool:
-    path = place / _CONTENT
+def _is_own(directory: Path) -> bool:
+    """Whether it is there. In a directory that others write to, one of theirs is none."""
     try:
-        with path.open("rb") as content:
-            return media.put_back(removed, content)
-    except FileNotFoundError:
-        # Thrown away by a run that was killed while it did that.
+        status = directory.lstat()
+    except OSError:
         return False
-    except OSError as error:
-        raise _unreadable(path, repr(removed.file.path), error) from error
-    except LocalFileError as failure:
-        raise LocalFileError(
-            f"Could not put back {removed.file.path!r}, which an earlier run was killed while it removed: {failure}"
-            f" Its content is in {str(path)!r}: keep that until the file is back."
-        ) from failure
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _remove(place: Path) -> None:
+    # First: without it the rest is nothing that is to be put back.
+    with suppress(OSError):
+        (place / _ABOUT).unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):
+        # Another copy may be in it.
+        place.parent.rmdir()
 
 
 def _make(place: Path) -> None:
@@ -130,18 +216,23 @@ def _make(place: Path) -> None:
     status = directory.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise PermissionError(errno.EACCES, f"{str(directory)!r} is not a directory of this user's")
-    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(mode=0o700)
 
 
-def _read_about(place: Path) -> Removed | None:
-    """What the copy is of; None when it was being written when the run was killed: the file itself was still there."""
+def _read_about(place: Path) -> tuple[Removed | None, str | None]:
+    """What the copy is of, and in which media store that was.
+
+    Nothing when the run was killed while it wrote the copy, and the file itself was still there; or while it threw the
+    copy away, which it no longer needed.
+    """
     try:
         about = json.loads((place / _ABOUT).read_text(encoding="utf-8"))
         file = LocalFile(about["path"], about["size"], about["modified_ns"], 0, 0, 0)
-        return Removed(file, about["mode"], about["uid"], about["gid"])
+        removed = Removed(file, about["mode"], about["uid"], about["gid"])
+        (place / _CONTENT).lstat()
+        return removed, about.get("media_store")
     except (FileNotFoundError, ValueError, KeyError):
-        return None
+        return None, None
     except OSError as error:
         raise _unreadable(place, "a file", error) from error
 
@@ -162,6 +253,7 @@ def _write(place: Path, media: MediaStore, file: LocalFile, source: BinaryIO) ->
         os.fsync(content.fileno())
         content.seek(0)
         about = {
+            "media_store": str(media.path.resolve()),
             "path": file.path,
             "size": file.size,
             "modified_ns": file.modified_ns,

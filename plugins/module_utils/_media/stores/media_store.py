@@ -302,6 +302,16 @@ class MediaStore:
             raise file_error("look at", error, "Give it and its directory to Synapse's user.") from error
         return _seen(path, status) if stat.S_ISREG(status.st_mode) else None
 
+    def is_taken(self, path: str) -> bool:
+        """Whether there is anything of this path, a link that leads nowhere too. LocalFileError if that isn't told."""
+        try:
+            os.lstat(f"{self._path}/{path}")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise file_error("look at", error, "Give it and its directory to Synapse's user.") from error
+        return True
+
     def sha256(self, path: str) -> str | None:
         """The SHA-256 of what is at ``path``, in hexadecimal digits; None where it is no file, or changes meanwhile.
 

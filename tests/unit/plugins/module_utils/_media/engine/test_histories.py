@@ -25,6 +25,7 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine import copy_bucket, migrate, restore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine import purge_orphans as purge
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.copy_inventory import CopySides
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.left_copies import see_to_copies
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.orphans import new_orphans
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.places import Place
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.removal import Remover
@@ -33,8 +34,9 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import ConfigurationError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.free_space import MinimumFree
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.selection import Selection
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.shard import ALL
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.arrivals import Arrivals
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside, Directory, stamp
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import (
     SynapseDatabase,
     connect,
@@ -145,9 +147,8 @@ class World:
     def migrate(self, number: int) -> None:
         media, store, now_ns = MediaStore(self.root), self._stores()[0], time.time_ns() + 10**9
         plan = migrate.MigrationPlan(Policy(delete_local=number % 2 == 0), now_ns, recent_after_ns=now_ns, workers=2)
-        aside = Aside(self._aside)
-        aside.put_back(media)
-        removal = Remover(media, store, aside, lambda _seconds: None)
+        self._put_back()
+        removal = Remover(media, store, Aside(self._aside), lambda _seconds: None)
         summary = migrate.new_summary()
         with self._connected() as database:
             migrate.migrate(plan, PREFIX, media, store, database, removal, summary, stop=Event(), report=_ignore)
@@ -206,6 +207,13 @@ class World:
         with connect(DatabaseSettings("sqlite3", {"database": str(self._database)})) as database:
             yield database
 
+    def _put_back(self) -> None:
+        media, summary = MediaStore(self.root), migrate.new_summary()
+        directory = Directory(self._aside, stamp(media), ALL)
+        with self._connected() as database:
+            see_to_copies([directory], media, database, summary, _ignore, shard=ALL, only_looks=False)
+        assert not summary.problems
+
     def check(self) -> None:
         """Synapse can serve what it knows, byte for byte; an object of known media is never another's."""
         buckets = [store.objects for store in self._stores()]
@@ -216,7 +224,7 @@ class World:
                 assert target.read_bytes() == content, path
             elif content not in stored:
                 # A run that was killed while it removed the file has a copy, which the next run puts back.
-                Aside(self._aside).put_back(MediaStore(self.root))
+                self._put_back()
                 assert target.read_bytes() == content, path
 
 

@@ -17,7 +17,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     ConfigurationError,
     UnavailableError,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.aside import Aside, left_in
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.disk_errors import LocalFileError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import (
     FileChangedError,
@@ -193,71 +193,10 @@ def test_run_that_is_killed_before_it_has_looked(media: MediaStore, tmp_path_fac
             remover.remove(scan(media)[FIRST], FIRST, content_of(DATA[FIRST]))
     assert FIRST not in local(media)
 
-    assert Aside(state).put_back(media) == [FIRST]
+    (left,) = left_in(state)
+    assert left.put_back(media)
     assert local(media) == DATA
-    assert Aside(state).put_back(media) == []
-
-
-ABOUT = f'{{"path": "{FIRST}", "size": 1, "modified_ns": 1, "mode": 420, "uid": 0, "gid": 0}}'
-
-
-@pytest.mark.parametrize(
-    ("unreadable", "place", "of"),
-    [("content", "one/content", repr(FIRST)), ("about.json", "one", "a file")],
-)
-def test_copy_that_cannot_be_read_is_kept(
-    media: MediaStore, tmp_path: Path, unreadable: str, place: str, of: str
-) -> None:
-    """It may be the last there is: only one that was never complete is thrown away."""
-    copies = tmp_path / "copies"
-    (copies / "one" / unreadable).mkdir(parents=True)
-    if unreadable != "about.json":
-        (copies / "one/about.json").write_text(ABOUT)
-    (media.path / FIRST).unlink()
-
-    with pytest.raises(LocalFileError) as caught:
-        Aside(copies).put_back(media)
-
-    assert str(caught.value) == (
-        f"Could not read '{copies / place}', the copy of {of}, which an earlier run was killed while it removed:"
-        " Is a directory. Make it readable to Synapse's user, and run this again."
-    )
-    assert (copies / "one" / unreadable).is_dir()
-
-
-def test_copy_that_cannot_be_put_back_by_the_next_run_is_kept(
-    media: MediaStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    place = tmp_path / "copies" / "one"
-    place.mkdir(parents=True)
-    (place / "about.json").write_text(ABOUT)
-    (place / "content").write_bytes(b"1")
-
-    def fail(*_arguments: object) -> bool:
-        raise LocalFileError("Could not put back the local file: No space left on device. Free some.")
-
-    monkeypatch.setattr(media, "put_back", fail)
-    with pytest.raises(LocalFileError) as caught:
-        Aside(tmp_path / "copies").put_back(media)
-
-    assert str(caught.value) == (
-        f"Could not put back {FIRST!r}, which an earlier run was killed while it removed: Could not put back the local"
-        f" file: No space left on device. Free some. Its content is in '{place}/content': keep that until the file is"
-        " back."
-    )
-    assert (place / "content").read_bytes() == b"1"
-
-
-@pytest.mark.parametrize("left", ["about.json", "content"])
-def test_copy_that_was_being_thrown_away_when_the_run_was_killed(media: MediaStore, tmp_path: Path, left: str) -> None:
-    """Nothing needs it, and no later run may stop at it."""
-    place = tmp_path / "copies" / "one"
-    place.mkdir(parents=True)
-    (place / left).write_text(ABOUT)
-
-    assert Aside(tmp_path / "copies").put_back(media) == []
-    assert not (tmp_path / "copies").exists()
-    assert local(media) == DATA
+    assert list(left_in(state)) == []
 
 
 def test_copies_of_many_threads(media: MediaStore, tmp_path: Path) -> None:
@@ -290,8 +229,7 @@ def test_file_that_changes_while_it_is_copied_is_not_put_back_later(
         pass
 
     assert not directory.exists()
-    target.unlink()
-    assert Aside(directory).put_back(media) == []
+    assert list(left_in(directory)) == []
 
 
 def test_what_can_not_be_put_back_is_kept(media: MediaStore, aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
