@@ -409,7 +409,7 @@ def test_directories_that_are_mounts(homeserver: Homeserver, kind: str) -> None:
             place.mkdir(exist_ok=True)
             with mounted(*how, place):
                 (place / ".restore").mkdir()
-                (place / ".restore" / "half").touch()
+                (place / ".restore" / ("0" * 32)).touch()
                 result = restore(homeserver)
 
                 assert (result["exit_code"], result["problems"]) == (0, [])

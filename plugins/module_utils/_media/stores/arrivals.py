@@ -4,7 +4,7 @@
 They are written in a directory of the program's own, ``.restore``, which is on the same mount as the file's place: in
 the media store itself or, where one of the directories below is a mount of its own, in that one. Nothing of Synapse's
 begins with a dot there, so neither Synapse nor `MediaStore.scan` takes it for media. It is removed when it is empty;
-what a run that was killed has left in it, the next one removes. Only under the run's lock.
+what a run that was killed has left in it, the next one removes, by the names that it gives. Only under the run's lock.
 
 No path is followed through a symbolic link below the media store.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -46,6 +47,8 @@ _ASIDE = ".restore"
 _TREE = ".tree"
 # In it for a moment: a file to see what owner and mode it has.
 _TRIAL = "trial"
+# The names of all that is ever made in it.
+_OWN = re.compile(rf"[0-9a-f]{{32}}(?P<tree>{re.escape(_TREE)})?|{_TRIAL}(-[0-9a-f]{{16}})?")
 # Synapse, or another thread, makes the same directories.
 _TRIES = 5
 # Where a repair keeps what was damaged: below it as below the media store.
@@ -468,8 +471,12 @@ def _in_words(verb: str) -> Iterator[None]:
 
 
 def _empty(directory: int) -> None:
+    """Remove what is ours by its name and its kind; what somebody else has put there stays."""
     for name in names_in(directory):
-        if name.endswith(_TREE):
+        match = _OWN.fullmatch(name)
+        if match is None or stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode) != bool(match["tree"]):
+            continue
+        if match["tree"]:
             remove_tree(name, directory)
         else:
             os.unlink(name, dir_fd=directory)

@@ -52,6 +52,15 @@ def bring(arrivals: Arrivals, content: bytes, path: str = PATH) -> None:
         arrival.take_name(THEN_NS)
 
 
+def leave(place: Path) -> None:
+    """What a run that is killed may leave."""
+    (place / f"{'0' * 32}.tree" / "bb").mkdir(parents=True)
+    (place / f"{'0' * 32}.tree" / "bb" / "cc").touch()
+    (place / ("1" * 32)).write_bytes(b"half")
+    (place / "trial").touch()
+    (place / f"trial-{'2' * 16}").touch()
+
+
 def aside(root: Path) -> list[str]:
     return sorted(path.name for path in (root / ".restore").iterdir())
 
@@ -144,14 +153,29 @@ def test_what_is_there_is_never_replaced(
 
 def test_leftovers_of_a_killed_run_go(root: Path) -> None:
     for directory in (root, root / "remote_content"):
-        (directory / ".restore" / "4567.tree" / "bb").mkdir(parents=True)
-        (directory / ".restore" / "4567.tree" / "bb" / "cc").touch()
-        (directory / ".restore" / "0123").write_bytes(b"half")
+        leave(directory / ".restore")
 
     with closing(Arrivals(MediaStore(root))) as arrivals:
         arrivals.clear()
 
     assert [path.name for path in root.rglob("*")] == ["remote_content"]
+
+
+def test_what_somebody_else_has_put_there_stays(root: Path) -> None:
+    """Also what has nearly a name of ours, and what is of another kind."""
+    place = root / ".restore"
+    leave(place)
+    others = ["backup.tar", "4567.tree", "a" * 31, "A" * 32, "trial-1", "trials", f"{'b' * 32}.tree"]
+    for name in others:
+        (place / name).write_bytes(b"precious")
+    (place / ("c" * 32) / "directory").mkdir(parents=True)
+
+    with closing(Arrivals(MediaStore(root))) as arrivals:
+        arrivals.clear()
+        bring(arrivals, b"content")
+
+    assert aside(root) == sorted([*others, "c" * 32])
+    assert (root / PATH).read_bytes() == b"content"
 
 
 def test_nothing_is_written_through_a_link(root: Path, tmp_path: Path, arrivals: Arrivals) -> None:
