@@ -191,6 +191,20 @@ def test_synapse_does_not_start_without_its_media_and_starts_when_it_is_back(hos
     assert file_system(host, layout) == "fuse.rclone"
 
 
+def test_no_other_tool_comes_while_a_file_waits_for_rclone(run_role: RoleRunner, host: Host, host_name: str) -> None:
+    waiting = "/var/lib/matrix-synapse-bucket-mount/vfsMeta/waiting"
+    host.check_output(f"echo '\"Dirty\": true' > {waiting}")
+    try:
+        before = run_role.look()[host_name]
+        result = mount(run_role, "--extra-vars=bucket_mount_tool=s3fs", label="refused tool")
+        message = result.message(host_name)
+        assert message.startswith("Nothing was changed, because:\n- Could not mount ")
+        assert "1 files in /var/lib/matrix-synapse-bucket-mount are not in the bucket yet" in message
+        assert result.states[host_name] == before
+    finally:
+        host.check_output(f"rm {waiting}")
+
+
 @pytest.mark.parametrize("tool", ["s3fs", "rclone"])
 def test_another_tool_shows_the_same_media(
     run_role: RoleRunner, host: Host, host_name: str, endpoints_path: Path, layout: Layout, tool: str

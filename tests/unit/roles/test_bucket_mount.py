@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,35 @@ def test_the_role_looks_behind_a_link_too(linked_store: Path) -> None:
     assert found.stdout == f"{linked_store}/local_content/file\n"
 
 
+def test_what_nobody_uploads_is_no_good_check(
+    host: tuple[Mapping[str, str], list[str]], tool: str, tmp_path: Path
+) -> None:
+    for program, says in (("findmnt", f"fuse.{tool}"), ("timeout", "No such file or directory")):
+        (tmp_path / program).write_text(f"#!/bin/sh\necho {says}\n")
+        (tmp_path / program).chmod(0o755)
+    command = content(host[0], "matrix-synapse-bucket-mount")
+    (tmp_path / "command").write_text(command.replace(CACHE, f"{tmp_path}/cache"))
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    def check(place: str) -> tuple[int, str]:
+        (tmp_path / "cache" / "vfsMeta" / place).mkdir(parents=True)
+        (tmp_path / "cache" / "vfsMeta" / place / "file").write_text('{\n\t"Dirty": true\n}')
+        words = ["sh", tmp_path / "command", "check"]
+        found = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        shutil.rmtree(tmp_path / "cache")
+        return found.returncode, found.stderr
+
+    refused = (
+        1,
+        f"1 files that Synapse has written are not in the bucket, and nothing uploads them: they are in"
+        f" {tmp_path}/cache, and wait for rclone with the bucket and the options that it had. Run the role with"
+        f" bucket_mount_tool set to rclone, and those, until 'matrix-synapse-bucket-mount pending' says 0.\n",
+    )
+    assert check("bucket/media/synapse/media/local_content") == ((0, "") if tool == "rclone" else refused)
+    assert check("bucket{C_ZIC}/media/synapse/media/local_content") == ((0, "") if tool == "rclone" else refused)
+    assert check("bucket/old/synapse/media/local_content") == refused
+
+
 def test_synapse_waits_for_the_mount_and_is_not_ended_with_it(host: tuple[Mapping[str, str], list[str]]) -> None:
     dropins = {path: text for path, text in host[0].items() if path.endswith(".conf") and ".service.d/" in path}
     assert sorted(Path(path).parent.name for path in dropins) == [
@@ -226,12 +255,129 @@ def test_synapse_waits_for_the_mount_and_is_not_ended_with_it(host: tuple[Mappin
         ]
 
 
+PREFLIGHT = """\
+- hosts: localhost
+  connection: local
+  gather_facts: false
+  vars:
+    answers: {}
+    nothing: {problems: [], health_problems: [], stopped: []}
+    __bucket_mount_user: {rc: 0}
+    __bucket_mount_needed: {results: []}
+    __bucket_mount_mounted: {stdout: ""}
+    __bucket_mount_hidden: {}
+    __bucket_mount_service_info: "{{ nothing }}"
+    __bucket_mount_synapse_info: "{{ nothing }}"
+  tasks:
+"""
+
+
+def played(root: Path, play: str, tasks: Sequence[object], *words: str, **more: object) -> Any:
+    """What the tasks have put into the mapping ``answers``; ``root`` comes first where programs are looked for."""
+    answers = {"ansible.builtin.copy": {"dest": f"{root}/answers", "mode": "0600", "content": "{{ answers | to_json }}"}}
+    (written,) = yaml.safe_load(play)
+    written["tasks"] = [*tasks, {**answers, "check_mode": False}]
+    (root / "play.yml").write_text(json.dumps([{**written, **more}]))
+    run = subprocess.run(
+        ["ansible-playbook", "--inventory=localhost,", *words, "play.yml"],
+        cwd=root,
+        env={
+            **os.environ,
+            "PATH": f"{root}:{os.environ['PATH']}",
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_COLLECTIONS_PATH": os.environ["PYTHONPATH"].split(os.pathsep)[0],
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return json.loads((root / "answers").read_text())
+
+
+def trial(name: str, tasks: Sequence[object], variables: Mapping[str, object]) -> dict[str, object]:
+    """The tasks as one, with what the last of them has refused as the answer of that name."""
+    note = {"ansible.builtin.set_fact": {"answers": "{{ answers | combine({name: ansible_failed_result.msg}) }}"}}
+    return {"block": tasks, "rescue": [note], "vars": {"name": name, **variables}}
+
+
+AT = "at https://s3.example.org"
+S3 = "--s3-upload-concurrency=8"
+# What is other than in what is on the host (rclone, or what is named first); where a file waits; how it is refused.
+TEST_CHANGES: dict[str, tuple[str, dict[str, object], str, str]] = {
+    "nothing": ("rclone", {}, "bucket/media/hs", ""),
+    "nothing waits": ("rclone", {"tool": "s3fs"}, "", ""),
+    "the tool": ("rclone", {"tool": "s3fs"}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with s3fs now: "),
+    "back to rclone": ("s3fs", {"tool": "rclone"}, "bucket/media/hs", ""),
+    "the tool, long ago": ("s3fs", {"tool": "s3fs"}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with s3fs "),
+    "no command": ("", {"tool": "goofys"}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with goofys now: "),
+    "the bucket": ("rclone", {"bucket": "new"}, "bucket/media/hs", f"Could not mount new/hs/ {AT} with rclone now: "),
+    "back to the bucket": ("rclone", {"bucket": "new"}, "bucket/new/hs", ""),
+    "the prefix": ("rclone", {"prefix": "h[s]/"}, "bucket/media/hs", f"Could not mount media/h[s]/ {AT} with rclone "),
+    "back to the prefix": ("rclone", {"prefix": "h[s]/"}, "bucket/media/h[s]", ""),
+    "the endpoint": (
+        "rclone",
+        {"endpoint_url": ""},
+        "bucket/media/hs",
+        "Could not mount media/hs/ at Amazon S3 with rclone now: ",
+    ),
+    "the options": ("rclone", {"options": [S3]}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with rclone now"),
+    "the region": ("rclone", {"region_name": "eu-west-1"}, "bucket/media/hs", ""),
+    "with options": ("rclone", {"region_name": "eu-west-1"}, "bucket{C_ZIC}/media/hs", ""),
+}
+
+
+def test_what_waits_in_the_cache_is_not_left_behind_by_a_change(tmp_path: Path) -> None:
+    names = ("Look for media that would never be uploaded", "Stop at what is not ready")
+    tasks = [task for task in load("tasks/preflight.yml") if task["name"] in names]
+    look = [task for task in load("tasks/look.yml") if task["name"] == "Look at what the command says of itself"]
+    common: dict[str, object] = {"bucket": "media", "prefix": "hs/", "accept_unserved_media": True}
+    commands = {
+        tool: content(rendered(tmp_path / tool, tool=tool, **common)[0], "matrix-synapse-bucket-mount")
+        for tool in ("rclone", "s3fs")
+    }
+    trials = []
+    for number, (name, (now, changed, place, _beginning)) in enumerate(TEST_CHANGES.items()):
+        root = tmp_path / str(number)
+        root.mkdir()
+        if now:
+            (root / "command").write_text(commands[now].replace(CACHE, str(root)))
+        if place:
+            (root / "vfsMeta" / place).mkdir(parents=True)
+            (root / "vfsMeta" / place / "file").write_text('{\n\t"Dirty": true\n}')
+            (root / "vfsMeta" / place / "other").write_text('{\n\t"Dirty": false\n}')
+        given = {
+            "endpoint_url": "https://s3.example.org",
+            "region_name": "eu-central-1",
+            "cache_path": str(root),
+            **common,
+            **changed,
+        }
+        variables = {f"{NAME_PREFIX}{variable}": value for variable, value in given.items()}
+        trials.append(trial(name, [*look, *tasks], {**variables, "__bucket_mount_command": f"{root}/command"}))
+    files = {"vars_files": [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]}
+    told = played(tmp_path, PREFLIGHT, trials, "--check", **files)
+    for number, (name, (_now, _changed, _place, beginning)) in enumerate(TEST_CHANGES.items()):
+        if not beginning:
+            assert name not in told
+            continue
+        lines = told[name].splitlines()
+        assert lines[0] == "Nothing was changed, because:"
+        assert len(lines) == 2
+        assert lines[1].startswith(f"- {beginning}")
+        assert lines[1].endswith(
+            f" now: 1 files in {tmp_path}/{number} are not in the bucket yet, and would never be uploaded. Leave the"
+            " bucket, bucket_mount_tool (rclone) and bucket_mount_options as they were until"
+            " 'matrix-synapse-bucket-mount pending' says 0 on the host, and then run this again."
+        )
+
+
 @pytest.mark.parametrize(
     ("now", "accepted", "is_refused"),
     [
-        ("'media/hs/ at https://s3.example.org'", False, False),
-        ("'old/hs/ at https://s3.example.org'", False, True),
-        ("'old/hs/ at https://s3.example.org'", True, False),
+        ("media", False, False),
+        ("old", False, True),
+        ("old", True, False),
         ("", False, False),
     ],
 )
@@ -240,19 +386,21 @@ def test_another_bucket_is_not_mounted_in_place_of_the_one_with_the_media(
 ) -> None:
     (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Stop at what is not ready"]
     nothing: dict[str, object] = {"problems": [], "health_problems": [], "stopped": []}
-    texts = {**task["vars"], "__bucket_mount_source": load("vars/main.yml")["__bucket_mount_source"]}
+    own = load("vars/main.yml")
+    texts = {**task["vars"], **{name: own[name] for name in ("__bucket_mount_source", "__bucket_mount_now")}}
+    was = f"'{now}/hs/ at https://s3.example.org'"
     variables = {
         "bucket_mount_bucket": "media",
         "bucket_mount_prefix": "hs/",
         "bucket_mount_endpoint_url": "https://s3.example.org",
         "bucket_mount_cache_path": CACHE,
         "bucket_mount_accept_unserved_media": accepted,
-        "__bucket_mount_source_now": {"stdout": now},
+        "__bucket_mount_command_says": {"stdout_lines": [f"bucket={was}", f"cache={CACHE}"] if now else []},
+        "__bucket_mount_left": {"stdout_lines": []},
         "__bucket_mount_user": {"rc": 0},
         "__bucket_mount_needed": {"results": []},
         "__bucket_mount_mounted": {"stdout": ""},
         "__bucket_mount_hidden": {},
-        "__bucket_mount_cache": {"stdout": CACHE},
         "__bucket_mount_service_info": nothing,
         "__bucket_mount_synapse_info": nothing,
         **{name: trust_as_template(text) for name, text in texts.items()},
@@ -260,7 +408,7 @@ def test_another_bucket_is_not_mounted_in_place_of_the_one_with_the_media(
     problems = Templar(loader=DataLoader(), variables=variables).template(trust_as_template("{{ problems }}"))
     assert len(problems) == is_refused
     assert all(
-        problem.startswith(f"Could not mount media/hs/ at https://s3.example.org in place of {now}: ")
+        problem.startswith(f"Could not mount media/hs/ at https://s3.example.org in place of {was}: ")
         for problem in problems
     )
 
@@ -271,6 +419,7 @@ REMOVAL = """\
   gather_facts: false
   vars:
     bucket_mount_path: /media
+    bucket_mount_cache_path: /cache
     bucket_mount_accept_unserved_media: false
     __bucket_mount_command: /command
     __bucket_mount_service: enabled.service
@@ -302,28 +451,8 @@ def test_removal_is_refused_where_media_would_be_lost_or_unserved(tmp_path: Path
     (tmp_path / "cache" / "vfsMeta" / "file").write_text('{\n\t"Dirty": true\n}')
     (tmp_path / "systemctl").write_text('#!/bin/sh\n[ "$2" = enabled.service ]\n')
     (tmp_path / "systemctl").chmod(0o755)
-    note = {"ansible.builtin.set_fact": {"answers": "{{ answers | combine({name: ansible_failed_result.msg}) }}"}}
-    cases: list[dict[str, object]] = [
-        {"block": tasks, "rescue": [note], "vars": {"name": name, **given}}
-        for name, (given, _beginning) in TEST_REMOVALS.items()
-    ]
-    answers = {
-        "ansible.builtin.copy": {"dest": f"{tmp_path}/answers", "mode": "0600", "content": "{{ answers | to_json }}"}
-    }
-    play = yaml.safe_load(REMOVAL)
-    play[0]["vars"]["bucket_mount_cache_path"] = f"{tmp_path}/cache"
-    play[0]["tasks"] = [*cases, answers]
-    (tmp_path / "play.yml").write_text(json.dumps(play))
-    run = subprocess.run(
-        ["ansible-playbook", "--inventory=localhost,", "play.yml"],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "ANSIBLE_PYTHON_INTERPRETER": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    told = json.loads((tmp_path / "answers").read_text())
+    trials = [trial(name, tasks, given) for name, (given, _beginning) in TEST_REMOVALS.items()]
+    told = played(tmp_path, REMOVAL.replace("/cache", f"{tmp_path}/cache"), trials)
     assert sorted(told) == sorted(name for name, (_given, beginning) in TEST_REMOVALS.items() if beginning)
     for name, message in told.items():
         assert message.startswith(TEST_REMOVALS[name][1])
