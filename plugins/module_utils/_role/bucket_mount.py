@@ -16,9 +16,12 @@ from .._media.rules.region import region_problems
 from .._media.rules.storage_class import storage_class_problems
 from .credentials import Credentials, access_key_id_problems, secret_access_key_problems
 from .host import own_directory_problems, path_problems, unit_names_problems, user_name_problems
-from .kinds import Kind, kind_problems
+from .kinds import TRUE_WORDS, Kind, kind_problems
 
 NAME_PREFIX = "bucket_mount_"
+# Variables of the role storage_provider that are judged too, since the bucket may be its.
+_PROVIDER_BUCKET = "matrix_synapse_ext_synapse_s3_storage_provider_config_bucket"
+_PROVIDER_ENCRYPTS = "matrix_synapse_ext_synapse_s3_storage_provider_config_sse_customer_enabled"
 TOOLS = ("rclone", "s3fs", "goofys")
 # As rclone reads them. Without a unit its sizes are KiB, which nobody means.
 _SIZE = re.compile(r"[1-9][0-9]*[MGT]")
@@ -36,7 +39,11 @@ def problems(variables: Mapping[str, object]) -> list[str]:
 
     A variable that is not given, or is of a wrong kind, counts as empty to the rules of others.
     """
-    given = {name.removeprefix(NAME_PREFIX): value for name, value in sorted(variables.items())}
+    given = {
+        name.removeprefix(NAME_PREFIX): value
+        for name, value in sorted(variables.items())
+        if name.startswith(NAME_PREFIX)
+    }
     enabled = given.get("enabled", "")
     if enabled == "":
         return []
@@ -50,7 +57,18 @@ def problems(variables: Mapping[str, object]) -> list[str]:
             continue
         wrong_kind = kind_problems(variable.kind, given[name], secret=variable.secret) if name in given else []
         found += _messages(name, wrong_kind or variable.problems(values[name], values))
+    if enabled is True:
+        found += _encryption_problems(variables, values["bucket"])
     return found + [message for name in given if name not in VARIABLES for message in _misspelt(name)]
+
+
+def _encryption_problems(variables: Mapping[str, object], bucket: object) -> list[str]:
+    """Why the provider's own bucket can't be mounted: its objects are encrypted with a key that no tool is given."""
+    is_encrypted = str(variables.get(_PROVIDER_ENCRYPTS, "")).strip().lower() in TRUE_WORDS
+    if not is_encrypted or variables.get(_PROVIDER_BUCKET) != bucket:
+        return []
+    cause = "is true, but a mount could not read what is encrypted with that key, and would store new media in plain"
+    return [f"{_PROVIDER_ENCRYPTS}: {cause}. Keep the role storage_provider, or mount a bucket without such objects."]
 
 
 def _messages(name: str, texts: Texts) -> list[str]:

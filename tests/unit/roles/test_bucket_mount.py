@@ -485,3 +485,20 @@ def test_removal_is_refused_where_media_would_be_lost_or_unserved(tmp_path: Path
         for name, (_given, message) in TEST_REMOVALS.items()
         if message
     }
+
+
+def test_the_role_judges_the_provider_s_encryption_too(tmp_path: Path) -> None:
+    (task, *_others) = load("tasks/validate.yml")
+    provider = "matrix_synapse_ext_synapse_s3_storage_provider_config_"
+    given = {f"{provider}bucket": "media", f"{provider}sse_customer_enabled": True, f"{provider}prefix": "hs/"}
+    own = {"bucket_mount_enabled": True, "bucket_mount_bucket": "media", "bucket_mount_region_name": "eu-central-1"}
+    keys = {"bucket_mount_access_key_id": "AKID", "bucket_mount_secret_access_key": SECRET, "bucket_mount_tol": "s3fs"}
+    files = [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]
+    play = "- {hosts: localhost, connection: local, gather_facts: false, vars: {answers: {}}}"
+    told = played(tmp_path, play, [trial("told", [task], {**given, **own, **keys})], vars_files=files)
+    assert told["told"] == (
+        f"These variables are wrong:\n- {provider}sse_customer_enabled: is true, but a mount could not read what is"
+        " encrypted with that key, and would store new media in plain. Keep the role storage_provider, or mount a"
+        " bucket without such objects.\n- bucket_mount_tol: is not a variable of this role. Did you mean"
+        " bucket_mount_tool?"
+    )

@@ -90,6 +90,36 @@ def test_problem(variables: dict[str, object], message: str) -> None:
     assert f"{NAME_PREFIX}{message}" in told(**variables)
 
 
+PROVIDER = "matrix_synapse_ext_synapse_s3_storage_provider_config_"
+ENCRYPTED = (
+    f"{PROVIDER}sse_customer_enabled: is true, but a mount could not read what is encrypted with that key, and would"
+    " store new media in plain. Keep the role storage_provider, or mount a bucket without such objects."
+)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "bucket", "encrypts", "expected"),
+    [
+        (True, "media", True, [ENCRYPTED]),
+        (True, "media", "yes", [ENCRYPTED]),
+        (True, "media", False, []),
+        (True, "media", None, []),
+        (True, "other", True, []),
+        (False, "media", True, []),
+    ],
+)
+def test_no_mount_of_what_the_provider_encrypts(
+    enabled: bool, bucket: str, encrypts: object, expected: list[str]
+) -> None:
+    own = {f"{NAME_PREFIX}{name}": value for name, value in {**MINIMAL, "enabled": enabled}.items()}
+    theirs = {f"{PROVIDER}bucket": bucket, f"{PROVIDER}sse_customer_enabled": encrypts}
+    assert problems({**own, **theirs}) == expected
+    if enabled:
+        tool = f"{NAME_PREFIX}tool"
+        wrong = f"{tool}: 'sshfs' is not supported. Use 'rclone' or 's3fs' or 'goofys'."
+        assert problems({**own, **theirs, tool: "sshfs"}) == [wrong, *expected]
+
+
 def test_cache_below_the_mount_is_told_once_where_the_path_is_wrong() -> None:
     assert told(path="media") == [f"{NAME_PREFIX}path: 'media' is not an absolute path. Begin it with '/'."]
 
