@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from .._media.rules.storage_class import storage_class_problems
 from .credentials import Credentials, access_key_id_problems, secret_access_key_problems
 from .host import own_directory_problems, path_problems, unit_names_problems, user_name_problems
 from .kinds import TRUE_WORDS, Kind, kind_problems
+from .names import unknown_problems
 
 NAME_PREFIX = "bucket_mount_"
 # Variables of the role storage_provider that are judged too, since the bucket may be its.
@@ -59,7 +59,7 @@ def problems(variables: Mapping[str, object]) -> list[str]:
         found += _messages(name, wrong_kind or variable.problems(values[name], values))
     if enabled is True:
         found += _encryption_problems(variables, values["bucket"])
-    return found + [message for name in given if name not in VARIABLES for message in _misspelt(name)]
+    return found + unknown_problems(NAME_PREFIX, given, VARIABLES)
 
 
 def _encryption_problems(variables: Mapping[str, object], bucket: object) -> list[str]:
@@ -73,12 +73,6 @@ def _encryption_problems(variables: Mapping[str, object], bucket: object) -> lis
 
 def _messages(name: str, texts: Texts) -> list[str]:
     return [f"{NAME_PREFIX}{name}: {text}" for text in texts]
-
-
-def _misspelt(name: str) -> list[str]:
-    close = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.8)
-    advice = f"Did you mean {NAME_PREFIX}{close[0]}?" if close else "Remove it."
-    return _messages(name, [f"is not a variable of this role. {advice}"])
 
 
 def _alone(rule: Callable[[Any], Texts]) -> Rule:

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.matrixops.synapse_s3.plugins.filter.bucket import FilterModule
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket import NAME_PREFIX, VARIABLES
 from ansible_collections.matrixops.synapse_s3.plugins.modules import bucket
 
 ROLE = Path(__file__).parents[3] / "roles" / "bucket"
@@ -28,7 +34,7 @@ DEFAULTS = load("defaults/main.yml")
 
 def test_names_and_defaults() -> None:
     assert sorted(OPTIONS) == sorted(DEFAULTS)
-    assert all(name.startswith("bucket_") for name in DEFAULTS)
+    assert list(DEFAULTS) == [f"{NAME_PREFIX}{name}" for name in VARIABLES]
     for name, default in DEFAULTS.items():
         if isinstance(default, str) and "{{" in default:
             # It depends on others: the description says on which.
@@ -65,7 +71,7 @@ def test_descriptions() -> None:
 
 
 def test_every_variable_reaches_the_module() -> None:
-    (block,) = load("tasks/main.yml")
+    (_refusal, block) = load("tasks/main.yml")
     arguments = block["block"][0]["matrixops.synapse_s3.bucket"]
     assert sorted(arguments) == sorted(bucket.ARGUMENTS)
     for name, value in arguments.items():
@@ -93,3 +99,43 @@ def test_the_module_s_documentation() -> None:
         name: {key: value for key, value in argument.items() if key != "no_log"}
         for name, argument in bucket.ARGUMENTS.items()
     }
+
+
+def test_filter() -> None:
+    judge = FilterModule().filters()["bucket_problems"]
+    assert judge([]) == []
+    with pytest.raises(
+        AnsibleFilterError,
+        match=r"^Could not run the filter matrixops\.synapse_s3\.bucket_problems: its input is no list of names\.$",
+    ):
+        judge("bucket_name")
+
+
+def test_misspelt_variables_are_refused_all_at_once(tmp_path: Path) -> None:
+    given = {
+        "bucket_versionning": True,
+        "bucket_requires": ["versioning"],
+        "bucket_count": 1,
+        "bucket_mount_enabled": True,
+        "bucket_private": True,
+        "bucket_name": "media",
+        # What it would come to next, to see that it does not.
+        "bucket_delegate_to": "nowhere",
+    }
+    play = [{"hosts": "localhost", "gather_facts": False, "roles": ["matrixops.synapse_s3.bucket"], "vars": given}]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    run = subprocess.run(
+        ["ansible-playbook", "--inventory=localhost,", "--check", "play.yml"],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2, run.stdout + run.stderr
+    message = (
+        "These variables are wrong:\n- bucket_count: is not a variable of this role. Remove it."
+        "\n- bucket_requires: is not a variable of this role. Did you mean bucket_required?"
+        "\n- bucket_versionning: is not a variable of this role. Did you mean bucket_versioning?"
+    )
+    assert f'"msg": {json.dumps(message)}' in run.stdout
