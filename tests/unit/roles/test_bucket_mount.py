@@ -225,7 +225,7 @@ def test_what_nobody_uploads_is_no_good_check(
     def check(place: str) -> tuple[int, str]:
         (tmp_path / "cache" / "vfsMeta" / place).mkdir(parents=True)
         (tmp_path / "cache" / "vfsMeta" / place / "file").write_text('{\n\t"Dirty": true\n}')
-        words = ["sh", tmp_path / "command", "check"]
+        words = ["sh", f"{tmp_path}/command", "check"]
         found = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
         shutil.rmtree(tmp_path / "cache")
         return found.returncode, found.stderr
@@ -267,6 +267,9 @@ PREFLIGHT = """\
     __bucket_mount_needed: {results: []}
     __bucket_mount_mounted: {stdout: ""}
     __bucket_mount_hidden: {}
+    __bucket_mount_left: {stdout_lines: []}
+    __bucket_mount_command_says: {stdout_lines: []}
+    __bucket_mount_real_paths: {stdout_lines: []}
     __bucket_mount_service_info: "{{ nothing }}"
     __bucket_mount_synapse_info: "{{ nothing }}"
   tasks:
@@ -275,9 +278,9 @@ PREFLIGHT = """\
 
 def played(root: Path, play: str, tasks: Sequence[object], *words: str, **more: object) -> Any:
     """What the tasks have put into the mapping ``answers``; ``root`` comes first where programs are looked for."""
-    answers = {"ansible.builtin.copy": {"dest": f"{root}/answers", "mode": "0600", "content": "{{ answers | to_json }}"}}
+    answers = {"dest": f"{root}/answers", "mode": "0600", "content": "{{ answers | to_json }}"}
     (written,) = yaml.safe_load(play)
-    written["tasks"] = [*tasks, {**answers, "check_mode": False}]
+    written["tasks"] = [*tasks, {"ansible.builtin.copy": answers, "check_mode": False}]
     (root / "play.yml").write_text(json.dumps([{**written, **more}]))
     run = subprocess.run(
         ["ansible-playbook", "--inventory=localhost,", *words, "play.yml"],
@@ -306,14 +309,11 @@ AT = "at https://s3.example.org"
 S3 = "--s3-upload-concurrency=8"
 # What is other than in what is on the host (rclone, or what is named first); where a file waits; how it is refused.
 TEST_CHANGES: dict[str, tuple[str, dict[str, object], str, str]] = {
-    "nothing": ("rclone", {}, "bucket/media/hs", ""),
     "nothing waits": ("rclone", {"tool": "s3fs"}, "", ""),
     "the tool": ("rclone", {"tool": "s3fs"}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with s3fs now: "),
     "back to rclone": ("s3fs", {"tool": "rclone"}, "bucket/media/hs", ""),
-    "the tool, long ago": ("s3fs", {"tool": "s3fs"}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with s3fs "),
     "no command": ("", {"tool": "goofys"}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with goofys now: "),
     "the bucket": ("rclone", {"bucket": "new"}, "bucket/media/hs", f"Could not mount new/hs/ {AT} with rclone now: "),
-    "back to the bucket": ("rclone", {"bucket": "new"}, "bucket/new/hs", ""),
     "the prefix": ("rclone", {"prefix": "h[s]/"}, "bucket/media/hs", f"Could not mount media/h[s]/ {AT} with rclone "),
     "back to the prefix": ("rclone", {"prefix": "h[s]/"}, "bucket/media/h[s]", ""),
     "the endpoint": (
@@ -323,7 +323,6 @@ TEST_CHANGES: dict[str, tuple[str, dict[str, object], str, str]] = {
         "Could not mount media/hs/ at Amazon S3 with rclone now: ",
     ),
     "the options": ("rclone", {"options": [S3]}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with rclone now"),
-    "the region": ("rclone", {"region_name": "eu-west-1"}, "bucket/media/hs", ""),
     "with options": ("rclone", {"region_name": "eu-west-1"}, "bucket{C_ZIC}/media/hs", ""),
 }
 
@@ -373,6 +372,47 @@ def test_what_waits_in_the_cache_is_not_left_behind_by_a_change(tmp_path: Path) 
         )
 
 
+# How Synapse is started, what is in its files, and the place that is refused.
+TEST_MEDIA_PATHS: dict[str, tuple[str, str, str]] = {
+    "another": ("--config-path=/etc/homeserver.yaml --config-path=/etc/conf.d", "/srv/other", "/srv/other"),
+    "in a directory, quoted": ("-c /etc/conf.d", "/srv/media", "/srv/second"),
+    "a link to it": ("-c /etc/homeserver.yaml", '"/srv/link"', ""),
+    "a relative one": ("-c /etc/homeserver.yaml", "'media_store'", ""),
+    "a script": ("/usr/local/bin/synapse", "/srv/other", ""),
+}
+
+
+def test_a_mount_that_synapse_would_not_use_is_refused(tmp_path: Path) -> None:
+    names = ("Look with which", "Look where that has", "Follow the links", "Stop at what")
+    tasks = [task for task in load("tasks/preflight.yml") if task["name"].startswith(names)]
+    assert len(tasks) == len(names)
+    trials = []
+    for name, (start, media, _refused) in TEST_MEDIA_PATHS.items():
+        root = tmp_path / name.replace(" ", "-")
+        (root / "etc" / "conf.d").mkdir(parents=True)
+        (root / "srv" / "media").mkdir(parents=True)
+        (root / "srv" / "link").symlink_to("media")
+        text = f"#media_store_path: /none\nmedia_store_path: {media}\n".replace("/srv", f"{root}/srv")
+        (root / "etc" / "homeserver.yaml").write_text(text)
+        if name.startswith("in a directory"):
+            (root / "etc" / "conf.d" / "media.yaml").write_text(f"media_store_path: '{root}/srv/second' # there\n")
+        service = f"{{ path=/usr/bin/env ; argv[]=/usr/bin/env {start.replace('/etc', f'{root}/etc')} ; status=0/0 }}"
+        variables = {"path": f"{root}/srv/media", "synapse_services": [service], "bucket": "media"}
+        trials.append(trial(name, tasks, {f"{NAME_PREFIX}{variable}": value for variable, value in variables.items()}))
+    # It says of the service what the service is named here.
+    (tmp_path / "systemctl").write_text('#!/bin/sh\necho "$4"\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    files = [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]
+    told = played(tmp_path, PREFLIGHT, trials, "--check", vars_files=files)
+    assert told == {
+        name: f"Nothing was changed, because:\n- bucket_mount_path: '{tmp_path}/{name.replace(' ', '-')}/srv/media' is"
+        f" not Synapse's media_store_path, which is '{tmp_path}/{name.replace(' ', '-')}{refused}', and Synapse would"
+        " not use the mount. Set it to that."
+        for name, (_start, _media, refused) in TEST_MEDIA_PATHS.items()
+        if refused
+    }
+
+
 @pytest.mark.parametrize(
     ("now", "accepted", "is_refused"),
     [
@@ -398,6 +438,7 @@ def test_another_bucket_is_not_mounted_in_place_of_the_one_with_the_media(
         "bucket_mount_accept_unserved_media": accepted,
         "__bucket_mount_command_says": {"stdout_lines": [f"bucket={was}", f"cache={CACHE}"] if now else []},
         "__bucket_mount_left": {"stdout_lines": []},
+        "__bucket_mount_real_paths": {"stdout_lines": []},
         "__bucket_mount_user": {"rc": 0},
         "__bucket_mount_needed": {"results": []},
         "__bucket_mount_mounted": {"stdout": ""},
@@ -445,7 +486,7 @@ WAITING = (
     " true first, which mounts the bucket and uploads them."
 )
 # The media store is not mounted; what else is so, and the role's refusal. Below a mount the directory is not Synapse's.
-SYNAPSES = {"bucket_mount_synapse_user": getpass.getuser()}
+SYNAPSES: dict[str, object] = {"bucket_mount_synapse_user": getpass.getuser()}
 TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
     "the mount is away, or was disabled": ({}, AWAY),
     "so is the directory": (
@@ -480,11 +521,7 @@ def test_removal_is_refused_where_media_would_be_lost_or_unserved(tmp_path: Path
 
     given = json.loads(here(json.dumps({name: given for name, (given, _message) in TEST_REMOVALS.items()})))
     told = played(tmp_path, here(REMOVAL), [trial(name, tasks, values) for name, values in given.items()])
-    assert told == {
-        name: here(message)
-        for name, (_given, message) in TEST_REMOVALS.items()
-        if message
-    }
+    assert told == {name: here(message) for name, (_given, message) in TEST_REMOVALS.items() if message}
 
 
 def test_the_role_judges_the_provider_s_encryption_too(tmp_path: Path) -> None:
