@@ -14,6 +14,17 @@ from typing import Any
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.copy_tools import copy_tools, python_of_b2
 from ansible_collections.matrixops.synapse_s3.tests.documents import ROOT, blocks
+from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
+    Exchange,
+    Fault,
+    Kind,
+    Plan,
+    answer,
+    http_answer,
+    pass_all,
+    run_proxy,
+    s3_error,
+)
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
     NONE,
     PREFIX,
@@ -27,6 +38,10 @@ from ansible_collections.matrixops.synapse_s3.tests.minio_server import (
     REGION,
     MinioServer,
 )
+from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
+from ansible_collections.matrixops.synapse_s3.tests.versitygw_server import versitygw_http
+
+__all__ = ["versitygw_http"]
 
 GUIDE = ROOT / "docs/copy-with-another-tool.md"
 DEBIANS_RCLONE = Path("/usr/bin/rclone")
@@ -116,20 +131,123 @@ def test_no_object_that_is_there_is_replaced(homeserver: Homeserver, tool: str) 
     assert homeserver.migrate()["conflicts"]["files"] == 2
 
 
+@pytest.mark.soak
+def test_no_object_that_is_there_is_replaced_on_versitygw(tmp_path: Path, versitygw_http: S3Server, tool: str) -> None:
+    directory = tmp_path / "homeserver"
+    directory.mkdir()
+    test_no_object_that_is_there_is_replaced(Homeserver(directory, versitygw_http), tool)
+
+
 @pytest.mark.parametrize("tool", RCLONES, indirect=True)
 def test_object_that_the_key_may_not_look_at(homeserver: Homeserver, minio_http: MinioServer, tool: str) -> None:
-    """Rclone takes it for a missing one, and would replace it."""
-    cut = homeserver.upload([1000])
+    """Rclone takes it for a missing one where it looks for itself; it is never told of its name."""
+    cut, missing = homeserver.upload([1000]), homeserver.upload([2000])
     good = {path: data + b"the rest" for path, data in cut.items()}
     homeserver.store(good)
     homeserver.configure(minio_http.restricted(homeserver.bucket, "s3:ListBucket", "s3:PutObject"))
 
-    result, _stderr = copy_with(homeserver, tool)
+    result, stderr = copy_with(homeserver, tool)
 
-    assert homeserver.stored() == good
-    assert result["exit_code"] == 77
-    (error,) = result["errors"]
-    assert error.endswith(" rclone takes what it can't look at for missing, and would overwrite it.")
+    assert result["exit_code"] == 0, stderr
+    assert homeserver.stored() == {**good, **missing}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, pytest.param(500, marks=pytest.mark.soak)])
+def test_whatever_the_server_says_of_an_object_that_is_there(
+    homeserver: Homeserver, minio_http: MinioServer, tool: str, status: int
+) -> None:
+    """Its local file is cut off: it must not take the place of the whole object. What the guide's table says."""
+    (path,) = cut = homeserver.upload([1000])
+    good = {path: cut[path] + b"the rest"}
+    homeserver.store(good)
+    with run_proxy(minio_http.host, Plan(Kind.HEAD, answer_for(path, status), None)) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        result, stderr = copy_with(homeserver, tool)
+
+    if (tool, status) == ("s5cmd", 404):
+        assert (result["exit_code"], homeserver.stored()) == (0, cut), stderr
+    else:
+        assert (result["exit_code"], homeserver.stored()) == (1 if tool == "s5cmd" else 0, good), stderr
+
+
+@pytest.mark.parametrize("tool", RCLONES, indirect=True)
+@pytest.mark.parametrize("status", [403, *(pytest.param(each, marks=pytest.mark.soak) for each in (400, 404, 500))])
+def test_whatever_the_server_says_to_rclone_by_hand(
+    homeserver: Homeserver, minio_http: MinioServer, tool: str, status: int
+) -> None:
+    """The object is younger than its local file, and than --minimum-age."""
+    (path,) = cut = homeserver.upload([1000])
+    good = {path: cut[path] + b"the rest"}
+    homeserver.store(good)
+    with run_proxy(minio_http.host, Plan(Kind.HEAD, answer_for(path, status), None)) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        done = print_and_run(homeserver, tool)
+
+    assert (done.returncode, homeserver.stored()) == (0, good), done.stderr
+
+
+@pytest.mark.parametrize("tool", RCLONES, indirect=True)
+@pytest.mark.parametrize("failure", ["404 NoSuchBucket", "403 AccessDenied"])
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_listing_that_fails_rclone(
+    homeserver: Homeserver, minio_http: MinioServer, tool: str, failure: str, by_hand: bool
+) -> None:
+    """It takes a bucket that is denied for an empty one. By hand that is all it has, as the guide says."""
+    missing, (path,) = homeserver.upload([10]), (cut := homeserver.upload([1000]))
+    good = {path: cut[path] + b"the rest"}
+    homeserver.store(good)
+    status, code = failure.split()
+    is_taken_for_empty = code == "NoSuchBucket"
+    # The first two are those of `copy-with` itself.
+    plan = Plan(Kind.LIST, answer(s3_error(f"{status} Failed", code)), None, skip=0 if by_hand else 2)
+    with run_proxy(minio_http.host, plan) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        if by_hand:
+            ended = print_and_run(homeserver, tool).returncode
+        else:
+            ended = copy_with(homeserver, tool)[0]["directories"]["local_content"]
+
+    assert proxy.hits > 0
+    assert (ended == 0) == is_taken_for_empty
+    copied = missing if is_taken_for_empty else {}
+    assert homeserver.stored() == {**copied, **(cut if is_taken_for_empty and by_hand else good)}
+
+
+def test_listing_that_fails_before(homeserver: Homeserver, minio_http: MinioServer, tool: str) -> None:
+    """What is in the bucket is not known, so that rclone and aws are not begun with."""
+    media = homeserver.upload([1000])
+    denied = answer(s3_error("403 Forbidden", "AccessDenied"))
+    with run_proxy(minio_http.host, Plan(Kind.LIST, denied, None, skip=1)) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        result, stderr = copy_with(homeserver, tool)
+
+    if tool == "s5cmd":
+        assert (result["exit_code"], homeserver.stored()) == (0, media), stderr
+    else:
+        assert (result["exit_code"], homeserver.stored()) == (77, {}), stderr
+        assert "NOTHING WAS COPIED, for the reason above (" in stderr
+
+
+@pytest.mark.parametrize("tool", [*RCLONES, "aws"], indirect=True)
+def test_object_that_is_encrypted_in_another_way(tmp_path: Path, minio_https: MinioServer, tool: str) -> None:
+    """The first object can be read; the other one is from before SSE-C, and whole, unlike its local file."""
+    directory = tmp_path / "homeserver"
+    directory.mkdir()
+    homeserver = Homeserver(directory, minio_https)
+    homeserver.ca_bundle = minio_https.certificate
+    media = homeserver.upload([1000, 1000])
+    first, second = sorted(media)
+    sse_c = {"SSECustomerKey": "0123456789abcdef0123456789abcdef", "SSECustomerAlgorithm": "AES256"}
+    bucket, client = homeserver.bucket.bucket, minio_https.client()
+    client.put_object(Bucket=bucket, Key=PREFIX + first, Body=media[first], **sse_c)
+    client.put_object(Bucket=bucket, Key=PREFIX + second, Body=media[second])
+    homeserver.write({second: media[second][:500]})
+    configure(homeserver, sse_customer_key=sse_c["SSECustomerKey"], sse_customer_algo="AES256")
+
+    result, stderr = copy_with(homeserver, tool)
+
+    assert result["exit_code"] == 0, stderr
+    assert client.get_object(Bucket=bucket, Key=PREFIX + second)["Body"].read() == media[second]
 
 
 def test_files_that_are_written_just_then(homeserver: Homeserver, tool: str) -> None:
@@ -379,6 +497,23 @@ def test_too_many_that_aws_would_overwrite(homeserver: Homeserver, monkeypatch: 
         ],
     )
     assert set(homeserver.stored().values()) == {b"other"}
+
+
+def answer_for(path: str, status: int) -> Fault:
+    """What is asked about this object is answered with ``status``."""
+
+    def fault(exchange: Exchange) -> bool:
+        about_it = path.encode() in exchange.request.head
+        return (answer(http_answer(f"{status} As planned")) if about_it else pass_all)(exchange)
+
+    return fault
+
+
+def print_and_run(homeserver: Homeserver, tool: str) -> subprocess.CompletedProcess[str]:
+    """The script of --print, run at once."""
+    _status, script, stderr = homeserver.run("copy-with", tool, "--print")
+    assert stderr == ""
+    return run_script(script, AWS_ACCESS_KEY_ID=ADMIN_KEY, AWS_SECRET_ACCESS_KEY=ADMIN_SECRET)
 
 
 def guide(word: str) -> str:

@@ -6,15 +6,17 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 
-from ..engine.copy_with import check_looking, copy_all, differing, find_program, new_summary, private_directory
+from ..engine.copy_with import copy_all, differing, find_program, list_free, new_summary, private_directory
 from ..engine.progress import waiting
-from ..rules.copy_with import IMAGES, Copy, build_call, overwrites, shown_endpoint, takes_unseen_for_missing
+from ..engine.summary import Summary
+from ..rules.copy_with import IMAGES, Copy, build_call, overwrites, shown_endpoint, takes_list
 from ..rules.copy_with_shell import DIRECTORY, Container, container_on, shell_script
-from ..rules.errors import ALL_DONE, UsageError
+from ..rules.errors import ALL_DONE, MediaError, UsageError
 from ..stores.media_store import MediaStore
+from ..stores.object_store import ObjectStore
 from ..stores.stream import say
 from .command import Command, Sides, read_sides
 from .run import Ready, carry_out, finish
@@ -38,43 +40,42 @@ def copy_with(command: Command) -> int:
     def work(ready: Ready) -> None:
         program = find_program(options.tool)
         with private_directory() as directory:
+            copy = _copy(command, ready.sides, ready.media, ready.endpoint_url, directory)
             # What the tool can't do is told before anything is looked for.
-            build_call(options.tool, _copy(command, ready.sides, ready.media, ready.endpoint_url, directory))
-            left_out: Sequence[str] = ()
-            if takes_unseen_for_missing(options.tool):
-                store = ready.opened(ready.sides.store())
-                with waiting(command.stderr, "an object of the bucket"):
-                    check_looking(options.tool, store, ready.sides.bucket.prefix)
-            if overwrites(options.tool):
+            build_call(options.tool, copy)
+            if takes_list(options.tool) or overwrites(options.tool):
                 store = ready.opened(ready.sides.store())
                 with waiting(command.stderr, "the listing of the bucket"):
-                    left_out = differing(
-                        ready.media, store, ready.sides.bucket.prefix, lambda error: summary.errors.append(str(error))
-                    )
-            copy = _copy(command, ready.sides, ready.media, ready.endpoint_url, directory, left_out)
+                    copy = _survey(copy, options.tool, ready.media, store, summary)
             call = build_call(options.tool, copy)
             for sentence in call.lacks:
                 say(command.stderr, f"Note: {sentence}")
-            for path in left_out:
+            for path in copy.left_out:
                 say(command.stderr, f"{path}: Left out: the bucket lists another length under its key.")
             ready.begins()
             copy_all(call, program, directory, summary, stop=ready.stop, stderr=command.stderr)
             summary.facts += call.lacks
-            if left_out:
-                summary.facts.append(f"{len(left_out)} files were left out, since the bucket lists another length.")
+            if copy.left_out:
+                count = len(copy.left_out)
+                summary.facts.append(f"{count} files were left out, since the bucket lists another length.")
 
     carry_out(command, summary, work, writes_disk=False)
     return finish(command, summary)
 
 
-def _copy(
-    command: Command,
-    sides: Sides,
-    media: MediaStore,
-    endpoint_url: str,
-    directory: str,
-    left_out: Sequence[str] = (),
-) -> Copy:
+def _survey(copy: Copy, tool: str, media: MediaStore, store: ObjectStore, summary: Summary) -> Copy:
+    """What is to be copied, once it is seen by a listing what is in the bucket."""
+
+    def failed(error: MediaError) -> None:
+        summary.errors.append(str(error))
+
+    if takes_list(tool):
+        list_free(media, store, copy, failed)
+        return replace(copy, is_listed=True)
+    return replace(copy, left_out=differing(media, store, copy.bucket.prefix, failed))
+
+
+def _copy(command: Command, sides: Sides, media: MediaStore, endpoint_url: str, directory: str) -> Copy:
     return Copy(
         media_store=str(media.path),
         roots=media.roots(),
@@ -83,7 +84,6 @@ def _copy(
         minimum_age=int(command.options.minimum_age),
         now=int(time.time()),
         directory=directory,
-        left_out=left_out,
         is_terminal=command.stderr.isatty(),
     )
 

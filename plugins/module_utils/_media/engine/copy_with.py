@@ -12,20 +12,19 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from threading import Event
 from typing import TextIO
 
-from ..rules.copy_with import OF_TOOLS, Call, Secret
+from ..rules.copy_with import OF_TOOLS, Call, Copy, Secret
 from ..rules.errors import MediaError, UnavailableError
 from ..stores.media_store import MediaStore
 from ..stores.object_store import ObjectStore
 from ..stores.stream import say
 from ..stores.temporary import not_kept
 from .merge import Bucket, join
-from .preflight_reading import begin_to_read
 from .progress import telling
 from .summary import Step, Summary
 
@@ -98,24 +97,27 @@ def differing(
     return paths
 
 
-def check_looking(tool: str, store: ObjectStore, prefix: str) -> None:
-    """For a tool that would overwrite what it can't look at: see that an object that is there can be read.
+def list_free(media: MediaStore, store: ObjectStore, copy: Copy, failed: Callable[[MediaError], None]) -> None:
+    """For a tool that takes a list: write down the files whose keys are free, without those that are too young.
 
-    :raises MediaError: it can't. The key may not, or it is encrypted in another way than is configured.
+    Each root's are in a file by its name in the copy's directory.
     """
-    try:
-        begin_to_read(store, prefix)
-    except MediaError as error:
-        raise type(error)(f"{error} {tool} takes what it can't look at for missing, and would overwrite it.") from error
+    before_ns = (copy.now - copy.minimum_age) * 10**9
+    joined = join(media.scan(failed), (), [Bucket(copy.bucket.prefix, store.list(copy.bucket.prefix))])
+    with _keeping(), ExitStack() as opened:
+        lists = {root: opened.enter_context(_new_file(Path(copy.directory, root))) for root in copy.roots}
+        for each in joined:
+            root, _unused, path = each.path.partition("/")
+            is_free = root in lists and each.objects[0] is None
+            if is_free and each.file is not None and each.file.modified_ns <= before_ns:
+                lists[root].write(f"{path}\n")
 
 
 @contextmanager
 def private_directory() -> Iterator[str]:
     """A directory for the tool's files, which goes with all that is in it."""
-    try:
+    with _keeping():
         directory = tempfile.TemporaryDirectory(prefix="copy-with-")
-    except OSError as error:
-        raise UnavailableError(not_kept("what the tool needs", error.strerror or str(error))) from error
     with directory as path:
         yield path
 
@@ -150,11 +152,20 @@ def tool_environment(environment: Mapping[str, str], call: Call) -> Mapping[str,
 
 
 def _write(directory: Path, files: Mapping[str, Secret]) -> None:
-    try:
+    with _keeping():
         for name, secret in files.items():
-            descriptor = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as target:
+            with _new_file(directory / name) as target:
                 target.write(secret.value)
+
+
+def _new_file(path: Path) -> TextIO:
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UnavailableError(not_kept("what the tool needs", error.strerror or str(error))) from error
 

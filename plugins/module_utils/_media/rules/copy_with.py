@@ -62,7 +62,8 @@ class Copy:
     ``media_store``: an absolute path; ``roots``: those of the four directories that are there. ``endpoint_url`` is None
     for Amazon's own. Files that were modified less than ``minimum_age`` seconds before ``now`` are left out where the
     tool can do that. ``left_out``: files by their path below the media store, for a tool that would overwrite objects.
-    ``directory``: where what is in `Call.files` will stand. ``is_terminal``: somebody watches.
+    ``directory``: where what is in `Call.files` will stand. ``is_listed``: a list of what to copy from each of the
+    roots stands there too, by its name (see `takes_list`). ``is_terminal``: somebody watches.
     """
 
     media_store: str
@@ -73,6 +74,7 @@ class Copy:
     now: int
     directory: str
     left_out: Sequence[str] = ()
+    is_listed: bool = False
     is_terminal: bool = False
 
 
@@ -108,8 +110,8 @@ def overwrites(tool: str) -> bool:
     return tool == "aws"
 
 
-def takes_unseen_for_missing(tool: str) -> bool:
-    """Whether the tool writes an object anew that it could not look at."""
+def takes_list(tool: str) -> bool:
+    """Whether the tool can be told by a file what to copy, so that it never meets what is there already."""
     return tool == "rclone"
 
 
@@ -134,30 +136,33 @@ def _rclone(copy: Copy) -> Call:
         *_given("--s3-region", bucket.region_name),
         *("--s3-storage-class", bucket.storage_class),
         *_given("--ca-cert", bucket.ca_bundle_path),
-        # Each key is looked up right before it is written. A listing would not show objects younger than --min-age, so
-        # that these would be overwritten: a filter is for both sides.
-        *("--no-traverse", "--ignore-existing", "--min-age", f"{copy.minimum_age}s"),
+        # What is there it knows from a listing. With --no-traverse it would ask for each key, and take whatever else is
+        # answered (403, 500, 400 for another encryption) for "it is missing". With --min-age it would not see in a
+        # listing what is younger: a filter is for both sides.
+        *("--ignore-existing", "--s3-list-version", "2"),
         # The bucket is there, and each upload carries its MD5.
         *("--s3-no-check-bucket", "--s3-no-head"),
         *("--s3-chunk-size", f"{_CHUNK_MIB}M", "--s3-upload-cutoff", f"{_CHUNK_MIB}M"),
         *("--transfers", str(_RCLONE_TRANSFERS), "--checkers", str(_RCLONE_TRANSFERS)),
-        *("--exclude", ".*", "--exclude", ".*/**", "--exclude", f"{_LOST_AND_FOUND}/**"),
         *(
             ["--progress"]
             if copy.is_terminal
             else ["--stats", "30s", "--stats-one-line", "--stats-log-level", "NOTICE"]
         ),
     ]
-    commands = [
-        ("rclone", "copy", *options, f"{copy.media_store}/{root}", f":s3:{bucket.bucket}/{bucket.prefix}{root}")
-        for root in copy.roots
-    ]
+    others = ("--exclude", ".*", "--exclude", ".*/**", "--exclude", f"{_LOST_AND_FOUND}/**")
+    commands = []
+    for root in copy.roots:
+        names = ("--files-from-raw", f"{copy.directory}/{root}") if copy.is_listed else others
+        places = (f"{copy.media_store}/{root}", f":s3:{bucket.bucket}/{bucket.prefix}{root}")
+        commands.append(("rclone", "copy", *options, *names, *places))
     secrets = dict(_credentials(bucket))
     environment = {}
     if bucket.sse_customer_key is not None:
         environment["RCLONE_S3_SSE_CUSTOMER_ALGORITHM"] = bucket.sse_customer_algo
         secrets["RCLONE_S3_SSE_CUSTOMER_KEY"] = Secret("sse_customer_key", bucket.sse_customer_key)
-    return Call("rclone", commands, environment, secrets)
+    lacks = () if copy.is_listed else [_no_minimum_age("rclone")]
+    return Call("rclone", commands, environment, secrets, lacks=lacks)
 
 
 def _s5cmd(copy: Copy) -> Call:

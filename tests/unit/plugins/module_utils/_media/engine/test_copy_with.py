@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import tempfile
 from pathlib import Path
 from threading import Event
@@ -10,12 +12,19 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.copy_with import (
     NEXT,
     copy_all,
+    list_free,
     new_summary,
     private_directory,
     tool_environment,
 )
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.copy_with import Call, Secret
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.copy_with import Call, Copy, Secret
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
+    MediaError,
+    UnavailableError,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
+from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
 
 COMMANDS = [("tool", "copy", f"/media/{root}", f"s3://b/hs/{root}") for root in ("local_content", "remote_content")]
 CALL = Call("tool", COMMANDS)
@@ -135,3 +144,37 @@ def test_how_the_end_is_told(attributes: dict[str, int], text: str) -> None:
     summary.facts.append("A fact.")
 
     assert summary.as_text() == f"  A fact.\n{text}"
+
+
+def test_list_of_what_is_free(tmp_path: Path) -> None:
+    """Neither what is there, whatever it holds, nor what is too young, nor what Synapse did not write."""
+    media = tmp_path / "media"
+    for path, modified in {"aa/bb/free": 400, "aa/bb/there": 400, "aa/bb/young": 401, "x": 400}.items():
+        file = media / "local_content" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"1")
+        os.utime(file, (modified, modified))
+    (media / "remote_content").mkdir()
+    store = MemoryStore({"hs/local_content/aa/bb/there": b"whole"})
+    roots = ["local_content", "remote_content"]
+    copy = Copy(str(media), roots, BucketSettings("b", prefix="hs/"), None, 600, 1000, str(tmp_path))
+    failures: list[MediaError] = []
+
+    list_free(MediaStore(media), store, copy, failures.append)
+
+    assert failures == []
+    assert [(tmp_path / root).read_text() for root in roots] == ["aa/bb/free\n", ""]
+
+
+def test_no_room_for_the_list(tmp_path: Path) -> None:
+    directory = str(tmp_path / "missing")
+    copy = Copy(str(tmp_path), ["local_content"], BucketSettings("b"), None, 0, 0, directory)
+
+    with pytest.raises(UnavailableError) as caught:
+        list_free(MediaStore(tmp_path), MemoryStore({}), copy, lambda _error: None)
+
+    assert re.fullmatch(
+        r"Could not keep what the tool needs in a temporary file( in '[^']+')?: No such file or directory\. Make room"
+        r" there, or name another directory in the environment variable TMPDIR\.",
+        str(caught.value),
+    )

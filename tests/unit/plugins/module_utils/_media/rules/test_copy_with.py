@@ -14,6 +14,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
     build_call,
     overwrites,
     shown_endpoint,
+    takes_list,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import ConfigurationError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
@@ -63,9 +64,10 @@ YOUNG = (
     " that when it stores the whole file; what it does not store, 'migrate' names as a conflict."
 )
 RCLONE = (
-    "--no-traverse --ignore-existing --min-age {}s --s3-no-check-bucket --s3-no-head --s3-chunk-size 8M"
-    " --s3-upload-cutoff 8M --transfers 32 --checkers 32 --exclude .* --exclude .*/** --exclude lost+found/**"
+    "--ignore-existing --s3-list-version 2 --s3-no-check-bucket --s3-no-head --s3-chunk-size 8M --s3-upload-cutoff 8M"
+    " --transfers 32 --checkers 32"
 )
+OTHERS_OF_RCLONE = "--exclude .* --exclude .*/** --exclude lost+found/**"
 LINES = "--stats 30s --stats-one-line --stats-log-level NOTICE"
 OTHERS = "--exclude .* --exclude */.* --exclude lost+found/*"
 B2_SYNC = (
@@ -84,14 +86,14 @@ def words(text: str) -> tuple[str, ...]:
     [
         (
             "rclone",
-            OF_OWN,
+            replace(OF_OWN, is_listed=True),
             Call(
                 "rclone",
                 [
                     words(
                         "rclone copy --config '' --s3-provider Other --s3-env-auth --s3-endpoint https://s3.example.com"
                         " --s3-force-path-style=true --s3-region eu-1 --s3-storage-class STANDARD"
-                        f" {RCLONE.format(3600)} {LINES} /srv/media/{root} :s3:media/hs/{root}"
+                        f" {RCLONE} {LINES} --files-from-raw /tmp/d/{root} /srv/media/{root} :s3:media/hs/{root}"
                     )
                     for root in ("local_content", "remote_thumbnail")
                 ],
@@ -107,9 +109,10 @@ def words(text: str) -> tuple[str, ...]:
                 [
                     words(
                         "rclone copy --config '' --s3-provider AWS --s3-env-auth --s3-storage-class STANDARD"
-                        f" {RCLONE.format(60)} --progress /srv/media/local_content :s3:media/local_content"
+                        f" {RCLONE} --progress {OTHERS_OF_RCLONE} /srv/media/local_content :s3:media/local_content"
                     )
                 ],
+                lacks=[YOUNG.format("rclone")],
             ),
         ),
         (
@@ -121,12 +124,13 @@ def words(text: str) -> tuple[str, ...]:
                     words(
                         "rclone copy --config '' --s3-provider Other --s3-env-auth --s3-endpoint https://s3.example.com"
                         " --s3-force-path-style=true --s3-region eu-1 --s3-storage-class STANDARD_IA --ca-cert"
-                        f" /etc/ca.pem {RCLONE.format(3600)} {LINES} /srv/media/local_content"
+                        f" /etc/ca.pem {RCLONE} {LINES} {OTHERS_OF_RCLONE} /srv/media/local_content"
                         " :s3:media/no-slashlocal_content"
                     )
                 ],
                 {"RCLONE_S3_SSE_CUSTOMER_ALGORITHM": "AES256"},
                 {**WITH_TOKEN, "RCLONE_S3_SSE_CUSTOMER_KEY": Secret("sse_customer_key", KEY)},
+                lacks=[YOUNG.format("rclone")],
             ),
         ),
         (
@@ -353,9 +357,10 @@ def test_endpoint(given: str | None, resolved: str, shown: str | None) -> None:
     assert shown_endpoint(given, resolved) == shown
 
 
-def test_each_tool_has_an_image_and_only_aws_overwrites() -> None:
+def test_each_tool_has_an_image_and_which_needs_a_listing() -> None:
     assert set(IMAGES) == set(TOOLS)
     assert [tool for tool in TOOLS if overwrites(tool)] == ["aws"]
+    assert [tool for tool in TOOLS if takes_list(tool)] == ["rclone"]
 
 
 def test_a_name_that_is_left_out_by_aws_fits_itself_alone() -> None:
