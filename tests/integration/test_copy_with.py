@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -479,6 +480,28 @@ def test_stop(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert process.returncode == result["exit_code"] == 143
     assert ended.read_text() == "ended\n"
     assert "INTERRUPTED. rclone was ended; what it has copied stays in the bucket (" in stderr
+
+
+def test_a_killed_program_s_tool_keeps_the_lock(
+    homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No other run begins before the tool has ended too."""
+    homeserver.upload([10])
+    (tmp_path / "s5cmd").write_text("#!/bin/sh\necho $$ >&2\nexec sleep 60 >&- 2>&-\n")
+    (tmp_path / "s5cmd").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    process = homeserver.start("copy-with", "s5cmd", "--json", "--state-directory", str(homeserver.state))
+    assert process.stderr
+    while not (line := process.stderr.readline().strip()).isdigit():
+        assert process.poll() is None, line
+    process.kill()
+    process.communicate(timeout=60)
+
+    meanwhile = homeserver.migrate()["exit_code"]
+    os.kill(int(line), signal.SIGKILL)
+
+    assert meanwhile == 75
+    assert homeserver.migrate("--wait")["exit_code"] == 0
 
 
 def test_too_many_that_aws_would_overwrite(homeserver: Homeserver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,7 @@ def test_disk_that_is_unmounted_during_a_run(directory: Path) -> None:
     ]
 
 
-def locked(media: MediaStore, shard: Shard = ALL) -> AbstractContextManager[None]:
+def locked(media: MediaStore, shard: Shard = ALL) -> AbstractContextManager[int]:
     return run_lock(media, wait=True, stop=Event(), shard=shard)
 
 

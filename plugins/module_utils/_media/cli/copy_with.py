@@ -53,7 +53,7 @@ def copy_with(command: Command) -> int:
             for path in copy.left_out:
                 say(command.stderr, f"{path}: Left out: the bucket lists another length under its key.")
             ready.begins()
-            copy_all(call, program, directory, summary, stop=ready.stop, stderr=command.stderr)
+            copy_all(call, program, directory, summary, lock=ready.lock, stop=ready.stop, stderr=command.stderr)
             summary.facts += call.lacks
             if copy.left_out:
                 count = len(copy.left_out)

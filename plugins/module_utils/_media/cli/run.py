@@ -37,14 +37,16 @@ _WAITED_FOR = "another run, the database, or the bucket's first answer"
 class Ready:
     """What a run has once all sides were seen to be there.
 
-    ``endpoint_url``: the bucket's. ``held``: what the run opens is closed with it. ``begins`` is called when the run
-    is about to touch the first file: until then, whatever ends it means that nothing was done.
+    ``endpoint_url``: the bucket's. ``lock``: the descriptor of the run's. ``held``: what the run opens is closed with
+    it. ``begins`` is called when the run is about to touch the first file: until then, whatever ends it means that
+    nothing was done.
     """
 
     sides: Sides
     media: MediaStore
     database: SynapseDatabase
     endpoint_url: str
+    lock: int
     held: ExitStack
     stop: Event
     begins: Callable[[], None]
@@ -86,7 +88,7 @@ def carry_out(
         beginning = held.enter_context(ExitStack())
         beginning.enter_context(waiting(command.stderr, _WAITED_FOR))
         lock = run_lock(media, wait=command.options.wait, stop=stop, shard=shard, only_looks=summary.dry_run)
-        held.enter_context(lock)
+        descriptor = held.enter_context(lock)
         database = held.enter_context(connect(synapse_config.database_settings(sides.config)))
         with closing(sides.store(1, FIRST_CONTACT)) as first:
             store = RetryingStore(first, FIRST_WAITS, stop.wait)
@@ -97,7 +99,7 @@ def carry_out(
         tell = partial(say, command.stderr)
         with waiting(command.stderr, "the copies that a run which was killed has kept"):
             see_to_copies(command.asides(), media, database, summary, tell, shard=shard, only_looks=only_looks)
-        work(Ready(sides, media, database, endpoint_url, held, stop, begins))
+        work(Ready(sides, media, database, endpoint_url, descriptor, held, stop, begins))
 
 
 @contextmanager

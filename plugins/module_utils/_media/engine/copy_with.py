@@ -122,21 +122,29 @@ def private_directory() -> Iterator[str]:
         yield path
 
 
-def copy_all(call: Call, program: str, directory: str, summary: Summary, *, stop: Event, stderr: TextIO) -> None:
+def copy_all(
+    call: Call, program: str, directory: str, summary: Summary, *, lock: int, stop: Event, stderr: TextIO
+) -> None:
     """Run each command of the call in turn, its output on stderr, and note in ``summary`` how they ended.
 
-    ``stop`` ends the tool. ``directory``: the one that the call was built for.
+    ``stop`` ends the tool. ``directory``: the one that the call was built for. ``lock``: a descriptor that the tool
+    inherits, so that no other run begins as long as it copies, also where this one was killed.
     """
     _write(Path(directory), call.files)
     environment = tool_environment(os.environ, call)
     ends: dict[str, int] = {}
     summary.details["directories"] = ends
+
+    def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+        # Stdout is for the result.
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=2, pass_fds=[lock])
+
     for command in call.commands:
         if stop.is_set():
             return
         name = command[-1].rstrip("/").rpartition("/")[2]
         say(stderr, f"{call.tool}: {command[-2]} to {command[-1]}")
-        status = _run([program, *command[1:]], environment, f"{call.tool} copies to {command[-1]}", stop, stderr)
+        status = _run(start, [program, *command[1:]], f"{call.tool} copies to {command[-1]}", stop, stderr)
         ends[name] = status
         if status and not stop.is_set():
             ended = f"it ended with status {status}" if status > 0 else f"signal {-status} has ended it"
@@ -170,12 +178,17 @@ def _keeping() -> Iterator[None]:
         raise UnavailableError(not_kept("what the tool needs", error.strerror or str(error))) from error
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], what: str, stop: Event, stderr: TextIO) -> int:
+def _run(
+    start: Callable[[Sequence[str]], subprocess.Popen[bytes]],
+    command: Sequence[str],
+    what: str,
+    stop: Event,
+    stderr: TextIO,
+) -> int:
     """Run a command and return its exit status; below zero is the number of the signal that ended it."""
     began = time.monotonic()
     try:
-        # Stdout is for the result.
-        child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=2)
+        child = start(command)
     except OSError as error:
         raise UnavailableError(
             f"Could not run {command[0]!r}: {error.strerror}. Install it anew, and see that Synapse's user may run it."

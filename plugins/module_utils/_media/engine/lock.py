@@ -20,8 +20,10 @@ _PROBE_SECONDS = 0.1
 @contextmanager
 def run_lock(
     media: MediaStore, *, wait: bool, stop: Event, shard: Shard = ALL, only_looks: bool = False
-) -> Iterator[None]:
-    """Hold the lock on ``media``. LockedError when another run holds it; with ``wait``, only once ``stop`` is set.
+) -> Iterator[int]:
+    """Hold the lock on ``media``, and give its descriptor.
+
+    LockedError when another run holds it; with ``wait``, only once ``stop`` is set.
 
     ``only_looks``: of a dry run, which writes nothing, not even a lock file of its shard's.
 
@@ -29,7 +31,7 @@ def run_lock(
     """
     with ExitStack() as held:
         is_second_look = False
-        while not _take(media, shard, held, only_looks=only_looks):
+        while (descriptor := _take(media, shard, held, only_looks=only_looks)) is None:
             pause = _RETRY_SECONDS if is_second_look else _PROBE_SECONDS
             if (is_second_look and not wait) or stop.wait(pause):
                 raise LockedError(
@@ -37,7 +39,7 @@ def run_lock(
                     " Wait until it has ended, or use --wait."
                 )
             is_second_look = True
-        yield
+        yield descriptor
 
 
 @contextmanager
@@ -68,17 +70,17 @@ def _lock_file(shard: Shard) -> str:
     return f".shard-{shard.number}-of-{shard.count}.lock"
 
 
-def _take(media: MediaStore, shard: Shard, held: ExitStack, *, only_looks: bool) -> bool:
+def _take(media: MediaStore, shard: Shard, held: ExitStack, *, only_looks: bool) -> int | None:
     """Shards share the lock on the media store, and each has one of its own, on a file that goes with the run."""
     with ExitStack() as taken:
         try:
             if shard == ALL:
-                taken.enter_context(media.lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
+                descriptor = taken.enter_context(media.lock(fcntl.LOCK_EX | fcntl.LOCK_NB))
             else:
-                taken.enter_context(media.lock(fcntl.LOCK_SH | fcntl.LOCK_NB))
+                descriptor = taken.enter_context(media.lock(fcntl.LOCK_SH | fcntl.LOCK_NB))
                 if not only_looks:
                     taken.enter_context(media.lock_file(_lock_file(shard)))
         except BlockingIOError:
-            return False
+            return None
         held.push(taken.pop_all())
-        return True
+        return descriptor

@@ -25,12 +25,12 @@ _PROBE_SECONDS = 0.1
 
 
 @contextmanager
-def lock(path: Path, operation: int) -> Iterator[None]:
+def lock(path: Path, operation: int) -> Iterator[int]:
     """Hold the lock on a directory; BlockingIOError when another run has it.
 
     ``operation`` is that of `fcntl.flock`. The lock is on the directory itself: it needs no file and no right to write,
-    is seen from a container too, and ends with its process. Raises UnavailableError or AccessError where the system
-    gives no lock for another reason.
+    is seen from a container too, and ends with its process, or with the last child that inherits the descriptor, which
+    is what this gives. Raises UnavailableError or AccessError where the system gives no lock for another reason.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -38,7 +38,7 @@ def lock(path: Path, operation: int) -> Iterator[None]:
         raise _no_lock(path, error, RUN_AS) from error
     try:
         _flock(path, descriptor, operation)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -273,7 +273,7 @@ class MediaStore:
             directory = directory.rpartition("/")[0]
         return removed
 
-    def lock(self, operation: int) -> AbstractContextManager[None]:
+    def lock(self, operation: int) -> AbstractContextManager[int]:
         """Hold the lock on the media store itself, as `locks.lock` does."""
         return locks.lock(self.path, operation)
 

@@ -59,7 +59,7 @@ def test_each_directory_is_copied_although_one_fails(tmp_path: Path) -> None:
     tool = program(tmp_path, f'echo "$2" >>{tmp_path}/copied\ncase $2 in *local_content) exit 3 ;; esac')
     summary, stderr = new_summary("tool"), io.StringIO()
 
-    copy_all(CALL, tool, str(tmp_path), summary, stop=Event(), stderr=stderr)
+    copy_all(CALL, tool, str(tmp_path), summary, lock=2, stop=Event(), stderr=stderr)
 
     assert (tmp_path / "copied").read_text().splitlines() == ["/media/local_content", "/media/remote_content"]
     assert summary.errors == [
@@ -81,6 +81,7 @@ def test_tool_that_is_killed(tmp_path: Path) -> None:
         program(tmp_path, "kill -KILL $$"),
         str(tmp_path),
         summary,
+        lock=2,
         stop=Event(),
         stderr=io.StringIO(),
     )
@@ -95,7 +96,7 @@ def test_tool_that_can_not_be_run(tmp_path: Path) -> None:
     Path(tool).chmod(0o644)
 
     with pytest.raises(UnavailableError) as caught:
-        copy_all(CALL, tool, str(tmp_path), new_summary("tool"), stop=Event(), stderr=io.StringIO())
+        copy_all(CALL, tool, str(tmp_path), new_summary("tool"), lock=2, stop=Event(), stderr=io.StringIO())
 
     assert str(caught.value) == (
         f"Could not run {tool!r}: Permission denied. Install it anew, and see that Synapse's user may run it."
@@ -106,7 +107,7 @@ def test_key_in_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     call = Call("tool", COMMANDS[:1], files={"key": Secret("sse_customer_key", "the-key")})
     with private_directory() as directory:
         tool = program(tmp_path, f"stat -c %a {directory} {directory}/key >{tmp_path}/modes; cat {directory}/key >&2")
-        copy_all(call, tool, directory, new_summary("tool"), stop=Event(), stderr=io.StringIO())
+        copy_all(call, tool, directory, new_summary("tool"), lock=2, stop=Event(), stderr=io.StringIO())
         assert Path(directory, "key").read_text() == "the-key"
 
     assert (tmp_path / "modes").read_text().split() == ["700", "600"]
