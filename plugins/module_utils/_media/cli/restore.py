@@ -56,7 +56,7 @@ def restore(command: Command) -> int:
         )
 
         def unknown(text: str, reason: str) -> None:
-            summary.problems.append({"path": text, "reason": reason})
+            summary.add_problem(text, reason)
             say(command.stderr, f"{text}: {reason}")
 
         selection = _selection(command, ready, given, now_ns, unknown)

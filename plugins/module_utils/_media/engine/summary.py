@@ -86,7 +86,7 @@ class Summary:
     was not looked at; so many ``empty_directories`` from before were removed. ``errors`` are failures of the run
     itself, not of a single file; ``facts`` what was found out of the bucket. ``refused_with`` is the exit status of a
     run that could not begin, ``ended_with`` of one that had to end; ``interrupted_by`` is the number of the signal that
-    ended it, which left ``abandoned`` files under way. ``not_reached`` files were left by a run that gave up.
+    ended it, which left ``abandoned`` files under way. ``problem_count`` counts the problems, named or not. ``not_reached`` files were left by a run that gave up.
     ``listed`` objects of the bucket were seen in listings, and it was ``asked`` for so many files, to know what it
     holds. ``details`` are the command's own entries in the JSON, by name.
     """
@@ -101,6 +101,7 @@ class Summary:
     notices: list[Mapping[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
+    problem_count: int = 0
     passed_over: int = 0
     empty_directories: int = 0
     not_reached: int = 0
@@ -119,20 +120,36 @@ class Summary:
         self.counts = {step: Count() for step in self.steps}
 
     def add(self, outcome: Outcome) -> None:
-        """Count one file."""
+        """Count one file, and name it."""
+        self.count(outcome)
+        self.name(outcome)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count one file under its steps."""
         for step in outcome.steps:
             self.counts[step].add(outcome.size)
         if self.reasons_of in outcome.steps:
             self.by_reason.setdefault(outcome.why, Count()).add(outcome.size)
+
+    def name(self, outcome: Outcome) -> None:
+        """Name one file where it is more than routine."""
         if outcome.is_problem:
-            self._name(self.problems, outcome.path, outcome.reason)
+            self.add_problem(outcome.path, outcome.reason)
         elif outcome.is_named:
             self._name(self.notices, outcome.path, outcome.reason)
 
     def pass_over(self, path: str, reason: str, *, is_problem: bool) -> None:
         """Count what is not looked at, and why; a problem is one that may hold media."""
         self.passed_over += 1
-        self._name(self.problems if is_problem else self.notices, path, reason)
+        if is_problem:
+            self.add_problem(path, reason)
+        else:
+            self._name(self.notices, path, reason)
+
+    def add_problem(self, path: str, reason: str) -> None:
+        """Count a problem, and name it while there is room."""
+        self.problem_count += 1
+        self._name(self.problems, path, reason)
 
     def _name(self, named: list[Mapping[str, str]], path: str, reason: str) -> None:
         if len(named) < _NAMED_IN_JSON:
@@ -152,9 +169,9 @@ class Summary:
         for status in (self.refused_with, self.ended_with):
             if status is not None:
                 return status
-        # The counts too: not every problem is named, and what was named may have been taken back.
+        # The counts too: what ended early has not named all that it counted.
         is_well = not any(count.files for step, count in self.counts.items() if step.is_problem)
-        return ALL_DONE if is_well and not self.errors and not self.problems else SOME_FAILED
+        return ALL_DONE if is_well and not self.errors and not self.problem_count else SOME_FAILED
 
     def as_json(self) -> Mapping[str, Any]:
         """The object that ``--json`` prints."""

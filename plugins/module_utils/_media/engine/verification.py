@@ -63,13 +63,24 @@ class Verification(Summary):
     scope: dict[str, Any] = field(default_factory=dict)
 
     def add(self, outcome: Outcome) -> None:
-        super().add(outcome)
+        """Count one file, and name it, but for what is missing: that is named once it is settled."""
+        self.count(outcome)
+        if VerifyStep.MISSING not in outcome.steps:
+            self.name(outcome)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Name a file that is missing for good: it is not taken back any more."""
+        if VerifyStep.MISSING in outcome.steps:
+            self.name(outcome)
+
+    def count(self, outcome: Outcome) -> None:
+        super().count(outcome)
         self.length_only += outcome.why == LENGTH_ONLY
         for step in outcome.steps & {VerifyStep.MISSING, VerifyStep.DAMAGED}:
             self.reasons.setdefault(step, {}).setdefault(outcome.why, Count()).add(outcome.size)
 
     def take_back(self, outcome: Outcome) -> None:
-        """Count a file no longer as it was: more is known now."""
+        """Count a file, that was not named yet, no longer as it was: more is known now."""
         for step in outcome.steps:
             self.counts[step].take(outcome.size)
             by_reason = self.reasons.get(step, {})
@@ -78,9 +89,6 @@ class Verification(Summary):
                 if not count.files:
                     del by_reason[outcome.why]
         self.length_only -= outcome.why == LENGTH_ONLY
-        named = {"path": outcome.path, "reason": outcome.reason}
-        if named in self.problems:
-            self.problems.remove(named)
 
     def fail(self, error: MediaError, not_told: frozenset[str]) -> None:
         """Note that a part could not be looked at, and what can't be told without."""

@@ -162,7 +162,7 @@ class _Verification:
             self._believed += 1
             outcome = self._outcome(item, by_listings(item))
             self._result.add(outcome)
-            self._report(outcome)
+            self._settled(outcome)
 
     def _is_readable(self, item: Item) -> bool:
         return item.file is None or self._media.is_readable(item.path)
@@ -210,7 +210,7 @@ class _Verification:
         except MediaError as error:
             self._result.fail(error, OF_PLACES)
             for outcome in missing:
-                self._report(outcome)
+                self._settled(outcome)
             return
         for outcome in missing:
             if outcome.path not in rows:
@@ -221,7 +221,11 @@ class _Verification:
                 self._result.take_back(outcome)
                 outcome = self._outcome(item, facts._replace(original=Original.LOST))  # noqa: PLW2901 (more is known)
                 self._result.add(outcome)
-            self._report(outcome)
+            self._settled(outcome)
+
+    def _settled(self, outcome: Outcome) -> None:
+        self._result.settle(outcome)
+        self._report(outcome)
 
     def look_at_drawn(self) -> None:
         """See of some objects that seem to be well that Synapse can read them: a listing does not tell the key."""

@@ -180,6 +180,44 @@ def test_damage_is_no_success_after_a_thousand_files_that_synapse_has_deleted(ho
     assert "NOT ALL WELL" in result.as_text()
 
 
+def test_a_link_is_no_success_after_a_thousand_files_that_synapse_has_deleted(homeserver: Homeserver) -> None:
+    """They took the places of the names, and all was well without them: of the link no count tells."""
+    homeserver.deleted = {f"{ONE}{number:04}" for number in range(1100)}
+    for path in homeserver.deleted:
+        homeserver.know(path)
+    last = "local_content/zz/zz/last"
+    homeserver.have(last, local=b"1234")
+    homeserver.know(last)
+    (homeserver.root / "remote_thumbnail").mkdir()
+    (homeserver.root / "remote_thumbnail/example.org").symlink_to("/elsewhere")
+
+    result = homeserver.verify(plan=replace(PLAN, workers=1))
+
+    assert (counts(result), result.passed_over, result.exit_status) == ({"local_only": 1}, 1, 1)
+    assert reasons(result) == {"remote_thumbnail/example.org": "a symbolic link, which is never followed"}
+    assert "NOT ALL WELL" in result.as_text()
+
+
+def test_what_is_lost_is_named_after_a_thousand_files_that_synapse_has_deleted(homeserver: Homeserver) -> None:
+    """It was counted, and its name was nowhere in the JSON."""
+    homeserver.deleted = {f"{ONE}{number:04}" for number in range(1100)}
+    for path in (*homeserver.deleted, TWO):
+        homeserver.know(path)
+
+    result = homeserver.verify(plan=replace(PLAN, workers=1))
+
+    assert (counts(result), set(reasons(result)), result.exit_status) == ({"missing": 1}, {TWO}, 1)
+
+
+def test_more_problems_than_are_named(homeserver: Homeserver) -> None:
+    for number in range(1001):
+        homeserver.know(f"{ONE}{number:04}")
+
+    result = homeserver.verify(plan=replace(PLAN, looked_again=10))
+
+    assert (len(result.problems), result.problem_count, counts(result)) == (1000, 1001, {"missing": 1001})
+
+
 def test_database_that_is_gone_when_it_is_asked_again(homeserver: Homeserver) -> None:
     homeserver.know(ONE)
     homeserver.failure = UnavailableError("The database is gone.")
