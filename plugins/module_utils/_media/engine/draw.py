@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""So many media, drawn by chance out of all that the database knows, in one pass."""
+"""So many media, or a part of all, drawn by chance out of all that the database knows, in one pass."""
 
 from __future__ import annotations
 
 import heapq
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from ..rules.errors import UnavailableError
 from ..rules.media_path import MediaPath, parse_media_path
 from ..rules.sample import lot
 from ..stores.database import KnownFile
+
+Each = TypeVar("Each")
 
 
 def media_of(known: KnownFile) -> MediaPath:
@@ -55,3 +58,26 @@ def draw(known: Iterable[KnownFile], number: int, salt: bytes) -> Iterator[Known
             f"Could not draw media by chance: {error.strerror}. Make room for temporary files, or name another"
             " directory for them in the environment variable TMPDIR."
         ) from error
+
+
+def draw_part(
+    items: Iterable[Each], media: Callable[[Each], MediaPath | None], highest: int, salt: bytes
+) -> Iterator[Each]:
+    """The items whose media's lots are no higher than ``highest``, and all without a media.
+
+    Where no original is among them, the media with the lowest lot comes at the end: a part of few media is one, not
+    none.
+    """
+    is_any, lowest, spare = False, highest, list[Each]()
+    for each in items:
+        path = media(each)
+        mine = highest if path is None else lot(path, salt)
+        if mine <= highest:
+            is_any = is_any or (path is not None and path.thumbnail is None)
+            yield each
+        elif path is not None and path.thumbnail is None and (not spare or mine < lowest):
+            lowest, spare = mine, [each]
+        elif spare and mine == lowest:
+            spare.append(each)
+    if not is_any:
+        yield from spare

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 
 from ..rules.errors import MediaError
-from ..rules.media_path import Root, parse_media_path
-from ..rules.sample import highest_lot, lot
+from ..rules.media_path import MediaPath, Root, parse_media_path
+from ..rules.sample import highest_lot
 from ..rules.verdict import Original
 from ..stores.database import KnownFile, MediaRow
 from ..stores.media_store import LocalFile, MediaStore, PassedOver
 from ..stores.object_store import ObjectFailure, PermissionDenied, RemoteObject
 from ..stores.s3_description import must_be_opened
-from .draw import draw, media_of
+from .draw import draw, draw_part, media_of
 from .judged import outcome_of, step_of_well
 from .look import Facts, Item, Looker, by_listings
 from .merge import Bucket, Joined, join
@@ -119,16 +119,14 @@ class _Verification:
         """The files of the media that were drawn: nothing is listed, unless the database knows none."""
         result, sample = self._result, self._plan.sample
         result.not_told |= OF_BUCKETS | OF_THE_DISK
-        known: Iterable[KnownFile] = self._known()
+        known: Iterable[KnownFile] = self._finished()
         if sample is not None and sample.number is not None:
             known = draw(known, sample.number, self._plan.salt)
+        elif self._highest is not None:
+            known = draw_part(known, media_of, self._highest, self._plan.salt)
         for each in known:
-            # An old thumbnail's file is looked for where it is missing under its new name.
-            if not each.legacy and self._is_drawn(each):
-                if not each.row.lengths:
-                    self._unfinished(each.path)
-                else:
-                    yield Item(each.path, each.row)
+            self._count_media(each)
+            yield Item(each.path, each.row)
         if not self._knows_any and not result.errors and self._plan.origin is None:
             # There is nothing to draw of: either there is no media at all, or this is not its database.
             result.not_told -= OF_BUCKETS | OF_THE_DISK
@@ -138,19 +136,23 @@ class _Verification:
         """All sides joined: what is well by the listings is counted, the rest is given, to be looked at."""
         plan, legacy = self._plan, LegacyNames()
         buckets = [Bucket(place.prefix, self._objects(place)) for place in self._sides.places]
-        for joined in join(self._files(), self._known(), buckets):
+        joins: Iterator[tuple[Joined, bool]]
+        joins = ((joined, legacy.stand_for(joined)) for joined in join(self._files(), self._known(), buckets))
+        if self._highest is not None:
+            joins = draw_part(joins, _media_to_draw, self._highest, plan.salt)
+        for joined, may_be_absent in joins:
             if self._stop.is_set() or self._is_blind:
                 return
-            may_be_absent = legacy.stand_for(joined)
             known, is_there = joined.known, joined.file is not None or any(joined.objects)
             if known is None:
                 self._count_unknown(joined)
                 continue
-            if not self._is_drawn(known) or (may_be_absent and not is_there):
+            if may_be_absent and not is_there:
                 continue
             if not known.row.lengths:
                 self._unfinished(joined.path)
                 continue
+            self._count_media(known)
             item = Item(joined.path, known.row, joined.file, joined.objects)
             if not plan.deep and self._is_readable(item) and (step := step_of_well(item, alone=plan.alone)):
                 self._count_well(item, step)
@@ -275,16 +277,22 @@ class _Verification:
     def tell_scope(self) -> None:
         """Say what was not looked at, so that nobody takes a part for the whole."""
         result, plan = self._result, self._plan
+        is_over = not result.errors and not self._stop.is_set()
         if plan.sample is not None:
             part = f" ({result.media / result.all_media:.2%})" if result.all_media else ""
             result.facts.append(f"Looked at {result.media:,} of {result.all_media:,} media{part}, drawn by chance.")
         if plan.origin is not None:
             result.facts.append(f"Looked at media of {plan.origin} only.")
-            if not result.all_media and not result.errors:
+            if not result.all_media and is_over:
                 result.errors.append(
                     f"Could not verify media of {plan.origin!r}: the database knows none. Write the name of the"
                     " homeserver as it stands in the media's addresses."
                 )
+        if plan.sample is not None and self._knows_any and not result.media and is_over:
+            result.errors.append(
+                "Could not look at a sample: the database knows no media that Synapse has finished. Run `verify`"
+                " without --sample."
+            )
         if plan.alone:
             result.facts.append(f"Looked at {self._sides.places[0].name} alone.")
         if self._believed:
@@ -298,7 +306,7 @@ class _Verification:
                 " compare them with."
             )
         strays = sum(result.counts[step].files for step in (VerifyStep.UNKNOWN_FILES, VerifyStep.UNKNOWN_OBJECTS))
-        if strays and not result.all_media and plan.origin is None and not result.errors:
+        if strays and not result.all_media and plan.origin is None and is_over:
             result.errors.append(
                 "Could not verify anything: the database knows no media at all, but there are files of media. Check"
                 " that 'database' in Synapse's configuration is Synapse's own."
@@ -319,16 +327,19 @@ class _Verification:
             if remote is not None:
                 counts[step].add(remote.size)
 
-    def _is_drawn(self, known: KnownFile) -> bool:
-        """Whether the file is one of the plan's; counts its media."""
-        result, sample = self._result, self._plan.sample
-        if sample is None:
-            is_drawn = True
-        else:
-            is_drawn = self._highest is None or lot(media_of(known), self._plan.salt) <= self._highest
-        if known.path.startswith(_ORIGINALS) and is_drawn:
-            result.media += 1
-        return is_drawn
+    def _count_media(self, known: KnownFile) -> None:
+        self._result.media += known.path.startswith(_ORIGINALS)
+
+    def _finished(self) -> Iterator[KnownFile]:
+        """What can be drawn: of a row without a length there is nothing to look at."""
+        for each in self._known():
+            # An old thumbnail's file is looked for where it is missing under its new name.
+            if each.legacy:
+                continue
+            if each.row.lengths:
+                yield each
+            else:
+                self._unfinished(each.path)
 
     def _known(self) -> Iterator[KnownFile]:
         try:
@@ -380,6 +391,11 @@ class _Verification:
     def _skip_row(self, path: str) -> None:
         if self._plan.is_of_origin(path):
             self._result.pass_over(path, _NO_ROW, is_problem=False)
+
+
+def _media_to_draw(joined_and_legacy: tuple[Joined, bool]) -> MediaPath | None:
+    known = joined_and_legacy[0].known
+    return media_of(known) if known is not None and known.row.lengths else None
 
 
 def _is_whole(facts: Facts, rows: Mapping[str, MediaRow]) -> bool:

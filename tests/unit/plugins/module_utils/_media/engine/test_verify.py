@@ -494,6 +494,38 @@ def test_sample_of_nothing_where_there_is_nothing(homeserver: Homeserver) -> Non
     assert homeserver.verify(plan=replace(PLAN, sample=Sample(number=5))).exit_status == 0
 
 
+@pytest.mark.parametrize("origin", [None, "example.org"])
+@pytest.mark.parametrize("fraction", [0.0001, 0.11])
+def test_sample_of_few_media_is_one_of_them(homeserver: Homeserver, fraction: float, origin: str | None) -> None:
+    """It was often none, and all of that was well."""
+    path = "remote_content/example.org/aa/bb/{}" if origin else "local_content/aa/bb/{}"
+    for number in range(2):
+        homeserver.know(path.format(number))
+    homeserver.know(path.format(2), None)
+    plan = replace(PLAN, sample=Sample(fraction=fraction), origin=origin)
+
+    # By no salt is it none.
+    results = [homeserver.verify(plan=replace(plan, salt=bytes([salt]))) for salt in range(20)]
+
+    assert {(result.media >= 1, counts(result)["missing"] >= 1, result.exit_status) for result in results} == {
+        (True, True, 1)
+    }
+    assert {counts(result)["unfinished"] for result in results} == {1}
+
+
+@pytest.mark.parametrize("sample", [Sample(number=5), Sample(fraction=0.01), Sample(fraction=0.5)])
+def test_sample_of_what_synapse_has_not_finished(homeserver: Homeserver, sample: Sample) -> None:
+    homeserver.know(ONE, None)
+
+    result = homeserver.verify(plan=replace(PLAN, sample=sample))
+
+    assert (counts(result), result.exit_status) == ({"unfinished": 1}, 1)
+    assert result.errors == [
+        "Could not look at a sample: the database knows no media that Synapse has finished. Run `verify` without"
+        " --sample."
+    ]
+
+
 def test_only_so_many_are_looked_at_again(homeserver: Homeserver) -> None:
     for number in range(30):
         homeserver.know(f"local_content/aa/bb/{number:03}")
@@ -579,8 +611,12 @@ def test_link_is_named_and_reported(homeserver: Homeserver) -> None:
     ]
 
 
-def test_stop_ends_it(homeserver: Homeserver) -> None:
-    homeserver.know(ONE)
+@pytest.mark.parametrize("origin", [None, "example.org"])
+def test_stop_ends_it(homeserver: Homeserver, origin: str | None) -> None:
+    """Of what was not looked at, it says nothing."""
+    homeserver.know("remote_content/example.org/aa/bb/1")
     homeserver.stop.set()
 
-    assert homeserver.verify().checked == Count()
+    result = homeserver.verify(plan=replace(PLAN, origin=origin))
+
+    assert (result.checked, result.errors) == (Count(), [])
