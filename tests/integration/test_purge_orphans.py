@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +32,7 @@ from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
     s3_error,
 )
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
+    MODULE_UTILS,
     NAME,
     NONE,
     PREFIX,
@@ -244,6 +248,23 @@ def test_without_a_journal_nothing_is_deleted(homeserver: Homeserver) -> None:
         "Could not write the journal '/nonexistent/purge-orphans.jsonl': No such file or directory. Nothing is deleted"
         " without it: make room, see that its directory is there and writable, or name another file with --report."
     ) in stderr.splitlines()
+
+
+def test_list_that_is_cut(homeserver: Homeserver) -> None:
+    """The names had found a full disk, and the last lines went nowhere: success."""
+    homeserver.upload([1] * 600)
+    homeserver.execute("DELETE FROM local_media_repository WHERE rowid > 2")
+    program = [sys.executable, "-m", "_media", "--config", str(homeserver.configuration), "purge-orphans", *ALL]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(MODULE_UTILS)}
+
+    with open("/dev/full", "wb") as full:
+        listing = subprocess.run(program, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (listing.returncode, listing.stderr) == (
+        1,
+        "Could not print the result: No space left on device. See that what stdout is connected to stays open and has"
+        " space.\n",
+    )
 
 
 def test_list_for_a_person(homeserver: Homeserver) -> None:

@@ -24,7 +24,7 @@ from ..stores.media_store import MediaStore
 from ..stores.run_history import RunHistory
 from ..stores.stream import say
 from .options.common import PROGRAM, STATE_DIRECTORY
-from .output import print_result
+from .output import SteadyStream, print_result
 from .signals import Stop
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Command:
     """
 
     options: argparse.Namespace
-    stdout: TextIO
+    stdout: SteadyStream
     stderr: TextIO
     stop: Stop = field(default_factory=Stop)
     adopt: Adopt = leave_environment

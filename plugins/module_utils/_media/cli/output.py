@@ -55,16 +55,23 @@ class ClosedStream(io.TextIOBase):
         return False
 
 
-def print_result(stdout: TextIO, text: str, as_json: Mapping[str, Any] | None) -> None:
-    """Print the result for a person, or, where there is JSON, that as the last line of stdout. Raises a MediaError."""
-    try:
-        say(stdout, text if as_json is None else json.dumps(as_json))
-    except (OSError, ValueError) as error:
-        _turn_to_nowhere(stdout)
-        cause = getattr(error, "strerror", None) or "it is closed"
+def print_result(stdout: SteadyStream, text: str, as_json: Mapping[str, Any] | None) -> None:
+    """Print the result for a person, or, where there is JSON, that as the last line of stdout.
+
+    Raises a MediaError where that, or what was printed before, has not arrived.
+    """
+    say(stdout, text if as_json is None else json.dumps(as_json))
+    check_printed(stdout)
+
+
+def check_printed(stdout: SteadyStream) -> None:
+    """Raise a MediaError where a part of what was printed has not arrived."""
+    stdout.flush()
+    if stdout.failure:
         raise MediaError(
-            f"Could not print the result: {cause}. See that what stdout is connected to stays open and has space."
-        ) from error
+            f"Could not print the result: {stdout.failure}. See that what stdout is connected to stays open and has"
+            " space."
+        )
 
 
 def unexpected(error: Exception) -> str:

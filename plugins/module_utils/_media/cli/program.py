@@ -17,14 +17,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NoReturn, TextIO, cast
 
-from ..rules.errors import SOME_FAILED, ConfigurationError, MediaError
+from ..rules.errors import ALL_DONE, SOME_FAILED, ConfigurationError, MediaError
 from ..stores import environment
 from ..stores.libraries import missing_library
 from ..stores.stream import say
 from .arguments import EarlyExit, parse_arguments
 from .command import Adopt, Command, leave_environment
 from .metrics import write_metrics
-from .output import ClosedStream, SteadyStream, unexpected
+from .output import ClosedStream, SteadyStream, print_result, unexpected
 from .signals import StoppedHard
 
 # The file and the function of each. A command is imported when it is run: not each needs every library.
@@ -74,11 +74,8 @@ def main(
     try:
         options = parse_arguments(argv)
     except EarlyExit as exit_:
-        SteadyStream(stderr if exit_.status else stdout).write(exit_.text)
-        if exit_.status:
-            _tell_usage_error(argv, exit_.text.splitlines()[-1], exit_.status, stdout)
-        return exit_.status
-    command = Command(options, stdout, cast("TextIO", SteadyStream(stderr)), adopt=adopt)
+        return _end_early(exit_, argv, SteadyStream(stdout), SteadyStream(stderr))
+    command = Command(options, SteadyStream(stdout), cast("TextIO", SteadyStream(stderr)), adopt=adopt)
     try:
         return _load(options.command)(command)
     except MediaError as error:
@@ -106,10 +103,23 @@ def _load(command: str) -> Callable[[Command], int]:
     return run
 
 
-def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdout: TextIO) -> None:
+def _end_early(exit_: EarlyExit, argv: Sequence[str], stdout: SteadyStream, stderr: SteadyStream) -> int:
+    if exit_.status:
+        say(stderr, exit_.text.rstrip())
+        _tell_usage_error(argv, exit_.text.splitlines()[-1], exit_.status, stdout)
+        return exit_.status
+    try:
+        print_result(stdout, exit_.text.rstrip(), None)
+    except MediaError as error:
+        say(stderr, str(error))
+        return error.exit_status
+    return ALL_DONE
+
+
+def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdout: SteadyStream) -> None:
     """What was asked for is not known for sure, but whoever watches is to hear of it."""
     if "--json" in argv:
-        say(SteadyStream(stdout), json.dumps({"errors": [message], "exit_code": exit_status}))
+        say(stdout, json.dumps({"errors": [message], "exit_code": exit_status}))
     command = next((argument for argument in argv if argument in _COMMANDS), "")
     for option, value in pairwise(argv):
         if command and option == "--metrics-file":
@@ -124,4 +134,4 @@ def _print_failure(command: Command, message: str, exit_status: int) -> None:
     say(command.stderr, message)
     if getattr(command.options, "json", False):
         failure = {"command": command.options.command, "errors": [message], "exit_code": exit_status}
-        say(SteadyStream(command.stdout), json.dumps(failure))
+        say(command.stdout, json.dumps(failure))

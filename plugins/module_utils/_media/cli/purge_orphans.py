@@ -18,7 +18,6 @@ from ..stores.s3 import S3ObjectStore
 from ..stores.s3_failures import server_name
 from ..stores.synapse_config import server_name as own_name
 from .command import Command, Sides
-from .output import SteadyStream
 from .run import Ready, carry_out, finish
 
 _JOURNAL = "purge-orphans.jsonl"
@@ -117,12 +116,11 @@ def _named(command: Command, journal: Journal | None) -> Callable[[Found], None]
     options = command.options
     if options.delete:
         return lambda _found: None
-    stdout = None if options.json else SteadyStream(command.stdout)
 
     def name(found: Found) -> None:
         if journal is not None:
             journal.append(found.as_json())
-        if stdout is not None and found.kind is Kind.ORPHAN:
-            stdout.write(f"{found.name} ({found.size:,} bytes)\n")
+        if not options.json and found.kind is Kind.ORPHAN:
+            command.stdout.write(f"{found.name} ({found.size:,} bytes)\n")
 
     return name

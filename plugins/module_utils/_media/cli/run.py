@@ -27,7 +27,7 @@ from ..stores.s3 import FIRST_CONTACT, S3ObjectStore
 from ..stores.stream import say
 from .command import Command, Sides, read_sides
 from .metrics import write_metrics
-from .output import SteadyStream, print_result, unexpected
+from .output import SteadyStream, check_printed, print_result, unexpected
 from .signals import StoppedHard, clean_stop
 
 _WAITED_FOR = "another run, the database, or the bucket's first answer"
@@ -154,14 +154,24 @@ def finish(command: Command, summary: Summary) -> int:
             f"Could not tell all that happened: {command.stderr.failure}. See that what stderr is connected to stays"
             " open and has space."
         )
+    _noted(command, summary, lambda: check_printed(command.stdout))
     _write_down(command, summary)
-    try:
-        print_result(command.stdout, summary.as_text(), summary.as_json() if command.options.json else None)
-    except MediaError as error:
-        summary.errors.append(str(error))
-        say(command.stderr, str(error))
+    as_json = summary.as_json() if command.options.json else None
+    if _noted(command, summary, lambda: print_result(command.stdout, summary.as_text(), as_json)):
         _write_down(command, summary)
     return summary.exit_status
+
+
+def _noted(command: Command, summary: Summary, do: Callable[[], None]) -> bool:
+    """Do it, and tell why that can't be done. Returns whether that is news."""
+    try:
+        do()
+    except MediaError as error:
+        if str(error) not in summary.errors:
+            summary.errors.append(str(error))
+            say(command.stderr, str(error))
+            return True
+    return False
 
 
 def _write_down(command: Command, summary: Summary) -> None:
@@ -172,8 +182,4 @@ def _write_down(command: Command, summary: Summary) -> None:
     path = getattr(command.options, "metrics_file", None)
     if path is None:
         return
-    try:
-        write_metrics(path, summary.as_metrics(time.time()))
-    except MediaError as error:
-        summary.errors.append(str(error))
-        say(command.stderr, str(error))
+    _noted(command, summary, lambda: write_metrics(path, summary.as_metrics(time.time())))

@@ -86,7 +86,8 @@ class Summary:
     was not looked at; so many ``empty_directories`` from before were removed. ``errors`` are failures of the run
     itself, not of a single file; ``facts`` what was found out of the bucket. ``refused_with`` is the exit status of a
     run that could not begin, ``ended_with`` of one that had to end; ``interrupted_by`` is the number of the signal that
-    ended it, which left ``abandoned`` files under way. ``problem_count`` counts the problems, named or not. ``not_reached`` files were left by a run that gave up.
+    ended it, which left ``abandoned`` files under way. ``problem_count`` counts the problems, named or not.
+    ``not_reached`` files were left by a run that gave up.
     ``listed`` objects of the bucket were seen in listings, and it was ``asked`` for so many files, to know what it
     holds. ``details`` are the command's own entries in the JSON, by name.
     """

@@ -261,6 +261,17 @@ class ClosedPipe(io.StringIO):
         raise BrokenPipeError(32, "Broken pipe")
 
 
+NOT_PRINTED = "Could not print the result: {}. See that what stdout is connected to stays open and has space.\n"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["migrate", "--help"]])
+def test_help_that_nobody_reads(arguments: list[str]) -> None:
+    stderr = io.StringIO()
+
+    assert main(arguments, ClosedPipe(), stderr) == 1
+    assert stderr.getvalue() == NOT_PRINTED.format("Broken pipe")
+
+
 def test_stderr_that_nobody_reads_ends_no_run(tmp_path: Path) -> None:
     """The metrics tell the end, and that not all was told."""
     metrics = tmp_path / "migrate.prom"
