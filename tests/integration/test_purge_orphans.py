@@ -235,6 +235,23 @@ def test_journal_is_where_the_administrator_wants_it(homeserver: Homeserver) -> 
     assert set(homeserver.stored()) == {path, "backup.tar"}
 
 
+def test_report_of_an_outage(homeserver: Homeserver) -> None:
+    """A part of a list would pass for the whole."""
+    homeserver.upload([1])
+    homeserver.store({f"local_content/aa/bb/{number:04}": b"" for number in range(1001)})
+    report = homeserver.state / "report"
+    report.write_text("of before\n")
+    refused = answer(s3_error("403 Forbidden", "AccessDenied"))
+
+    # Two looks before all work, and the first page.
+    with run_proxy(homeserver.server.host, Plan(Kind.LIST, refused, times=None, skip=3)) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        result = purge(homeserver, "--report", str(report), *ALL)
+
+    assert 0 < result["orphans"]["files"] < 1001
+    assert (result["exit_code"], report.read_text()) == (77, "of before\n")
+
+
 def test_without_a_journal_nothing_is_deleted(homeserver: Homeserver) -> None:
     (path,) = content = homeserver.upload([1])
     homeserver.upload([1])

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Kind, Plan, answer, run_proxy, s3_error
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
     NAME,
     NONE,
@@ -319,6 +320,25 @@ def test_nothing_can_be_looked_at(homeserver: Homeserver, tmp_path: Path, what: 
     assert (result["exit_code"], result["checked"], len(result["errors"])) == (69, None, 1)
     assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report"]
     assert report.read_text() == "of before"
+
+
+def test_report_of_an_outage(homeserver: Homeserver, tmp_path: Path) -> None:
+    """It took the place of a whole one, and named nothing."""
+    take_away(homeserver, homeserver.upload([10]))
+    report = tmp_path / "report"
+    verify(homeserver, "--report", str(report))
+    whole = report.read_text()
+    refused = answer(s3_error("403 Forbidden", "AccessDenied"))
+
+    # The first is the look before all work.
+    with run_proxy(homeserver.server.host, Plan(Kind.LIST, refused, times=None, skip=1)) as proxy:
+        homeserver.configure_endpoint(proxy.url)
+        result = verify(homeserver, "--report", str(report))
+
+    assert (result["exit_code"], len(result["errors"]), len(whole.splitlines())) == (1, 1, 1)
+    assert report.read_text() == whole
+    assert result["facts"] == [f"The report {str(report)!r} was not written, since not all was looked at."]
+    assert [path.name for path in tmp_path.iterdir() if "report" in path.name] == ["report"]
 
 
 def test_database_that_is_not_synapses(homeserver: Homeserver) -> None:

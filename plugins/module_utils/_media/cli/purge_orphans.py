@@ -13,7 +13,7 @@ from ..engine.purge_orphans import Found, PurgePlan, check_names, delete_orphans
 from ..engine.purge_versions import look_at_versions
 from ..rules.errors import UsageError
 from ..rules.orphan import Kind, refusal
-from ..stores.journal import Journal, open_journal
+from ..stores.journal import Journal, Later, kept_for_later, open_journal
 from ..stores.s3 import S3ObjectStore
 from ..stores.s3_failures import server_name
 from ..stores.synapse_config import server_name as own_name
@@ -47,12 +47,14 @@ def purge_orphans(command: Command) -> int:
         summary.facts += _others(sides)
         orphans = ready.held.enter_context(new_orphans())
         with waiting(command.stderr, _LOOKED_AT):
-            named = _named(command, journal)
+            later = ready.held.enter_context(kept_for_later())
+            named = _named(command, None if journal is None else later)
             tally = find_orphans(plan, prefix, ready.media, store, ready.database, orphans, summary, named)
         refused = refusal(tally, plan.maximum_share, plan.server_name)
         if not options.delete or journal is None:
-            if journal is not None:
-                journal.write()
+            # A part of the list would pass for the whole.
+            if journal is not None and not summary.errors:
+                journal.write(later)
             if refused is not None:
                 summary.facts.append(f"With --delete: {refused}")
             return
@@ -111,15 +113,15 @@ def _open_journal(command: Command, ready: Ready) -> Journal | None:
     return ready.held.enter_context(open_journal(path))
 
 
-def _named(command: Command, journal: Journal | None) -> Callable[[Found], None]:
+def _named(command: Command, later: Later | None) -> Callable[[Found], None]:
     """What is done with each orphan that is found: nothing here if it is to be deleted."""
     options = command.options
     if options.delete:
         return lambda _found: None
 
     def name(found: Found) -> None:
-        if journal is not None:
-            journal.append(found.as_json())
+        if later is not None:
+            later.add(found.as_json())
         if not options.json and found.kind is Kind.ORPHAN:
             command.stdout.write(f"{found.name} ({found.size:,} bytes)\n")
 

@@ -90,7 +90,11 @@ def _verify(command: Command, result: Verification, held: ExitStack, begins: Cal
     chance = random.Random()  # noqa: S311 (which objects are looked at is no secret)
     stop = command.stop.event
     verify_all(plan, all_sides, media, result, chance, ask_again=ask_again, stop=stop, report=tell)
-    if report is not None and not stop.is_set():
+    if report is None:
+        return
+    if stop.is_set() or result.errors:
+        result.facts.append(f"The report {str(options.report)!r} was not written, since not all was looked at.")
+    else:
         report.finish()
 
 

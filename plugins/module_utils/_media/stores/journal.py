@@ -6,14 +6,16 @@ from __future__ import annotations
 import json
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from ..rules.errors import UnavailableError
 from .new_file import sync_directory
+from .temporary import not_kept
 
 
 class Journal:
@@ -24,19 +26,58 @@ class Journal:
         self._file = file
         self._clock = clock
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Append a line, which the next `write` puts on the disk. Raises UnavailableError when that can't be done."""
-        with _in_words(self._path):
-            line = json.dumps({"time": round(self._clock(), 3), **record})
-            self._file.write(line.encode() + b"\n")
-
-    def write(self, records: Iterable[Mapping[str, Any]] = ()) -> None:
+    def write(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Append a line for each; raises UnavailableError when that can't be done, and then perhaps some are there."""
         for record in records:
-            self.append(record)
+            line = json.dumps({"time": round(self._clock(), 3), **record})
+            with _in_words(self._path):
+                self._file.write(line.encode() + b"\n")
         with _in_words(self._path):
             self._file.flush()
             os.fsync(self._file.fileno())
+
+
+class Later:
+    """Records that wait, in a temporary file, until all are known: a part of a list would pass for the whole."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append one. Raises UnavailableError."""
+        with _kept():
+            self._file.write(json.dumps(record).encode() + b"\n")
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        with _kept():
+            self._file.seek(0)
+        while True:
+            with _kept():
+                line = self._file.readline()
+            if not line:
+                return
+            yield json.loads(line)
+
+
+@contextmanager
+def kept_for_later() -> Iterator[Later]:
+    """No record yet, below TMPDIR."""
+    with _kept():
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
+    try:
+        yield Later(file)
+    finally:
+        # What could not be written is told already.
+        with suppress(OSError):
+            file.close()
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(not_kept("the list for the report", str(error.strerror))) from error
 
 
 @contextmanager

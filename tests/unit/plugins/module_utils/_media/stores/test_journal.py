@@ -8,7 +8,10 @@ from unittest.mock import patch
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.journal import open_journal
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.journal import (
+    kept_for_later,
+    open_journal,
+)
 
 CURE = (
     "Nothing is deleted without it: make room, see that its directory is there and writable, or name another file with"
@@ -32,8 +35,7 @@ def test_it_is_appended_to(tmp_path: Path) -> None:
     path.write_text('{"key": "a"}\n{"ke')
     path.chmod(0o644)
     with open_journal(path, lambda: 5.0) as journal:
-        journal.append({"key": "b"})
-        journal.write()
+        journal.write([{"key": "b"}])
     assert path.read_text() == '{"key": "a"}\n{"ke\n{"time": 5.0, "key": "b"}\n'
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
@@ -62,3 +64,25 @@ def test_disk_that_fills_up(tmp_path: Path) -> None:
     with open_journal(path) as journal, full as _disk, pytest.raises(UnavailableError) as failure:
         journal.write([{"key": "a"}])
     assert str(failure.value) == f"Could not write the journal {str(path)!r}: No space left on device. {CURE}"
+
+
+def test_records_that_wait() -> None:
+    records = [{"key": "a"}, {"key": "ä"}]
+    with kept_for_later() as later:
+        for record in records:
+            later.add(record)
+        assert list(later) == list(later) == records
+
+
+def test_no_room_for_records_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108 (nothing is written there)
+    with pytest.raises(UnavailableError) as failure, kept_for_later():
+        pytest.fail("it was opened")
+    assert str(failure.value) == (
+        "Could not keep the list for the report in a temporary file in '/tmp': No space left on device. Make room"
+        " there, or name another directory in the environment variable TMPDIR."
+    )
