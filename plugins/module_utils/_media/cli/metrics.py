@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
+from ..engine.summary import Step, Summary
 from ..rules.errors import MediaError
 
 
@@ -30,3 +32,9 @@ def write_metrics(path: Path, text: str) -> None:
         raise MediaError(
             f"Could not write the metrics file {str(path)!r}: {error.strerror}. Check its directory."
         ) from error
+
+
+def write_failure(path: Path, command: str, message: str, exit_status: int) -> None:
+    """Replace what an earlier run has written, after one of which nothing is known but this."""
+    summary = Summary(command, Step, "", errors=[message], refused_with=exit_status)
+    write_metrics(path, summary.as_metrics(time.time()))

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,7 +23,7 @@ from ..stores.libraries import missing_library
 from ..stores.stream import say
 from .arguments import EarlyExit, parse_arguments
 from .command import Adopt, Command, leave_environment
-from .metrics import write_metrics
+from .metrics import write_failure
 from .output import ClosedStream, SteadyStream, print_result, unexpected
 from .signals import StoppedHard
 
@@ -103,6 +103,13 @@ def _load(command: str) -> Callable[[Command], int]:
     return run
 
 
+def _changes_nothing(options: argparse.Namespace) -> bool:
+    """Whether what the last run did remains true, whatever becomes of this one."""
+    given = vars(options)
+    lists = options.command == "purge-orphans" and not (given["delete"] or given["delete_versions"])
+    return lists or given.get("dry_run", False) or given.get("prints", False)
+
+
 def _end_early(exit_: EarlyExit, argv: Sequence[str], stdout: SteadyStream, stderr: SteadyStream) -> int:
     if exit_.status:
         say(stderr, exit_.text.rstrip())
@@ -121,17 +128,33 @@ def _tell_usage_error(argv: Sequence[str], message: str, exit_status: int, stdou
     if "--json" in argv:
         say(stdout, json.dumps({"errors": [message], "exit_code": exit_status}))
     command = next((argument for argument in argv if argument in _COMMANDS), "")
-    for option, value in pairwise(argv):
-        if command and option == "--metrics-file":
-            from ..engine.summary import Step, Summary
+    path = _metrics_file(argv)
+    if command and path is not None:
+        with suppress(MediaError):
+            write_failure(path, command, message, exit_status)
 
-            summary = Summary(command, Step, "", errors=[message], refused_with=exit_status)
-            with suppress(MediaError):
-                write_metrics(Path(value), summary.as_metrics(time.time()))
+
+def _metrics_file(argv: Sequence[str]) -> Path | None:
+    """Where the metrics go, in each form that argparse takes: two words or one, shortened, the last of several."""
+    path = None
+    for argument, following in pairwise([*argv, ""]):
+        option, is_one_word, value = argument.partition("=")
+        # What is shorter may be another option.
+        if option.startswith("--met") and "--metrics-file".startswith(option):
+            path = value if is_one_word else following
+    return Path(path) if path else None
 
 
 def _print_failure(command: Command, message: str, exit_status: int) -> None:
     say(command.stderr, message)
+    errors = [message]
+    path = getattr(command.options, "metrics_file", None)
+    if path is not None and not _changes_nothing(command.options):
+        try:
+            write_failure(path, command.options.command, message, exit_status)
+        except MediaError as error:
+            errors.append(str(error))
+            say(command.stderr, str(error))
     if getattr(command.options, "json", False):
-        failure = {"command": command.options.command, "errors": [message], "exit_code": exit_status}
+        failure = {"command": command.options.command, "errors": errors, "exit_code": exit_status}
         say(command.stdout, json.dumps(failure))

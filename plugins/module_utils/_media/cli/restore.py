@@ -29,6 +29,7 @@ from ..stores.stream import say
 from ..stores.systemd import unit_properties
 from .command import Command
 from .run import Ready, carry_out, finish
+from .signals import stop_at_once
 
 _DAY_MS = 24 * 3600 * 1000
 _NONE = {"files": 0, "bytes": 0}
@@ -42,7 +43,8 @@ def restore(command: Command) -> int:
     options = command.options
     summary = new_summary(dry_run=options.dry_run)
     # Before the lock: a list may be typed.
-    given = [text for each in options.media for text in (_listed(command) if each == "-" else [each])]
+    with stop_at_once(command.stop):
+        given = [text for each in options.media for text in (_listed(command) if each == "-" else [each])]
 
     def work(ready: Ready) -> None:
         now_ns = time.time_ns()

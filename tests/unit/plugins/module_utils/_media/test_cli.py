@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -246,6 +247,110 @@ def test_list_of_media_on_a_stdin_that_is_closed(tmp_path: Path, monkeypatch: py
     )
     assert (status, json.loads(stdout)) == (2, {"command": "restore", "errors": [message], "exit_code": 2})
     assert stderr == f"{message}\n"
+
+
+SUCCESS = "an earlier run's success\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_status"),
+    [
+        (["restore", "--media", "-"], 2),
+        (["purge-orphans", "--delete-versions"], 2),
+        (["copy-with", "s5cmd", "--image", "x"], 2),
+    ],
+)
+def test_what_ends_before_the_run_is_in_the_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], exit_status: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    metrics = tmp_path / "metrics.prom"
+    metrics.write_text(SUCCESS)
+
+    status, _unused, _unused_too = run(*arguments, "--metrics-file", str(metrics))
+
+    name = f"synapse_s3_{arguments[0].replace('-', '_')}_exit_status"
+    assert status == exit_status
+    assert f"{name} {exit_status}\n" in metrics.read_text()
+
+
+class EndlessList(io.StringIO):
+    """Somebody still types it when the program is to end."""
+
+    def __next__(self) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "mxc://example.org/x"
+
+
+def test_signal_while_a_list_is_typed_is_told_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It killed the program without a word."""
+    monkeypatch.setattr("sys.stdin", EndlessList())
+    metrics = tmp_path / "restore.prom"
+
+    status, stdout, stderr = run("restore", "--json", "--media", "-", "--metrics-file", str(metrics))
+
+    message = "Interrupted: nothing more is known."
+    assert (status, json.loads(stdout)) == (143, {"command": "restore", "errors": [message], "exit_code": 143})
+    assert stderr == f"{message}\n"
+    assert "synapse_s3_restore_exit_status 143\n" in metrics.read_text()
+
+
+def test_library_that_is_missing_is_in_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an upgrade of Synapse's Python, each night."""
+    monkeypatch.setattr(program, "missing_library", lambda: "boto3")
+    metrics = tmp_path / "metrics.prom"
+    metrics.write_text(SUCCESS)
+
+    status, _unused, _unused_too = run("migrate", "--metrics-file", str(metrics))
+
+    assert status == 78
+    assert "synapse_s3_migrate_exit_status 78\n" in metrics.read_text()
+
+
+@pytest.mark.parametrize("arguments", [["migrate", "--dry-run"], ["purge-orphans"], ["copy-with", "s5cmd", "--print"]])
+def test_what_was_to_change_nothing_leaves_the_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    monkeypatch.setattr(program, "missing_library", lambda: "boto3")
+    metrics = tmp_path / "metrics.prom"
+    metrics.write_text(SUCCESS)
+
+    assert run(*arguments, "--metrics-file", str(metrics))[0] == 78
+    assert metrics.read_text() == SUCCESS
+
+
+def test_metrics_that_cannot_be_written_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    metrics = tmp_path / "missing" / "restore.prom"
+
+    status, stdout, _unused = run("restore", "--json", "--media", "-", "--metrics-file", str(metrics))
+
+    assert (status, json.loads(stdout)["errors"][1:]) == (
+        2,
+        [f"Could not write the metrics file {str(metrics)!r}: No such file or directory. Check its directory."],
+    )
+
+
+@pytest.mark.parametrize(
+    "form", ["--metrics-file {}", "--metrics-file={}", "--met {}", "--metrics-file x --metrics={}"]
+)
+def test_wrong_usage_is_in_the_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    metrics = tmp_path / "migrate.prom"
+    metrics.write_text(SUCCESS)
+
+    status, _unused, _unused_too = run("migrate", "--oops", *form.format(metrics).split())
+
+    assert status == 2
+    assert "synapse_s3_migrate_exit_status 2\n" in metrics.read_text()
+    assert [path.name for path in tmp_path.iterdir()] == ["migrate.prom"]
+
+
+def test_wrong_usage_without_the_name_of_a_metrics_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run("migrate", "--metrics-file")[0] == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_version_is_the_collection_s() -> None:

@@ -79,7 +79,7 @@ def test_no_room_for_records_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108 (nothing is written there)
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
     with pytest.raises(UnavailableError) as failure, kept_for_later():
         pytest.fail("it was opened")
     assert str(failure.value) == (
