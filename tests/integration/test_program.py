@@ -126,6 +126,24 @@ def test_runs_are_written_down(homeserver: Homeserver) -> None:
     assert run["counts"]["uploaded"] == {"files": 1, "bytes": 10}
 
 
+@pytest.mark.parametrize("what", ["metrics", "result"])
+def test_run_that_could_not_tell_its_end_is_no_success(homeserver: Homeserver, tmp_path: Path, what: str) -> None:
+    """It had ended with 0, by what it had written down."""
+    homeserver.upload([10])
+    options = ["--metrics-file", str(tmp_path / "missing/migrate.prom")] if what == "metrics" else []
+    process = homeserver.start("migrate", "--state-directory", str(homeserver.state), *options)
+    if what == "result":
+        assert process.stdout
+        process.stdout.close()
+        process.stdout = None
+    process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    _status, stdout, _stderr = homeserver.run("status", "--json", "--state-directory", str(homeserver.state))
+    (run,) = json.loads(stdout)["runs"]
+    assert (run["command"], run["exit_code"]) == ("migrate", 1)
+
+
 def test_two_providers(homeserver: Homeserver) -> None:
     """A server that is moving to another bucket: the first that stores is the bucket, the other is read only."""
     content, old = homeserver.upload([10, 20]), homeserver.upload([30])

@@ -178,8 +178,8 @@ def _write_down(command: Command, summary: Summary) -> None:
     """For whoever was not there. A dry run did nothing, so what the last run did remains true."""
     if summary.dry_run:
         return
-    command.history.end(summary.as_json(), time.time())
     path = getattr(command.options, "metrics_file", None)
-    if path is None:
-        return
-    _noted(command, summary, lambda: write_metrics(path, summary.as_metrics(time.time())))
+    if path is not None:
+        _noted(command, summary, lambda: write_metrics(path, summary.as_metrics(time.time())))
+    # Last, since it fails no run, and is to tell what did.
+    command.history.end(summary.as_json(), time.time())

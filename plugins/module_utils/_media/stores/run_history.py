@@ -56,7 +56,10 @@ class RunHistory:
             self._forget(began)
 
     def end(self, record: Mapping[str, Any], ended: float) -> None:
-        """Write down how the run has ended: ``record`` is its JSON, with ``exit_code`` and its counts."""
+        """Write down how the run has ended: ``record`` is its JSON, with ``exit_code`` and its counts.
+
+        Once more, where more is known by then: the last holds.
+        """
         if self._path is None:
             return
         counts = {name: value for name, value in record.items() if isinstance(value, dict) and "files" in value}
@@ -68,7 +71,9 @@ class RunHistory:
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._file is None:
                     raise
-                os.pwrite(self._file.fileno(), self._encoded(), 0)
+                # Into the file that is there by now: another one than that, after a first end.
+                with self._path.open("r+b", buffering=0) as file:
+                    os.pwrite(file.fileno(), self._encoded(), 0)
         if self._file is not None:
             self._file.close()
 

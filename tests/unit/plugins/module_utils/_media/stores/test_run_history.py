@@ -153,6 +153,22 @@ def test_a_disk_that_gets_full(full_disk: Path) -> None:
     assert [path.suffix for path in (full_disk / "runs").iterdir()] == [".json"]
 
 
+@pytest.mark.parametrize("full", ["at neither", "at the second", "at both"])
+def test_a_second_end(full_disk: Path, full: str) -> None:
+    """The result could not be printed: the run had ended with 0 by what was written down, and then a ValueError."""
+    warnings: list[str] = []
+    run = RunHistory(full_disk, warnings.append)
+    run.begin(1000, "migrate")
+    if full == "at both":
+        fill(full_disk)
+    run.end({**ENDED, "exit_code": 0}, 1001)
+    if full == "at the second":
+        fill(full_disk)
+    run.end(ENDED, 1002)
+    assert RunHistory(full_disk).last(10) == [RunRecord("migrate", 1000, 1002, 1, COUNTS)]
+    assert warnings == []
+
+
 def test_runs_that_can_t_be_read(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     with pytest.raises(AccessError) as refusal:
