@@ -72,6 +72,8 @@ class RunHistory:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self._file is None:
                     raise
                 # Into the file that is there by now: another one than that, after a first end.
+                if len(self._encoded()) > _SIZE:
+                    self._content["facts"] = []
                 with self._path.open("r+b", buffering=0) as file:
                     os.pwrite(file.fileno(), self._encoded(), 0)
         if self._file is not None:

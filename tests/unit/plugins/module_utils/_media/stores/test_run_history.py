@@ -169,6 +169,15 @@ def test_a_second_end(full_disk: Path, full: str) -> None:
     assert warnings == []
 
 
+def test_more_facts_than_there_is_space(full_disk: Path) -> None:
+    """They were cut, and with them the whole record: an earlier run passed for the last one."""
+    run = RunHistory(full_disk)
+    run.begin(1000, "migrate")
+    fill(full_disk)
+    run.end({**ENDED, "facts": ["x" * 5000]}, 1001)
+    assert RunHistory(full_disk).last(10) == [RunRecord("migrate", 1000, 1001, 1, COUNTS)]
+
+
 def test_runs_that_can_t_be_read(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     with pytest.raises(AccessError) as refusal:
