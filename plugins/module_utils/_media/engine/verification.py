@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +40,8 @@ OF_THE_DISK = frozenset({VerifyStep.UNKNOWN_FILES.key, "skipped"})
 # The reason of a file that is well, of which nothing but the length could be compared, though all of it was read.
 LENGTH_ONLY = "length_only"
 OF_PLACES = frozenset(step.key for step in CHECKED)
+# All that a look counts which may end early.
+OF_THE_LOOK = frozenset({*(step.key for step in VerifyStep), "skipped", "empty_objects", "all_media"})
 
 
 @dataclass
@@ -96,13 +98,20 @@ class Verification(Summary):
         self.not_told |= not_told
 
     @property
+    def untold(self) -> Set[str]:
+        """The names of all that can't be told: nothing, where the look was ended, or could not begin."""
+        if self.interrupted_by is not None or self.refused_with is not None:
+            return OF_THE_LOOK | {"checked"}
+        return self.not_told | ({"checked"} if self.not_told & OF_PLACES else set())
+
+    @property
     def checked(self) -> Count:
         """All files of the database that were looked at, each once."""
         counts = [self.counts[step] for step in CHECKED]
         return Count(sum(count.files for count in counts), sum(count.bytes for count in counts))
 
     def as_json(self) -> Mapping[str, Any]:
-        not_told = self.not_told | ({"checked"} if self.not_told & OF_PLACES else set())
+        not_told = self.untold
         counts = {
             "checked": self.checked,
             **{step.key: count for step, count in self.counts.items()},
@@ -121,7 +130,7 @@ class Verification(Summary):
             "unfinished_uploads": self.unfinished_uploads,
             **self.scope,
             "media": self.media,
-            "all_media": self.all_media,
+            "all_media": None if "all_media" in not_told else self.all_media,
             "opened": self.opened,
             "length_only": self.length_only,
             "requests": self.requests,
@@ -131,10 +140,10 @@ class Verification(Summary):
 
     def as_text(self) -> str:
         rows = []
-        if self.refused_with is None:
+        if self.refused_with is None and self.interrupted_by is None:
             rows.append(self._row("checked", "Checked", self.checked))
             for step, count in self.counts.items():
-                if count.files or step in CHECKED or step.key in self.not_told:
+                if count.files or step in CHECKED or step.key in self.untold:
                     rows.append(self._row(step.key, ("  " if step in CHECKED else "") + step.label, count))
                 rows += [
                     self._row(step.key, f"    {why.replace('_', ' ')}", each)
@@ -151,21 +160,23 @@ class Verification(Summary):
 
     def as_metrics(self, finished: float) -> str:
         """As every run's, without what can't be told: a 0 would pass for an answer."""
-        untold = tuple(f'{{result="{name}"}}' for name in self.not_told)
+        untold = [f'{{result="{name}"}}' for name in self.untold]
+        if "skipped" in self.untold:
+            untold.append("synapse_s3_verify_passed_over")
         lines = super().as_metrics(finished).splitlines(keepends=True)
-        return "".join(line for line in lines if not untold or not any(name in line for name in untold))
+        return "".join(line for line in lines if not any(name in line for name in untold))
 
     def _row(self, name: str, label: str, count: Count) -> str:
-        if name in self.not_told or (name == "checked" and self.not_told & OF_PLACES):
+        if name in self.untold:
             return f"  {label:<44} can't be told"
         return f"  {label:<44}{count.files:>12,} files {format_bytes(count.bytes):>12}"
 
     def _number(self, name: str, label: str, number: int) -> str:
-        return f"  {label:<44} can't be told" if name in self.not_told else f"  {label:<44}{number:>12,}"
+        return f"  {label:<44} can't be told" if name in self.untold else f"  {label:<44}{number:>12,}"
 
     def _verdict(self) -> str:
         if self.interrupted_by is not None:
-            return "INTERRUPTED. Nothing was changed; what is counted was looked at."
+            return "INTERRUPTED. Nothing was changed. No count can be told, since not all was looked at."
         if self.refused_with is not None:
             return "NOTHING WAS LOOKED AT, for the reason above."
         if self.exit_status == ALL_DONE:

@@ -24,7 +24,7 @@ from .pace import PaceKeeper
 from .places import Drawn, LegacyNames, Place, Sides, is_media
 from .run import is_unavailable, run
 from .summary import Outcome
-from .verification import OF_BUCKETS, OF_PLACES, OF_THE_DISK, Verification, VerifyStep
+from .verification import OF_BUCKETS, OF_PLACES, OF_THE_DISK, OF_THE_LOOK, Verification, VerifyStep
 from .verification_plan import VerificationPlan
 
 # So many missing files are asked for at once. For remote media the database goes over many rows, however few are asked.
@@ -77,6 +77,8 @@ def verify(
         if result.errors:
             # A file that was not reached is in no count.
             result.not_told |= OF_PLACES
+        if not looking.is_complete:
+            result.not_told |= OF_THE_LOOK
         looking.count_unfinished()
         looking.tell_scope()
         result.requests = sum(place.store.requests for place in sides.places)
@@ -109,6 +111,8 @@ class _Verification:
         # By the paths of missing thumbnails whose originals are there.
         self._sources: dict[str, tuple[Item, Facts]] = {}
         self._is_blind = False
+        # Whether all sides were seen to their ends.
+        self.is_complete = False
         self._knows_any = False
         self._again = 0
         self._believed = 0
@@ -131,6 +135,8 @@ class _Verification:
             # There is nothing to draw of: either there is no media at all, or this is not its database.
             result.not_told -= OF_BUCKETS | OF_THE_DISK
             yield from self.listed_items()
+        else:
+            self.is_complete = not self._is_blind
 
     def listed_items(self) -> Iterator[Item]:
         """All sides joined: what is well by the listings is counted, the rest is given, to be looked at."""
@@ -165,6 +171,7 @@ class _Verification:
             outcome = self._outcome(item, by_listings(item))
             self._result.add(outcome)
             self._settled(outcome)
+        self.is_complete = not self._is_blind
 
     def _is_readable(self, item: Item) -> bool:
         return item.file is None or self._media.is_readable(item.path)
@@ -280,7 +287,8 @@ class _Verification:
         is_over = not result.errors and not self._stop.is_set()
         if plan.sample is not None:
             part = f" ({result.media / result.all_media:.2%})" if result.all_media else ""
-            result.facts.append(f"Looked at {result.media:,} of {result.all_media:,} media{part}, drawn by chance.")
+            of_all = f" of {result.all_media:,} media{part}" if self.is_complete else " media"
+            result.facts.append(f"Looked at {result.media:,}{of_all}, drawn by chance.")
         if plan.origin is not None:
             result.facts.append(f"Looked at media of {plan.origin} only.")
             if not result.all_media and is_over:

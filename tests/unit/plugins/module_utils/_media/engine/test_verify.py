@@ -611,6 +611,44 @@ def test_link_is_named_and_reported(homeserver: Homeserver) -> None:
     ]
 
 
+def assert_nothing_is_told(result: Verification) -> None:
+    as_json = result.as_json()
+    assert {name for name, value in as_json.items() if value == {"files": 0, "bytes": 0} or value == {}} == set()
+    assert (as_json["missing"], as_json["failed"], as_json["skipped"], as_json["all_media"]) == (None,) * 4
+    metrics = result.as_metrics(0)
+    assert ("result=" in metrics, "passed_over" in metrics) == (False, False)
+
+
+@pytest.mark.parametrize("ended", [{"interrupted_by": 15}, {"refused_with": 69}])
+def test_what_was_not_looked_at_is_no_count(ended: dict[str, Any]) -> None:
+    """'missing 0' passed for an answer."""
+    result = replace(new_verification(), **ended)
+
+    assert_nothing_is_told(result)
+    assert len(result.as_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("sample", [None, Sample(number=20_000)])
+def test_outage_before_all_was_compared(homeserver: Homeserver, sample: Sample | None) -> None:
+    """Of what comes after it, no side has told anything."""
+    for number in range(3000):
+        homeserver.know(f"local_content/aa/bb/{number:04}")
+    homeserver.have("local_content/zz/zz/unknown", stored=b"1")
+
+    result = homeserver.verify(FailingStore(homeserver.store, "ok " + "503 " * 5000), plan=replace(PLAN, sample=sample))
+
+    assert result.errors[0].startswith("Gave up, since no file could be worked on any more. ")
+    assert_nothing_is_told(result)
+
+
+def test_interrupted_verify_for_a_person() -> None:
+    result = replace(new_verification(), interrupted_by=15)
+
+    assert result.as_text() == (
+        "INTERRUPTED. Nothing was changed. No count can be told, since not all was looked at. (0 requests in 0.0 s)"
+    )
+
+
 @pytest.mark.parametrize("origin", [None, "example.org"])
 def test_stop_ends_it(homeserver: Homeserver, origin: str | None) -> None:
     """Of what was not looked at, it says nothing."""
@@ -619,4 +657,4 @@ def test_stop_ends_it(homeserver: Homeserver, origin: str | None) -> None:
 
     result = homeserver.verify(plan=replace(PLAN, origin=origin))
 
-    assert (result.checked, result.errors) == (Count(), [])
+    assert (result.checked, result.errors, result.as_json()["missing"]) == (Count(), [], None)
