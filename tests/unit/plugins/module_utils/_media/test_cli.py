@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -274,17 +275,15 @@ def test_what_ends_before_the_run_is_in_the_metrics(
     assert f"{name} {exit_status}\n" in metrics.read_text()
 
 
-class EndlessList(io.StringIO):
+def typed_list() -> Iterator[str]:
     """Somebody still types it when the program is to end."""
-
-    def __next__(self) -> str:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return "mxc://example.org/x"
+    os.kill(os.getpid(), signal.SIGTERM)
+    yield "mxc://example.org/x"
 
 
 def test_signal_while_a_list_is_typed_is_told_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It killed the program without a word."""
-    monkeypatch.setattr("sys.stdin", EndlessList())
+    monkeypatch.setattr("sys.stdin", typed_list())
     metrics = tmp_path / "restore.prom"
 
     status, stdout, stderr = run("restore", "--json", "--media", "-", "--metrics-file", str(metrics))
