@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .names import unknown_problems
+from .names import misspelt_problems
 
 NAME_PREFIX = "bucket_"
 # Those of the role bucket_mount begin so too.
@@ -37,6 +37,9 @@ VARIABLES = (
 
 
 def problems(names: Iterable[str]) -> list[str]:
-    """Which of ``names``, in full, are meant for this role and are none of its variables; one message each."""
+    """Which of ``names``, in full, are nearly those of this role's variables; one message each.
+
+    All others that begin so may be of another role.
+    """
     own = [name.removeprefix(NAME_PREFIX) for name in sorted(names) if not name.startswith(_OTHERS_PREFIX)]
-    return unknown_problems(NAME_PREFIX, own, VARIABLES)
+    return misspelt_problems(NAME_PREFIX, own, VARIABLES)

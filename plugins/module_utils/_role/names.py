@@ -9,10 +9,16 @@ from collections.abc import Collection, Iterable
 
 def unknown_problems(prefix: str, names: Iterable[str], known: Collection[str]) -> list[str]:
     """One message for each of the ``names`` that is not ``known``, all without the ``prefix``."""
-    return [_problem(prefix, name, known) for name in names if name not in known]
+    close = {name: _closest(name, known) for name in names if name not in known}
+    advice = {name: f"Did you mean {prefix}{other}?" if other else "Remove it." for name, other in close.items()}
+    return [f"{prefix}{name}: is not a variable of this role. {advice[name]}" for name in close]
 
 
-def _problem(prefix: str, name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    advice = f"Did you mean {prefix}{close[0]}?" if close else "Remove it."
-    return f"{prefix}{name}: is not a variable of this role. {advice}"
+def misspelt_problems(prefix: str, names: Iterable[str], known: Collection[str]) -> list[str]:
+    """As `unknown_problems`, for a prefix that the variables of others may have too: of what is nearly a known one."""
+    return unknown_problems(prefix, [name for name in names if _closest(name, known)], known)
+
+
+def _closest(name: str, known: Collection[str]) -> str:
+    """The known one that it may be meant to be, '' for none."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), "")

@@ -88,7 +88,7 @@ def _carry_out(
             "A run that was killed has kept a copy of it, and there is something else in its place by now. See which is"
             f" right, and remove the copy, in {str(left.place)!r}."
         )
-        summary.problems.append({"path": path, "reason": reason})
+        summary.add_problem(path, reason)
         tell(f"{path}: {reason}")
     elif action is Action.TELL:
         summary.facts.append(
