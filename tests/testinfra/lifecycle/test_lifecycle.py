@@ -191,6 +191,8 @@ def test_coming_back_serves_all_media_again(run_role: RoleRunner, host_name: str
     assert differences(record) == []
 
 
+# The scenario itself runs the role twice on each host.
+@pytest.mark.soak_layouts("docker", "podman", "mdad")
 def test_nothing_is_left_to_change_then(run_role: RoleRunner, host_name: str) -> None:
     come_back(run_role)
     result = run_role({}, label="once more")
@@ -439,6 +441,7 @@ def test_a_schedule_that_was_corrected_comes_at_its_time_only(host: Host, run_ro
 
 # With one of the containers' layouts, for its time: it runs in the same container as the program does.
 @pytest.mark.layouts("native", "mdad")
+@pytest.mark.soak_layouts("mdad")
 def test_upstream_s_script_as_the_engine(
     host: Host, run_role: RoleRunner, host_name: str, endpoints_path: Path, layout: Layout
 ) -> None:
@@ -473,6 +476,7 @@ def running_images(host: Host, layout: Layout, *arguments: str) -> list[str]:
 
 
 @pytest.mark.layouts("docker", "podman")
+@pytest.mark.soak_layouts("podman")
 def test_image_is_built_again_for_a_newer_base_only(
     host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
