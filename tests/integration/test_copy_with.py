@@ -49,6 +49,8 @@ DEBIANS_RCLONE = Path("/usr/bin/rclone")
 # What Debian 12 has, and the newest.
 RCLONES = ["rclone of Debian", pytest.param("rclone", marks=pytest.mark.soak)]
 BY_S3 = [*RCLONES, "s5cmd", "aws"]
+# What a server says of an object that is there, and will not show.
+STATUSES = [403, *(pytest.param(status, marks=pytest.mark.soak) for status in (400, 404, 500))]
 # In three parts of the provider's size.
 LARGE = 17 * 1024 * 1024
 NEXT = (
@@ -153,7 +155,7 @@ def test_object_that_the_key_may_not_look_at(homeserver: Homeserver, minio_http:
     assert homeserver.stored() == {**good, **missing}
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, pytest.param(500, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("status", STATUSES)
 def test_whatever_the_server_says_of_an_object_that_is_there(
     homeserver: Homeserver, minio_http: MinioServer, tool: str, status: int
 ) -> None:
@@ -172,7 +174,7 @@ def test_whatever_the_server_says_of_an_object_that_is_there(
 
 
 @pytest.mark.parametrize("tool", RCLONES, indirect=True)
-@pytest.mark.parametrize("status", [403, *(pytest.param(each, marks=pytest.mark.soak) for each in (400, 404, 500))])
+@pytest.mark.parametrize("status", STATUSES)
 def test_whatever_the_server_says_to_rclone_by_hand(
     homeserver: Homeserver, minio_http: MinioServer, tool: str, status: int
 ) -> None:
