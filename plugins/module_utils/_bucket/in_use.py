@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
+from operator import methodcaller
 
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
@@ -13,12 +15,23 @@ from .administration import Unsupported, failure
 from .key_effects import SynapsesBucket
 from .wanted import Run
 
+_store_and_read: Callable[[SynapsesBucket], object] = methodcaller("use")
+
 
 def able(run: Run) -> list[BucketSettings]:
     """Which of the administrator and Synapse, each at its own address, can store, read and delete an object."""
     settings, wanted = run.bucket.settings, run.wanted
     synapse = replace(wanted.user or settings, endpoint_url=wanted.synapse_endpoint_url or settings.endpoint_url)
-    return [each for each in dict.fromkeys((settings, synapse)) if _refusal(each) is None]
+    return [each for each in dict.fromkeys((settings, synapse)) if refusal([each], _store_and_read) is None]
+
+
+def refusal(who: Sequence[BucketSettings], use: Callable[[SynapsesBucket], object]) -> MediaError | None:
+    """Why the first of these that is refused this is; None where none is."""
+    for each in who:
+        with closing(SynapsesBucket(each)) as bucket:
+            if error := failure(partial(use, bucket)):
+                return error
+    return None
 
 
 def unless_it_shuts_out(
@@ -29,17 +42,12 @@ def unless_it_shuts_out(
     Raises what ``change`` raises.
     """
     change()
-    refusal = next((refusal for each in who if (refusal := _refusal(each))), None)
-    if refusal is None:
+    refused = refusal(who, _store_and_read)
+    if refused is None:
         return ""
-    problem = f"{server} takes the setting, and then refuses what worked before. {refusal}"
+    problem = f"{server} takes the setting, and then refuses what worked before. {refused}"
     try:
         undo()
     except (MediaError, Unsupported) as error:
         return f"{problem} The setting is still there: {error}"
     return f"{problem} The setting was taken back."
-
-
-def _refusal(who: BucketSettings) -> MediaError | None:
-    with closing(SynapsesBucket(who)) as bucket:
-        return failure(bucket.use)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +12,8 @@ from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from .._role.bucket_policy import Statement
 from . import policy
-from .administration import Unsupported, failure
-from .in_use import able, unless_it_shuts_out
-from .key_effects import SynapsesBucket
+from .administration import Unsupported
+from .in_use import able, refusal, unless_it_shuts_out
 from .report import Feature, State
 from .wanted import Run, ignored
 
@@ -39,8 +37,8 @@ def tls_only(name: str, run: Run) -> Feature:
         if run.check_mode:
             return Feature(name, State.CHANGED, _MESSAGE, before, _with(before, own(policy.OPERATORS[0])))
         who = able(run)
-        if refusal := _refusal_of_tls(run, before, who):
-            return Feature(name, State.FAILED, _not_seen(bucket.server, refusal))
+        if refused := _refusal_of_tls(run, before, who):
+            return Feature(name, State.FAILED, _not_seen(bucket.server, refused))
         change, undo = partial(_write, run, before, own), partial(bucket.set_policy, before)
         if problem := unless_it_shuts_out(who, bucket.server, change, undo):
             return Feature(name, State.FAILED, problem)
@@ -73,21 +71,16 @@ def _refusal_of_tls(run: Run, before: Any, who: Sequence[BucketSettings]) -> Med
     with bucket.trial_object() as key:
         _write(run, before, partial(policy.tls_only, settings.bucket, settings.region_name, key=key))
         try:
-            return next((refusal for each in who if (refusal := _refusal(each, key))), None)
+            return refusal(who, lambda synapses: synapses.read_as_provider(key))
         finally:
             bucket.set_policy(before)
 
 
-def _refusal(who: BucketSettings, key: str) -> MediaError | None:
-    with closing(SynapsesBucket(who)) as bucket:
-        return failure(lambda: bucket.read_as_provider(key))
-
-
-def _not_seen(server: str, refusal: MediaError) -> str:
+def _not_seen(server: str, refused: MediaError) -> str:
     return (
         f"Could not refuse what does not come by TLS: {server} takes what does come by TLS for something without, as"
         " where TLS ends at a proxy before it, and Synapse would be shut out. Nothing was changed. Set tls_only to"
-        f" false, and close the port without TLS. What was tried: {refusal}"
+        f" false, and close the port without TLS. What was tried: {refused}"
     )
 
 
