@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
+from typing import NamedTuple
 
 from ..rules.content import Content, content_of, read_content
 from ..rules.decision import (
@@ -143,8 +144,9 @@ def migrate(
                 yield file
 
     def work(item: Item) -> Outcome:
-        return migrate_file(plan, media, store, removal, prefix + item.file.path, item, earlier)
+        return migrate_file(sides, prefix + item.file.path, item)
 
+    sides = _Sides(plan, media, store, removal, earlier)
     lookup = Lookup(store, prefix)
     rest = files()
     items = inventory(rest, database, lookup, prefix, local=plan.local, stopped=stop.is_set)
@@ -178,17 +180,19 @@ def _told(summary: Summary) -> int:
     return sum(summary.counts[step].files for step in ends)
 
 
-def migrate_file(
-    plan: MigrationPlan,
-    media: MediaStore,
-    store: ObjectStore,
-    removal: Removal,
-    key: str,
-    item: Item,
-    earlier: Sequence[Place],
-) -> Outcome:
+class _Sides(NamedTuple):
+    """What the work on each file needs."""
+
+    plan: MigrationPlan
+    media: MediaStore
+    store: ObjectStore
+    removal: Removal
+    earlier: Sequence[Place]
+
+
+def migrate_file(sides: _Sides, key: str, item: Item) -> Outcome:
     """Carry out the decision on one file. A failure is an outcome; nothing is raised."""
-    file = item.file
+    file, plan = item.file, sides.plan
 
     def failed(reason: str, *, unavailable: bool = False) -> Outcome:
         return Outcome(file.path, file.size, frozenset({MigrateStep.FAILED}), reason, unavailable=unavailable)
@@ -196,7 +200,7 @@ def migrate_file(
     if item.local is not Local.SETTLED:
         return _kept(file, decide(Case(item.local), plan.policy).reason)
     try:
-        return _Migration(plan, media, store, removal, key, item, earlier).outcome()
+        return _Migration(sides, key, item).outcome()
     except FileChangedError as error:
         if error.is_gone:
             return _kept(file, decide(Case(Local.GONE), plan.policy).reason)
@@ -230,25 +234,12 @@ def _kept(file: LocalFile, reason: Reason, *steps: Step, answered: bool = False,
 class _Migration:
     """The way of one file, from what is known of it to its outcome."""
 
-    def __init__(
-        self,
-        plan: MigrationPlan,
-        media: MediaStore,
-        store: ObjectStore,
-        removal: Removal,
-        key: str,
-        item: Item,
-        earlier: Sequence[Place],
-    ) -> None:
-        self._plan = plan
-        self._media = media
-        self._store = store
-        self._removal = removal
+    def __init__(self, sides: _Sides, key: str, item: Item) -> None:
+        self._plan, self._media, self._store, self._removal, self._earlier = sides
         self._key = key
         self._file = item.file
         self._row = item.row
         self._seen = item.seen
-        self._earlier = earlier
         self._in_the_way = ""
         self._held: bytes | None = None
         self._content: Content | None = None
