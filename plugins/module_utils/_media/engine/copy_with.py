@@ -23,13 +23,14 @@ from ..rules.errors import MediaError, UnavailableError
 from ..stores.media_store import MediaStore
 from ..stores.object_store import ObjectStore
 from ..stores.stream import say
-from ..stores.temporary import not_kept
+from ..stores.temporary import keeping
 from .merge import Bucket, join
 from .progress import telling
 from .summary import Step, Summary
 
 # So many files that differ from their objects are left out by name; the system limits a command's length.
 MOST_LEFT_OUT = 200
+_NEEDED = "what the tool needs"
 _POLL_SECONDS = 0.2
 # For a tool that was asked to end; the program itself is given a little longer.
 _END_SECONDS = 12.0
@@ -104,7 +105,7 @@ def list_free(media: MediaStore, store: ObjectStore, copy: Copy, failed: Callabl
     """
     before_ns = (copy.now - copy.minimum_age) * 10**9
     joined = join(media.scan(failed), (), [Bucket(copy.bucket.prefix, store.list(copy.bucket.prefix))])
-    with _keeping(), ExitStack() as opened:
+    with keeping(_NEEDED), ExitStack() as opened:
         lists = {root: opened.enter_context(_new_file(Path(copy.directory, root))) for root in copy.roots}
         for each in joined:
             root, _unused, path = each.path.partition("/")
@@ -116,7 +117,7 @@ def list_free(media: MediaStore, store: ObjectStore, copy: Copy, failed: Callabl
 @contextmanager
 def private_directory() -> Iterator[str]:
     """A directory for the tool's files, which goes with all that is in it."""
-    with _keeping():
+    with keeping(_NEEDED):
         directory = tempfile.TemporaryDirectory(prefix="copy-with-")
     with directory as path:
         yield path
@@ -160,7 +161,7 @@ def tool_environment(environment: Mapping[str, str], call: Call) -> Mapping[str,
 
 
 def _write(directory: Path, files: Mapping[str, Secret]) -> None:
-    with _keeping():
+    with keeping(_NEEDED):
         for name, secret in files.items():
             with _new_file(directory / name) as target:
                 target.write(secret.value)
@@ -168,14 +169,6 @@ def _write(directory: Path, files: Mapping[str, Secret]) -> None:
 
 def _new_file(path: Path) -> TextIO:
     return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
-
-
-@contextmanager
-def _keeping() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnavailableError(not_kept("what the tool needs", error.strerror or str(error))) from error
 
 
 def _run(

@@ -10,14 +10,15 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO, NamedTuple
 
-from ..rules.errors import UnavailableError
 from ..rules.media_path import parse_media_path
 from ..rules.orphan import Kind, Tally, kind_of
 from ..stores.database import KnownFile
 from ..stores.media_store import LocalFile
 from ..stores.object_store import RemoteObject
-from ..stores.temporary import not_kept
+from ..stores.temporary import keeping
 from .merge import Bucket, Joined, join
+
+_LIST = "the list of orphans"
 
 
 class Orphan(NamedTuple):
@@ -45,16 +46,16 @@ class Orphans:
         self.objects += found is not None
         self.files += file is not None
         described = found and (found.key, found.size, found.etag, found.storage_class, found.modified)
-        with _in_words():
+        with keeping(_LIST):
             self._spool.write(json.dumps((orphan.path, described, file)).encode() + b"\n")
 
     def __iter__(self) -> Iterator[Orphan]:
         """All of them, from the first on."""
-        with _in_words():
+        with keeping(_LIST):
             self._spool.flush()
             self._spool.seek(0)
         while True:
-            with _in_words():
+            with keeping(_LIST):
                 line = self._spool.readline()
             if not line:
                 return
@@ -71,12 +72,12 @@ class Orphans:
 @contextmanager
 def new_orphans() -> Iterator[Orphans]:
     """An empty list, below TMPDIR."""
-    with _in_words():
+    with keeping(_LIST):
         spool = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
     try:
         yield Orphans(spool)
     finally:
-        with _in_words():
+        with keeping(_LIST):
             spool.close()
 
 
@@ -172,11 +173,3 @@ def _is_complete_original(known: KnownFile) -> bool:
         return False
     media = parse_media_path(known.path)
     return media is not None and media.thumbnail is None
-
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnavailableError(not_kept("the list of orphans", str(error.strerror))) from error

@@ -15,7 +15,9 @@ from typing import IO, Any, BinaryIO
 
 from ..rules.errors import UnavailableError
 from .new_file import sync_directory
-from .temporary import not_kept
+from .temporary import keeping
+
+_LIST = "the list for the report"
 
 
 class Journal:
@@ -45,14 +47,14 @@ class Later:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append one. Raises UnavailableError."""
-        with _kept():
+        with keeping(_LIST):
             self._file.write(json.dumps(record).encode() + b"\n")
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        with _kept():
+        with keeping(_LIST):
             self._file.seek(0)
         while True:
-            with _kept():
+            with keeping(_LIST):
                 line = self._file.readline()
             if not line:
                 return
@@ -62,7 +64,7 @@ class Later:
 @contextmanager
 def kept_for_later() -> Iterator[Later]:
     """No record yet, below TMPDIR."""
-    with _kept():
+    with keeping(_LIST):
         file = tempfile.TemporaryFile()  # noqa: SIM115 (closed below)
     try:
         yield Later(file)
@@ -70,14 +72,6 @@ def kept_for_later() -> Iterator[Later]:
         # What could not be written is told already.
         with suppress(OSError):
             file.close()
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnavailableError(not_kept("the list for the report", str(error.strerror))) from error
 
 
 @contextmanager

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..rules.errors import UnavailableError
 
 
 def not_kept(what: str, cause: str) -> str:
@@ -14,3 +18,12 @@ def not_kept(what: str, cause: str) -> str:
         f"Could not keep {what} in a temporary file{place}: {cause}. Make room there, or name another directory in the"
         " environment variable TMPDIR."
     )
+
+
+@contextmanager
+def keeping(what: str) -> Iterator[None]:
+    """Turn what the system says, while ``what`` is written or read there, into an UnavailableError in words."""
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(not_kept(what, error.strerror or str(error))) from error
