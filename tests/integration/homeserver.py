@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import random
-import signal
 import sqlite3
 import string
 import subprocess
@@ -23,11 +22,15 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.tests.integration.warm_program import (
+    MODULE_UTILS,
+    end_ignoring_signals,
+    run_warm,
+)
 from ansible_collections.matrixops.synapse_s3.tests.postgresql_server import PostgresqlServer
 from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
 from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
 
-MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 PREFIX = "hs/"
 NONE = {"files": 0, "bytes": 0}
 TWO_HOURS = 7200
@@ -222,24 +225,34 @@ class Homeserver:
         ]
 
     def start(self, *arguments: str, path: Path | None = None) -> subprocess.Popen[str]:
+        """``path`` is a directory that Python looks into as well."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "_media", *self._arguments(arguments)],
+            env=self._environment(path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=end_ignoring_signals,  # noqa: PLW1509 (nothing here has locks to share)
+        )
+
+    def run(self, *arguments: str, path: Path | None = None) -> tuple[int, str, str]:
+        """The exit status, standard output and standard error."""
+        if path is None:
+            return run_warm(self._arguments(arguments), self._environment(), timeout=120)
+        process = self.start(*arguments, path=path)
+        stdout, stderr = process.communicate(timeout=120)
+        return process.returncode, stdout, stderr
+
+    def _arguments(self, arguments: Sequence[str]) -> list[str]:
+        return ["--config", str(self.configuration), *arguments]
+
+    def _environment(self, path: Path | None = None) -> dict[str, str]:
         unwanted = ("AWS_", "PYTHON")
         environment = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         if self.ca_bundle:
             environment["AWS_CA_BUNDLE"] = str(self.ca_bundle)
         paths = [str(MODULE_UTILS), *([str(path)] if path else [])]
-        return subprocess.Popen(
-            [sys.executable, "-m", "_media", "--config", str(self.configuration), *arguments],
-            env={**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONPYCACHEPREFIX": sys.pycache_prefix or ""},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=_ignore_no_signal,  # noqa: PLW1509 (nothing here has locks to share)
-        )
-
-    def run(self, *arguments: str, path: Path | None = None) -> tuple[int, str, str]:
-        process = self.start(*arguments, path=path)
-        stdout, stderr = process.communicate(timeout=120)
-        return process.returncode, stdout, stderr
+        return {**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONPYCACHEPREFIX": sys.pycache_prefix or ""}
 
     def migrate(self, *arguments: str, path: Path | None = None) -> Mapping[str, Any]:
         status, stdout, stderr = self.run("migrate", "--json", *arguments, path=path)
@@ -274,12 +287,6 @@ def assert_nothing_lost(content: Mapping[str, bytes], result: Mapping[str, Any],
 @pytest.fixture
 def homeserver(tmp_path: Path, minio_http: S3Server) -> Homeserver:
     return Homeserver(tmp_path, minio_http)
-
-
-def _ignore_no_signal() -> None:
-    """Whoever runs the tests, as with nohup, may have some ignored, and a new process ignores them too."""
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def _split(file_id: str) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import MODULE_UTILS, Homeserver
+from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import Homeserver
+from ansible_collections.matrixops.synapse_s3.tests.integration.warm_program import MODULE_UTILS
 from ansible_collections.matrixops.synapse_s3.tests.scripted_server import ScriptedServer, run_script
 
 COMMANDS: list[list[str]] = [

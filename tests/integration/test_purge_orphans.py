@@ -32,13 +32,13 @@ from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import (
     s3_error,
 )
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import (
-    MODULE_UTILS,
     NAME,
     NONE,
     PREFIX,
     Homeserver,
     count,
 )
+from ansible_collections.matrixops.synapse_s3.tests.integration.warm_program import MODULE_UTILS
 
 ALL = ("--minimum-age", "0s", "--maximum-share", "100%")
 
