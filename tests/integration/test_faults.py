@@ -39,6 +39,7 @@ from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver impor
     count,
 )
 from ansible_collections.matrixops.synapse_s3.tests.minio_server import MinioServer
+from ansible_collections.matrixops.synapse_s3.tests.soak import soak_but
 
 MIB = 2**20
 # Runs that wait to try again need no processor: this many at once.
@@ -84,6 +85,7 @@ SCENES = {
     "part": Scene(Kind.PART, large),
     "complete parts": Scene(Kind.COMPLETE, large),
 }
+SHOWN = ("first list", "read", "put", "complete parts")
 
 SLOW_DOWN = answer(s3_error("503 Slow Down", "SlowDown"))
 INTERNAL_ERROR = answer(s3_error("500 Internal Server Error", "InternalError"))
@@ -187,7 +189,7 @@ def assert_safe(outcome: Outcome) -> None:
     assert outcome.left_then == Places({}, outcome.content)
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", soak_but(SHOWN, SCENES))
 def test_faults_that_pass(tmp_path: Path, minio_http: MinioServer, subtests: pytest.Subtests, scene: str) -> None:
     for name, outcome in run_all(tmp_path, minio_http, SCENES[scene], PASSING).items():
         with subtests.test(name):
@@ -207,7 +209,7 @@ def test_faults_that_pass_over_tls(tmp_path: Path, minio_http: MinioServer, subt
             assert_passed(outcome, stored_before=False)
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", soak_but(SHOWN, SCENES))
 def test_faults_that_last(tmp_path: Path, minio_http: MinioServer, subtests: pytest.Subtests, scene: str) -> None:
     for name, outcome in run_all(tmp_path, minio_http, SCENES[scene], LASTING).items():
         with subtests.test(name):
@@ -255,7 +257,7 @@ def storm(numbers: random.Random) -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 4))])
+@pytest.mark.parametrize("seed", soak_but([0], range(4)))
 def test_storm(homeserver: Homeserver, seed: int) -> None:
     """All faults at once on a mixed media store: what one run leaves, the next ones finish."""
     content = {**homeserver.upload([5000] * 300 + [9 * MIB] * 3), **homeserver.fetch("example.org", [70_000] * 50)}

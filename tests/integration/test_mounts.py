@@ -18,6 +18,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, pass_all, run_proxy
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Plan as Fault
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
+from ansible_collections.matrixops.synapse_s3.tests.soak import soak_but
 
 _MOUNT_TIMEOUT = 30
 
@@ -145,7 +146,7 @@ def test_media_store_that_is_the_bucket_itself(homeserver: Homeserver, name: str
     assert objects(homeserver, homeserver.bucket) == content
 
 
-@pytest.mark.parametrize("name", MOUNTS)
+@pytest.mark.parametrize("name", soak_but(["rclone"], MOUNTS))
 def test_mount_of_another_bucket_is_a_good_source(homeserver: Homeserver, name: str) -> None:
     other = homeserver.server.new_bucket()
     with mounted(name, other, homeserver):

@@ -329,7 +329,9 @@ def test_synapse_that_does_not_use_the_local_disk(homeserver: Homeserver, comman
     assert (homeserver.local(), homeserver.stored()) == (content, {})
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.soak), (signal.SIGTERM, 143)]
+)
 def test_signal_stops_between_files(homeserver: Homeserver, number: int, status: int) -> None:
     content = homeserver.upload([50_000] * 3000)
     process = homeserver.start("migrate", "--json", "--workers", "2")

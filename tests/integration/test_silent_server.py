@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import pytest
 from ansible_collections.matrixops.synapse_s3.tests.fault_proxy import Exchange, Kind, Plan, run_proxy
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, Homeserver
+from ansible_collections.matrixops.synapse_s3.tests.soak import soak_but
 
 GIVEN_UP_WITHIN = 90
 STOPPED_WITHIN = 30
@@ -51,8 +52,8 @@ def silent() -> Iterator[Silent]:
     ("command", "exit_status", "what"),
     [
         ("migrate", 69, "another run, the database, or the bucket's first answer"),
-        ("status", 1, "the disk, the bucket and the database"),
-        ("preflight", 69, "the bucket"),
+        pytest.param("status", 1, "the disk, the bucket and the database", marks=pytest.mark.soak),
+        pytest.param("preflight", 69, "the bucket", marks=pytest.mark.soak),
     ],
 )
 def test_server_that_never_answers(
@@ -79,7 +80,7 @@ def hang(_exchange: Exchange) -> bool:
     return False
 
 
-@pytest.mark.parametrize("kind", [Kind.LIST, Kind.PUT, Kind.PART])
+@pytest.mark.parametrize("kind", soak_but([Kind.PUT], [Kind.LIST, Kind.PUT, Kind.PART]))
 def test_stop_while_the_bucket_hangs(homeserver: Homeserver, kind: Kind) -> None:
     """It took all of systemd's five minutes."""
     content = homeserver.upload([10_000_000 if kind is Kind.PART else 10] * 3)

@@ -27,8 +27,11 @@ def set_key(homeserver: Homeserver, key: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("stored_with", "configured", "files"),
-    [(None, ONE_KEY, MANY), (ONE_KEY, None, MANY), (ONE_KEY, ANOTHER_KEY, FEW)],
-    ids=["on", "off", "changed"],
+    [
+        pytest.param(None, ONE_KEY, MANY, id="on"),
+        pytest.param(ONE_KEY, None, MANY, id="off", marks=pytest.mark.soak),
+        pytest.param(ONE_KEY, ANOTHER_KEY, FEW, id="changed"),
+    ],
 )
 def test_encryption_key_that_was_switched_on_off_or_changed(
     tmp_path: Path, minio_https: MinioServer, stored_with: str | None, configured: str | None, files: int

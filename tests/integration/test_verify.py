@@ -367,7 +367,9 @@ def test_needs_no_right_to_write(homeserver: Homeserver) -> None:
     assert any(fact.startswith("Unfinished uploads can't be told. Could not ") for fact in result["facts"])
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.soak), (signal.SIGTERM, 143)]
+)
 def test_signal_stops_it(homeserver: Homeserver, tmp_path: Path, number: int, status: int) -> None:
     """A part of a report does not take the place of a whole one."""
     content = homeserver.upload([200_000] * 1500)

@@ -11,7 +11,7 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.kill import FILES_
 from testinfra.host import Host
 
 # The program is a process of the host there, that a test can kill.
-pytestmark = pytest.mark.layouts("native")
+pytestmark = [pytest.mark.layouts("native"), pytest.mark.one_host]
 KILLS = 5
 
 

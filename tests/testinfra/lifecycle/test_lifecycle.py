@@ -55,8 +55,8 @@ READ_AT_START = (
 )
 # Where the provider's configuration is the role's.
 OWN_CONFIGURATION = pytest.mark.layouts("native", "docker", "podman")
-# What the layout makes no other thing of: on a second host it is for `make soak`. So are the longest of the others.
-SHOWN_NATIVELY = pytest.mark.soak_layouts("docker")
+# What the layout makes no other thing of: on another host it is for `make soak`. So are the longest of the others.
+SHOWN_NATIVELY = pytest.mark.soak_layouts("docker", "podman")
 
 
 # Somebody else's files where the role has its own, on every host from here on. They must outlive all that follows.
@@ -156,6 +156,7 @@ def test_second_removal_changes_nothing(run_role: RoleRunner, host_name: str) ->
 
 
 @pytest.mark.layouts("native")
+@pytest.mark.soak
 def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, host_name: str) -> None:
     """What was copied of it stayed, and the disk full."""
     remove(run_role)
@@ -176,12 +177,13 @@ def test_disk_without_room_for_the_library(host: Host, run_role: RoleRunner, hos
 
 
 @pytest.mark.layouts("native", "docker")
-@SHOWN_NATIVELY
+@pytest.mark.soak
 def test_failed_first_install_leaves_synapse_without_the_provider(run_role: RoleRunner, host_name: str) -> None:
     result = fail_to_install(run_role)
     state = result.states[host_name]
     assert result.message(host_name).startswith("Could not restart Synapse with the change:")
     assert [path for path in restarted_files(state) if OURS in path] == []
+    assert [path for path in OTHERS if path not in state.files] == []
     assert state.health == 200
 
 
@@ -192,7 +194,7 @@ def test_coming_back_serves_all_media_again(run_role: RoleRunner, host_name: str
 
 
 # The scenario itself runs the role twice on each host.
-@pytest.mark.soak_layouts("docker", "podman", "mdad")
+@pytest.mark.soak
 def test_nothing_is_left_to_change_then(run_role: RoleRunner, host_name: str) -> None:
     come_back(run_role)
     result = run_role({}, label="once more")
@@ -201,7 +203,7 @@ def test_nothing_is_left_to_change_then(run_role: RoleRunner, host_name: str) ->
 
 @pytest.mark.layouts("native")
 def test_files_of_others_survive_removal_and_installation(run_role: RoleRunner, host_name: str) -> None:
-    results = [fail_to_start, remove, remove_again, fail_to_install, come_back]
+    results = [fail_to_start, remove, remove_again, come_back]
     lost = [
         (play.__name__, path)
         for play in results
@@ -240,7 +242,7 @@ def test_removal_that_would_take_media_offline_is_refused(run_role: RoleRunner, 
 
 
 @pytest.mark.layouts("native", "docker")
-@SHOWN_NATIVELY
+@pytest.mark.soak
 def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleRunner, host_name: str) -> None:
     before = come_back(run_role).states[host_name]
     result = run_role({"config_prefix": "synapse/media/another/"})
@@ -260,7 +262,7 @@ def test_another_prefix_that_would_take_media_offline_is_refused(run_role: RoleR
 
 
 @pytest.mark.layouts("native", "docker")
-@pytest.mark.soak_layouts("native", "docker")
+@pytest.mark.soak
 def test_places_that_have_moved_hold_nothing_of_the_role_s_any_more(
     host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
 ) -> None:
@@ -299,7 +301,7 @@ NOT_RESTARTED = "Not restarted, since somebody has stopped them: {0}. They will 
 
 
 @pytest.mark.layouts("native")
-@pytest.mark.soak_layouts("native")
+@pytest.mark.soak
 def test_a_synapse_that_was_stopped_is_not_started(
     host: Host, run_role: RoleRunner, host_name: str, record: Record
 ) -> None:
@@ -343,7 +345,7 @@ ExecStopPost=+/bin/sh -c 'exec >/run/at-the-stop; systemctl is-active {timer}; l
 
 
 @pytest.mark.layouts("native", "docker")
-@SHOWN_NATIVELY
+@pytest.mark.soak
 def test_a_removal_that_synapse_does_not_survive_leaves_it_and_the_job_as_they_were(
     host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
@@ -411,6 +413,7 @@ def test_configuration_that_cannot_be_written(host: Host, run_role: RoleRunner, 
 
 
 @pytest.mark.layouts("native")
+@pytest.mark.soak
 def test_a_schedule_that_was_corrected_comes_at_its_time_only(host: Host, run_role: RoleRunner, host_name: str) -> None:
     """A timer of which systemd knows no next run stayed dead; one that was off for a day ran at once."""
     come_back(run_role)
@@ -476,7 +479,7 @@ def running_images(host: Host, layout: Layout, *arguments: str) -> list[str]:
 
 
 @pytest.mark.layouts("docker", "podman")
-@pytest.mark.soak_layouts("podman")
+@pytest.mark.soak
 def test_image_is_built_again_for_a_newer_base_only(
     host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
@@ -495,6 +498,7 @@ def test_image_is_built_again_for_a_newer_base_only(
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak
 def test_an_image_of_the_user_s_own(
     host: Host, run_role: RoleRunner, host_name: str, record: Record, layout: Layout
 ) -> None:
@@ -510,7 +514,7 @@ def test_an_image_of_the_user_s_own(
 
 
 @pytest.mark.layouts("docker")
-@pytest.mark.soak_layouts("docker")
+@pytest.mark.soak
 def test_an_image_of_the_user_s_own_from_the_beginning(run_role: RoleRunner, host_name: str, record: Record) -> None:
     own = {"synapse_image_has_provider": True}
     removed = run_role({**own, "enabled": False, "accept_unserved_media": True}, f"--limit={host_name}")
@@ -554,6 +558,7 @@ def test_synapse_as_a_service_of_compose(
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak
 def test_failed_restart_by_compose_puts_everything_back(
     host: Host, run_role: RoleRunner, host_name: str, secrets: list[str]
 ) -> None:
@@ -580,7 +585,7 @@ def test_removal_from_compose(host: Host, run_role: RoleRunner, host_name: str, 
 
 
 @pytest.mark.layouts("docker")
-@pytest.mark.soak_layouts("docker")
+@pytest.mark.soak
 def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role: RoleRunner, host_name: str) -> None:
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
@@ -599,7 +604,7 @@ def test_an_override_file_of_somebody_else_s_is_left_alone(host: Host, run_role:
 
 
 @pytest.mark.layouts("docker")
-@pytest.mark.soak_layouts("docker")
+@pytest.mark.soak
 def test_an_engine_that_compose_does_not_reach_is_no_synapse_without_the_provider(
     host: Host, run_role: RoleRunner, host_name: str
 ) -> None:
@@ -617,6 +622,7 @@ def test_an_engine_that_compose_does_not_reach_is_no_synapse_without_the_provide
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak
 def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
     host: Host, run_role: RoleRunner, host_name: str
 ) -> None:
@@ -642,7 +648,7 @@ def test_a_project_that_would_not_take_up_the_provider_is_left_alone(
 
 
 @pytest.mark.layouts("docker")
-@pytest.mark.soak_layouts("docker")
+@pytest.mark.soak
 def test_a_stopped_project_that_would_not_take_up_the_provider(
     host: Host, run_role: RoleRunner, host_name: str, layout: Layout
 ) -> None:
@@ -678,7 +684,7 @@ def test_a_stopped_project_that_would_not_take_up_the_provider(
 
 
 @pytest.mark.layouts("docker")
-@pytest.mark.soak_layouts("docker")
+@pytest.mark.soak
 def test_compose_1(host: Host, run_role: RoleRunner, host_name: str, layout: Layout) -> None:
     move_to_compose(host, run_role)
     run_role({**COMPOSE, "enabled": False, "accept_unserved_media": True})
@@ -706,6 +712,7 @@ def test_another_playbook_s_job_is_taken_over_and_given_back(host: Host, run_rol
 
 
 @pytest.mark.layouts("mdad")
+@pytest.mark.soak
 def test_a_job_whose_giving_back_was_interrupted_is_given_back(host: Host, run_role: RoleRunner) -> None:
     run_role({}, label="before an interruption")
     host.check_output(f"systemctl stop {TIMER} && rm --recursive /etc/systemd/system/*-migrate.*.d")

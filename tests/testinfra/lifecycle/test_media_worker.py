@@ -107,6 +107,7 @@ def test_a_media_worker_that_is_not_named_is_refused(host: Host, run_role: RoleR
     )
 
 
+@pytest.mark.soak
 def test_a_media_worker_that_would_not_take_it_up_is_refused(host: Host, run_role: RoleRunner, host_name: str) -> None:
     serve_media_by_a_worker(host)
     result = run_for(run_role, PATHS, "not restarted")
@@ -137,6 +138,7 @@ def test_a_media_worker_serves_what_is_in_the_bucket(
     assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
 
 
+@pytest.mark.soak
 def test_a_media_worker_loses_the_provider_with_the_role(host: Host, run_role: RoleRunner, host_name: str) -> None:
     result = run_for(run_role, {**NAMED, "enabled": False, "accept_unserved_media": True}, "removed")
     assert result.failed(host_name) == 0, result.output

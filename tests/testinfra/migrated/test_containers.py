@@ -10,7 +10,8 @@ import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout
 from testinfra.host import Host
 
-pytestmark = pytest.mark.layouts("docker", "podman", "mdad")
+# Those of matrix-docker-ansible-deploy's layout are Docker's, made by the same template.
+pytestmark = [pytest.mark.layouts("docker", "podman", "mdad"), pytest.mark.soak_layouts("mdad")]
 NAME = "matrix-synapse-s3-storage-provider"
 SERVICE = f"{NAME}-migrate.service"
 # A run of the shell in the background, without a terminal.

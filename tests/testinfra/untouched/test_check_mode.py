@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostState, RoleRunner
+
+# What these two change in the container's host is what Docker's layout changes too.
+pytestmark = pytest.mark.soak_layouts("podman", "mdad")
 
 # One run for all that is asked here. As verbose as it gets: what it shows holds all that less verbose runs show.
 VARIABLES = {"migration_shards": "group"}

@@ -132,6 +132,7 @@ def test_removal_by_a_wrong_base_path_leaves_it_alone(
 
 
 @NATIVE_ONLY
+@pytest.mark.soak
 def test_a_secret_key_that_the_bucket_s_server_does_not_know(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str], endpoints: Endpoints
 ) -> None:
@@ -166,6 +167,7 @@ NOT_THERE = [
 
 
 @pytest.mark.layouts("docker")
+@pytest.mark.soak
 @pytest.mark.parametrize(("variables", "expected"), NOT_THERE)
 def test_what_is_not_there(
     state_before: dict[str, HostState],
@@ -196,6 +198,7 @@ def another_hand(state_directory: Path, layout: Layout) -> Iterator[str]:
 
 
 @NATIVE_ONLY
+@pytest.mark.soak
 def test_a_storage_provider_from_another_hand(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, another_hand: str
 ) -> None:

@@ -50,7 +50,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 # In parts, so that all cores have some; in small ones, as Hypothesis remembers what it tried, and each kill forks that.
-PARTS, HISTORIES = (50, 2000) if os.environ.get("SYNAPSE_S3_SOAK") else (8, 250)
+PARTS, HISTORIES = (50, 2000) if os.environ.get("SYNAPSE_S3_SOAK") else (8, 100)
 PREFIX = "hs/"
 # What a process does to the disk or to a bucket, by the names of Python's audit events.
 EFFECTS = frozenset({"os.remove", "os.rename", "os.link", "os.mkdir", "os.rmdir", "os.truncate"})
