@@ -12,6 +12,7 @@ import marshal
 import os
 import sys
 import zipimport
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType
 
@@ -24,17 +25,15 @@ def compile_once(path: str, source: bytes) -> CodeType:
     digest = hashlib.sha256(path.rpartition(".zip")[2].encode() + b"\0" + source).hexdigest()
     kept = DIRECTORY / digest
     try:
-        code: CodeType = marshal.loads(kept.read_bytes())  # noqa: S302 (written below)
+        code: CodeType = marshal.loads(kept.read_bytes())  # noqa: S302 (this file alone writes there)
     except (OSError, ValueError, EOFError, TypeError):
         code = compile_source(path, source)
-        try:
+        # Another user's directory, or a full disk: it is compiled again next time.
+        with suppress(OSError):
             DIRECTORY.mkdir(parents=True, exist_ok=True)
             unfinished = DIRECTORY / f"{digest}.{os.getpid()}"
             unfinished.write_bytes(marshal.dumps(code))
             unfinished.replace(kept)
-        except OSError:
-            # Another user's, or a full disk: it is compiled again next time.
-            pass
     return code
 
 

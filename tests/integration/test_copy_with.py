@@ -271,9 +271,7 @@ def test_files_that_are_written_just_then(homeserver: Homeserver, tool: str) -> 
         assert f"{tool} can't be told to leave files alone that are written just then." in stderr
 
 
-@pytest.mark.parametrize(
-    "prefix", ["", *(pytest.param(each, marks=pytest.mark.soak) for each in ("media/", "no-slash")), "a b/ü'"]
-)
+@pytest.mark.parametrize("prefix", soak_but(["", "a b/ü'"], ["", "media/", "no-slash", "a b/ü'"]))
 def test_prefixes(homeserver: Homeserver, tool: str, prefix: str) -> None:
     media = {**homeserver.upload([10]), **homeserver.fetch("example.org", [20])}
     configure(homeserver, prefix=prefix)

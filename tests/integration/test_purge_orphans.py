@@ -39,6 +39,7 @@ from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver impor
     count,
 )
 from ansible_collections.matrixops.synapse_s3.tests.integration.warm_program import MODULE_UTILS
+from ansible_collections.matrixops.synapse_s3.tests.soak import soak_but
 
 ALL = ("--minimum-age", "0s", "--maximum-share", "100%")
 
@@ -311,13 +312,11 @@ def orphaned(homeserver: Homeserver, number: int) -> dict[str, bytes]:
     return content
 
 
+SLOW_DOWN = s3_error("503 Slow", "SlowDown")
+
+
 @pytest.mark.parametrize(
-    "fault",
-    [
-        lose_answer,
-        s3_error("503 Slow", "SlowDown"),
-        *(pytest.param(fault, marks=pytest.mark.soak) for fault in (close_before, cut_answer, cut_request)),
-    ],
+    "fault", soak_but([lose_answer, SLOW_DOWN], [lose_answer, SLOW_DOWN, close_before, cut_answer, cut_request])
 )
 def test_network_that_fails_once(homeserver: Homeserver, fault: Fault | bytes) -> None:
     """The deletion is made again, and nobody hears of it."""
