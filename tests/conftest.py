@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible_collections.matrixops.synapse_s3.tests.soak import SOAK
 from hypothesis import settings
 
 # Its asserts tell what they compared, as those of a test file do.
@@ -15,7 +16,6 @@ pytest.register_assert_rewrite("ansible_collections.matrixops.synapse_s3.tests.i
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("test", deadline=None)
 settings.register_profile("soak", max_examples=2000, deadline=None)
-SOAK = bool(os.environ.get("SYNAPSE_S3_SOAK"))
 settings.load_profile("soak" if SOAK else "test")
 
 

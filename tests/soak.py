@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which forms of a test are for `make soak` alone."""
+"""What `make soak` tries beyond `make test`."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
 import pytest
+
+SOAK = bool(os.environ.get("SYNAPSE_S3_SOAK"))
 
 
 def soak_but(shown: Collection[Any], values: Iterable[Any]) -> list[Any]:

@@ -24,6 +24,7 @@ from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver impor
     Homeserver,
     count,
 )
+from ansible_collections.matrixops.synapse_s3.tests.soak import SOAK
 
 
 def restore(homeserver: Homeserver, *arguments: str) -> Mapping[str, Any]:
@@ -292,7 +293,7 @@ def test_a_kill_leaves_nothing_half_way(homeserver: Homeserver) -> None:
     content = homeserver.upload([300_000] * 60 + [9 * 2**20] * 3)
     only_stored(homeserver, content)
     kills = 0
-    for number in range(40):
+    for number in range(40 if SOAK else 12):
         process = homeserver.start("restore", "--json", "--workers", "4")
         waits_for = homeserver.count_local() + 1 + number % 5
         end = time.monotonic() + 60

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.matrixops.synapse_s3.tests.soak import SOAK
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.endpoints import Endpoints, read_endpoints
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.layouts import Layout, read_layout
 from ansible_collections.matrixops.synapse_s3.tests.testinfra.life import Record, read_record, record_path
@@ -19,7 +20,6 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostSt
 from testinfra.host import Host, get_host
 
 LEFT_OUT = pytest.StashKey[int]()
-SOAK = bool(os.environ.get("SYNAPSE_S3_SOAK"))
 UNITS = (
     "matrix-synapse.service",
     "matrix-synapse-s3-storage-provider-migrate.service",

@@ -119,6 +119,16 @@ def named_like_ours(state: HostState) -> list[str]:
     return sorted(path for path in state.files if OURS in path and path not in OTHERS)
 
 
+def test_job_by_hand_shows_progress_on_a_terminal(host: Host, endpoints_path: Path, layout: Layout) -> None:
+    upload_and_age(host, endpoints_path, layout)
+    # A terminal of no size, as this one begins, has no room for a bar.
+    command = f"stty rows 24 cols 100; {layout.command}-migrate"
+    found = host.run("script --quiet --return --command %s /dev/null", command)
+    assert found.rc == 0, found.stdout
+    assert "100%|" in found.stdout
+    assert local_files(host, layout) == []
+
+
 @pytest.mark.layouts("native")
 def test_failed_restart_puts_everything_back(
     state_before: dict[str, HostState], run_role: RoleRunner, host_name: str, secrets: list[str]
@@ -187,6 +197,7 @@ def test_failed_first_install_leaves_synapse_without_the_provider(run_role: Role
     assert state.health == 200
 
 
+@SHOWN_NATIVELY
 def test_coming_back_serves_all_media_again(run_role: RoleRunner, host_name: str, record: Record) -> None:
     result = come_back(run_role)
     assert result.failed(host_name) == 0, result.output
@@ -370,19 +381,6 @@ def test_a_removal_that_synapse_does_not_survive_leaves_it_and_the_job_as_they_w
     assert restarted_files(result.states[host_name]) == restarted_files(before)
 
 
-def test_job_by_hand_shows_progress_on_a_terminal(
-    host: Host, run_role: RoleRunner, endpoints_path: Path, layout: Layout
-) -> None:
-    come_back(run_role)
-    upload_and_age(host, endpoints_path, layout)
-    # A terminal of no size, as this one begins, has no room for a bar.
-    command = f"stty rows 24 cols 100; {layout.command}-migrate"
-    found = host.run("script --quiet --return --command %s /dev/null", command)
-    assert found.rc == 0, found.stdout
-    assert "100%|" in found.stdout
-    assert local_files(host, layout) == []
-
-
 def timer(host: Host) -> dict[str, str]:
     names = ("SubState", "TimersCalendar", "NextElapseUSecRealtime")
     shown = host.check_output("systemctl show --property=%s %s", ",".join(names), TIMER)
@@ -397,6 +395,7 @@ def last_run(host: Host) -> str:
 
 
 @pytest.mark.layouts("native")
+@pytest.mark.soak
 def test_configuration_that_cannot_be_written(host: Host, run_role: RoleRunner, host_name: str) -> None:
     """A healthy Synapse was restarted for it, and its log blamed."""
     come_back(run_role)
@@ -534,7 +533,6 @@ def service_images(host: Host, layout: Layout) -> list[str]:
 
 
 def move_to_compose(host: Host, run_role: RoleRunner) -> PlayResult:
-    come_back(run_role)
     run_role({"enabled": False, "accept_unserved_media": True}, label="before Compose")
     if host.service("matrix-synapse.service").is_running:
         host.check_output("systemctl disable --now matrix-synapse.service")
@@ -553,6 +551,13 @@ def test_synapse_as_a_service_of_compose(
     host.check_output("systemctl start matrix-synapse-s3-storage-provider-migrate.service")
     assert local_files(host, layout) == []
     assert differences(record) == []
+
+
+# The scenario itself runs the role twice, on a host without Compose.
+@pytest.mark.layouts("docker")
+@pytest.mark.soak
+def test_nothing_is_left_to_change_with_compose(host: Host, run_role: RoleRunner, host_name: str) -> None:
+    move_to_compose(host, run_role)
     again = run_role(COMPOSE, label="again")
     assert (again.failed(host_name), again.changed(host_name)) == (0, 0), again.output
 

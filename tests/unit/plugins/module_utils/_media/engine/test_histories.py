@@ -44,13 +44,14 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.journal import open_journal
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.synapse_config import DatabaseSettings
+from ansible_collections.matrixops.synapse_s3.tests.soak import SOAK
 from ansible_collections.matrixops.synapse_s3.tests.synapse_schema import SCHEMA
 from ansible_collections.matrixops.synapse_s3.tests.unit.directory_store import DirectoryStore
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 # In parts, so that all cores have some; in small ones, as Hypothesis remembers what it tried, and each kill forks that.
-PARTS, HISTORIES = (50, 2000) if os.environ.get("SYNAPSE_S3_SOAK") else (8, 100)
+PARTS, HISTORIES = (50, 2000) if SOAK else (8, 50)
 PREFIX = "hs/"
 # What a process does to the disk or to a bucket, by the names of Python's audit events.
 EFFECTS = frozenset({"os.remove", "os.rename", "os.link", "os.mkdir", "os.rmdir", "os.truncate"})

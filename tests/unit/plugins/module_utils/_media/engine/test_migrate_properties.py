@@ -31,11 +31,12 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.database import MediaRow
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.dry_run import DryRunStore
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
+from ansible_collections.matrixops.synapse_s3.tests.soak import SOAK
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore, MemoryStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = 20_000 if os.environ.get("SYNAPSE_S3_SOAK") else 200
+EXAMPLES = 20_000 if SOAK else 200
 NOW_NS = 1_800_000_000 * 10**9
 OLD_NS, YOUNG_NS = NOW_NS - 7200 * 10**9, NOW_NS
 GOOD, BAD, SHORT = b"good content", b"evil content", b"good"

@@ -7,18 +7,18 @@ With SYNAPSE_S3_SOAK=1 many more examples are tried.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine import purge_orphans
+from ansible_collections.matrixops.synapse_s3.tests.soak import SOAK
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import FailingStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.purge_homeserver import OLD, PREFIX, YOUNG, Homeserver
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = 20_000 if os.environ.get("SYNAPSE_S3_SOAK") else 200
+EXAMPLES = 20_000 if SOAK else 200
 ANCHOR = "local_content/zz/zz/anchor"
 PATHS = [
     *(f"local_content/aa/bb/{name}" for name in "cdef"),
