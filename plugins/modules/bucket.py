@@ -84,7 +84,7 @@ options:
     choices: ['', AES256, 'aws:kms']
     default: ''
   kms_key_id:
-    description: The key for C(aws:kms). Left out, the service takes its own.
+    description: The key for C(aws:kms). Left out, the one that the bucket has stays, else the service takes its own.
     type: str
     default: ''
   tls_only:

@@ -13,7 +13,7 @@ from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from . import policy
 from .administration import Administration, Unsupported, failure
-from .in_use import able, unless_it_shuts_out
+from .in_use import able, taken_back_where_it_shuts_out, unless_it_shuts_out
 from .lifecycle import (
     OLD_VERSIONS,
     UNFINISHED_UPLOADS,
@@ -241,9 +241,13 @@ def _encryption(name: str, run: Run) -> Feature:
     if wanted.kms_key_id:
         after["KMSMasterKeyID"] = wanted.kms_key_id
     before = bucket.encryption() if run.is_there else None
+    if not wanted.kms_key_id and before and before["SSEAlgorithm"] == wanted.encryption:
+        # With whichever key: no other was asked for.
+        after = before
     is_changed = before != after
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, message, before, after)
+    users = able(run) if is_changed else []
     if is_changed:
         bucket.set_encryption(after)
         if bucket.encryption() != after:
@@ -253,6 +257,9 @@ def _encryption(name: str, run: Run) -> Feature:
         return Feature(name, State.OK, message, before, after)
     refusal, shown = _tried_encryption(bucket)
     if refusal is None and shown == wanted.encryption:
+        # A key of the service's for encryption may be the administrator's alone.
+        if problem := taken_back_where_it_shuts_out(users, bucket.server, partial(bucket.set_encryption, before)):
+            return Feature(name, State.FAILED, problem)
         return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
     if refusal:
         problem = f"{bucket.server} takes the setting, and then stores nothing any more. {refusal}"

@@ -42,6 +42,11 @@ def unless_it_shuts_out(
     Raises what ``change`` raises.
     """
     change()
+    return taken_back_where_it_shuts_out(who, server, undo)
+
+
+def taken_back_where_it_shuts_out(who: Sequence[BucketSettings], server: str, undo: Callable[[], None]) -> str:
+    """As ``unless_it_shuts_out``, after the change."""
     refused = refusal(who, _store_and_read)
     if refused is None:
         return ""

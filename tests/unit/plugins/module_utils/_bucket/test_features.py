@@ -122,6 +122,28 @@ def test_another_encryption_than_asked_for() -> None:
     assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
 
 
+def test_an_encryption_that_shuts_synapse_out_is_taken_back() -> None:
+    """As a key of Amazon's KMS does, which the administrator may use and Synapse may not."""
+    user = BucketSettings("media", "hs/", endpoint_url=SERVER, access_key_id="synapse", secret_access_key="s")
+    bucket = server(encryption=(None, KMS))
+    bucket.encrypted_as.return_value = "aws:kms"
+    with mock.patch.object(in_use, "SynapsesBucket") as synapses:
+        # The administrator and Synapse, before and after.
+        synapses.return_value.use.side_effect = (None, None, None, REFUSED)
+        found = apply(bucket, encryption="aws:kms", user=user)["encryption"]
+    assert found == Feature("encryption", State.FAILED, f"{TAKES} was taken back.")
+    assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
+
+
+def test_an_encryption_with_whichever_key_stays_where_no_other_is_asked_for() -> None:
+    theirs = {**KMS, "KMSMasterKeyID": "theirs"}
+    bucket = server(encryption=theirs)
+    bucket.encrypted_as.return_value = "aws:kms"
+    found = apply(bucket, encryption="aws:kms")["encryption"]
+    assert found == Feature("encryption", State.OK, "new objects are encrypted with aws:kms", theirs, theirs)
+    bucket.set_encryption.assert_not_called()
+
+
 def test_an_outage_while_encryption_is_tried_is_no_lack_of_the_service() -> None:
     bucket = server(encryption=(None, KMS))
     bucket.trial_object.side_effect = StoreUnavailable("Could not store it: the server failed.")
