@@ -170,6 +170,17 @@ def _timeout_problems(value: int) -> Texts:
     return () if value >= 1 else [f"{value} is too low. Use 1 or more."]
 
 
+def _options_problems(value: Sequence[object], values: Values) -> Texts:
+    # The health check takes those of the connection, and could not tell whose a value is.
+    if values["tool"] != "rclone":
+        return ()
+    return [
+        f"{text!r} is no option. Write an option of rclone and its value as one text, '--name=value'."
+        for text in value
+        if not str(text).startswith("-")
+    ]
+
+
 @dataclass(frozen=True)
 class Variable:
     """One public variable. ``empty`` stands for a value that is not given. ``when_disabled``: the removal uses it."""
@@ -205,6 +216,6 @@ VARIABLES: Mapping[str, Variable] = {
     "cache_size": Variable(Kind.TEXT, "2G", _alone(_size_problems)),
     "cache_age": Variable(Kind.TEXT, "168h", _alone(_age_problems)),
     "goofys_path": Variable(Kind.TEXT, "/usr/local/bin/goofys", _alone(path_problems)),
-    "options": Variable(Kind.LIST, []),
+    "options": Variable(Kind.LIST, [], _options_problems),
     "accept_unserved_media": Variable(Kind.BOOLEAN, False, when_disabled=True),
 }

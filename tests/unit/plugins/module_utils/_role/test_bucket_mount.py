@@ -80,6 +80,10 @@ TEST_PROBLEMS: list[tuple[dict[str, object], str]] = [
         "synapse_services: is empty: nothing would wait for the mount. Write the units that run Synapse.",
     ),
     ({"synapse_start_timeout": 0}, "synapse_start_timeout: 0 is too low. Use 1 or more."),
+    (
+        {"options": ["--s3-region", "eu"]},
+        "options: 'eu' is no option. Write an option of rclone and its value as one text, '--name=value'.",
+    ),
     ({"tooll": "s3fs"}, "tooll: is not a variable of this role. Did you mean bucket_mount_tool?"),
     ({"encryption": True}, "encryption: is not a variable of this role. Remove it."),
 ]
