@@ -6,6 +6,9 @@ The tests build on each other. They begin with media on the local disk, and end 
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -232,6 +235,27 @@ def test_mount_is_not_taken_away_while_nothing_else_has_the_media(run_role: Role
         "Nothing was changed: all media is in the bucket, and without the mount Synapse would serve none of it."
     )
     assert result.states[host_name] == before
+
+
+def test_synapse_is_started_again_after_an_interruption(
+    run_role: RoleRunner, host: Host, host_name: str, inventory_path: Path, layout: Layout
+) -> None:
+    """The run that has stopped it was killed, as by a terminal that goes away."""
+    host.check_output(f"systemctl stop {SERVICE}")
+    words = [f"--inventory={inventory_path}", f"--limit={host_name}", MOUNT]
+    with subprocess.Popen(["ansible-playbook", *words], start_new_session=True, stdout=subprocess.DEVNULL) as play:
+        wait_for(host, f"! systemctl is-active --quiet {SYNAPSE}")
+        os.killpg(play.pid, signal.SIGKILL)
+    host.check_output(f"systemctl stop {SYNAPSE}")
+    result = mount(run_role, label="after an interruption")
+    assert result.failed(host_name) == 0, result.output
+    assert (result.states[host_name].health, file_system(host, layout)) == (200, "fuse.rclone")
+    host.check_output(f"systemctl stop {SYNAPSE}")
+    result = mount(run_role, label="stopped by somebody")
+    assert result.failed(host_name) == 0, result.output
+    assert result.states[host_name].health == 0
+    host.check_output(f"systemctl start {SYNAPSE}")
+    wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
 
 
 def test_move_to_the_provider_uploads_and_deletes_nothing(
