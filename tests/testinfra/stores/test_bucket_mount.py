@@ -6,6 +6,7 @@ The tests build on each other. They begin with media on the local disk, and end 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -256,6 +257,18 @@ def test_synapse_is_started_again_after_an_interruption(
     assert result.states[host_name].health == 0
     host.check_output(f"systemctl start {SYNAPSE}")
     wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
+
+
+def test_a_repair_that_fails_leaves_the_mount_that_was_away_for_a_moment(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout
+) -> None:
+    host.check_output(f"systemctl stop {SERVICE}")
+    nobody = {"bucket_mount_synapse_health_url": "http://127.0.0.1:9/", "bucket_mount_synapse_start_timeout": 2}
+    result = mount(run_role, f"--extra-vars={json.dumps(nobody)}", label="no answer")
+    message = result.message(host_name)
+    assert message.startswith('Could not give Synapse the mounted bucket: the step "Wait until Synapse serves" failed.')
+    assert file_system(host, layout) == "fuse.rclone"
+    assert host.check_output(f"systemctl is-enabled {SERVICE} && systemctl is-active {SYNAPSE}") == "enabled\nactive"
 
 
 def test_move_to_the_provider_uploads_and_deletes_nothing(
