@@ -14,6 +14,7 @@ import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.tests.integration.homeserver import NONE, PREFIX, Homeserver, count
 from ansible_collections.matrixops.synapse_s3.tests.s3_server import S3Server
+from ansible_collections.matrixops.synapse_s3.tests.soak import soak_but
 
 
 def test_whole_way(homeserver: Homeserver) -> None:
@@ -301,16 +302,19 @@ def test_configuration_of_a_process_that_serves_no_media(homeserver: Homeserver)
 
 @pytest.mark.parametrize(
     "command",
-    [
-        "migrate",
-        "status",
-        "verify",
-        "verify --deep",
-        "restore",
-        "purge-orphans",
-        "copy-bucket",
-        "copy-with aws --print",
-    ],
+    soak_but(
+        ["migrate", "verify", "restore"],
+        [
+            "migrate",
+            "status",
+            "verify",
+            "verify --deep",
+            "restore",
+            "purge-orphans",
+            "copy-bucket",
+            "copy-with aws --print",
+        ],
+    ),
 )
 def test_synapse_that_does_not_use_the_local_disk(homeserver: Homeserver, command: str) -> None:
     """What is only there it serves to nobody, so that each of these would call well what is not."""
