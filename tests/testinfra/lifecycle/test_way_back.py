@@ -189,6 +189,8 @@ def downloads(record: Record) -> Iterator[list[str]]:
         thread.join()
 
 
+# What copy-bucket, the former store and the playbook do each is tried by itself in make test; this takes four minutes.
+@pytest.mark.soak
 def test_move_to_another_server_while_a_client_downloads(
     host: Host,
     run_role: RoleRunner,
