@@ -6,7 +6,6 @@ The tests build on each other. They begin with media on the local disk, and end 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -262,13 +261,16 @@ def test_synapse_is_started_again_after_an_interruption(
 def test_a_repair_that_fails_leaves_the_mount_that_was_away_for_a_moment(
     run_role: RoleRunner, host: Host, host_name: str, layout: Layout
 ) -> None:
-    host.check_output(f"systemctl stop {SERVICE}")
-    nobody = {"bucket_mount_synapse_health_url": "http://127.0.0.1:9/", "bucket_mount_synapse_start_timeout": 2}
-    result = mount(run_role, f"--extra-vars={json.dumps(nobody)}", label="no answer")
-    message = result.message(host_name)
-    assert message.startswith('Could not give Synapse the mounted bucket: the step "Wait until Synapse serves" failed.')
-    assert file_system(host, layout) == "fuse.rclone"
-    assert host.check_output(f"systemctl is-enabled {SERVICE} && systemctl is-active {SYNAPSE}") == "enabled\nactive"
+    fails = f"/run/systemd/system/{SYNAPSE}.d/fails.conf"
+    host.check_output(f"mkdir -p $(dirname {fails}) && printf '[Service]\\nExecStartPre=/bin/false\\n' > {fails}")
+    host.check_output(f"systemctl daemon-reload && systemctl stop {SERVICE}")
+    result = mount(run_role, '--extra-vars={"bucket_mount_synapse_start_timeout": 2}', label="no start")
+    host.check_output(f"rm {fails} && systemctl daemon-reload && systemctl restart {SYNAPSE}")
+    assert result.message(host_name).startswith(
+        'Could not give Synapse the mounted bucket: the step "Start Synapse with the mount" failed.'
+    )
+    assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("fuse.rclone", True)
+    wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
 
 
 def test_move_to_the_provider_uploads_and_deletes_nothing(
