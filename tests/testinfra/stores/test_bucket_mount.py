@@ -32,6 +32,7 @@ MOUNT = str(Path(__file__).parents[3] / "molecule/stores/converge.yml")
 COMMAND = "matrix-synapse-bucket-mount"
 SERVICE = f"{COMMAND}.service"
 SYNAPSE = "matrix-synapse.service"
+SERVES = "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-"
 MIGRATE = "systemctl start matrix-synapse-s3-storage-provider-migrate.service"
 
 
@@ -190,7 +191,7 @@ def test_synapse_does_not_start_without_its_media_and_starts_when_it_is_back(hos
     finally:
         host.check_output("mv /usr/bin/rclone.away /usr/bin/rclone")
     wait_for(host, f"systemctl is-active --quiet {SYNAPSE}")
-    wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
+    wait_for(host, SERVES)
     assert file_system(host, layout) == "fuse.rclone"
 
 
@@ -255,7 +256,7 @@ def test_synapse_is_started_again_after_an_interruption(
     assert result.failed(host_name) == 0, result.output
     assert result.states[host_name].health == 0
     host.check_output(f"systemctl start {SYNAPSE}")
-    wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
+    wait_for(host, SERVES)
 
 
 def test_a_repair_that_fails_leaves_the_mount_that_was_away_for_a_moment(
@@ -270,7 +271,7 @@ def test_a_repair_that_fails_leaves_the_mount_that_was_away_for_a_moment(
         'Could not give Synapse the mounted bucket: the step "Start Synapse with the mount" failed.'
     )
     assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("fuse.rclone", True)
-    wait_for(host, "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-")
+    wait_for(host, SERVES)
 
 
 def test_move_to_the_provider_uploads_and_deletes_nothing(
