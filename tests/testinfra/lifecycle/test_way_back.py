@@ -224,6 +224,8 @@ def test_move_to_another_server_while_a_client_downloads(
 
     installed = run_playbook(run_role, host_name, "install", variables=both)
     assert installed.failed(host_name) == 0, installed.output
+    too_early = run_playbook(run_role, host_name, "install", "attempt=early", variables=main)
+    assert "Could not take bucket 'media-of-" in too_early.message(host_name), too_early.output
 
     with downloads(record) as failed:
         moved = run_playbook(run_role, host_name, "move", variables=both)
