@@ -11,11 +11,31 @@ from __future__ import annotations
 import base64
 import os
 import sys
+import threading
+from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
+from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
 BUCKET = "simulated"
+
+
+def one_at_a_time(simulator: type[Any]) -> type[Any]:
+    """b2 asks from many threads, and the simulator's dictionaries are not made for that."""
+    lock = threading.RLock()
+
+    def locked(method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with lock:
+                return method(*args, **kwargs)
+
+        return call
+
+    methods = {name: locked(method) for name, method in vars(simulator).items() if isfunction(method)}
+    return type(simulator.__name__, (simulator,), methods)
 
 
 def main() -> int:
@@ -24,7 +44,7 @@ def main() -> int:
     simulator: Any = import_module("b2sdk._internal.raw_simulator").RawSimulator
     # Its commands come with the version of its interface.
     console: Any = import_module("b2._internal.b2v5.registry")
-    api = sdk.B2Api(sdk.InMemoryAccountInfo(), api_config=sdk.B2HttpApiConfig(_raw_api_class=simulator))
+    api = sdk.B2Api(sdk.InMemoryAccountInfo(), api_config=sdk.B2HttpApiConfig(_raw_api_class=one_at_a_time(simulator)))
     key_id, key = api.session.raw_api.create_account()
     api.authorize_account(key_id, key)
     bucket = api.create_bucket(BUCKET, "allPrivate")
