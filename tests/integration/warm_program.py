@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program as a process of its own, forked from one that has imported it: a start takes a second of CPU otherwise.
 
-Nothing but imports is shared.
+Nothing but imports is shared, and what botocore reads of its own.
 """
 
 from __future__ import annotations
