@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from .._media.rules.bucket_name import bucket_dots_problems, bucket_name_problems
@@ -27,6 +28,10 @@ TOOLS = ("rclone", "s3fs", "goofys")
 _SIZE = re.compile(r"[1-9][0-9]*[MGT]")
 _DURATION = re.compile(r"[1-9][0-9]*[smh]")
 # What stands in the tool's options, between commas, or in its own files.
+# By systemd, at a reboot or after some weeks (tmpfiles.d)
+_EMPTIED = ("/tmp", "/var/tmp", "/run", "/var/run", "/dev/shm")  # noqa: S108 (nothing is written there)
+# What the role itself says to rclone, and looks for later.
+_OF_THE_ROLE = re.compile(r"--(cache-dir|config|daemon)(=.*)?")
 _UNSAFE_IN_OPTIONS = re.compile(r"[\s,'\"\\$`%]")
 
 Values = Mapping[str, Any]
@@ -160,6 +165,17 @@ def _path_problems(value: str, values: Values) -> Texts:
     return ()
 
 
+def _cache_path_problems(value: str, values: Values) -> Texts:
+    if found := own_directory_problems(value, [values["path"]]):
+        return found
+    directory = PurePosixPath(value)
+    if any(directory.is_relative_to(emptied) for emptied in _EMPTIED):
+        return [f"{value!r} is emptied in time, and media that waits there for the bucket with it. Write another path."]
+    if directory.parts[-2:] == (".cache", "rclone"):
+        return [f"{value!r} is where rclone keeps the files of other mounts. Write a path of its own."]
+    return ()
+
+
 def _services_problems(value: Sequence[str], _values: Values) -> Texts:
     if not value:
         return ["is empty: nothing would wait for the mount. Write the units that run Synapse."]
@@ -174,10 +190,15 @@ def _options_problems(value: Sequence[object], values: Values) -> Texts:
     # The health check takes those of the connection, and could not tell whose a value is.
     if values["tool"] != "rclone":
         return ()
+    texts = [str(text) for text in value]
     return [
         f"{text!r} is no option. Write an option of rclone and its value as one text, '--name=value'."
-        for text in value
-        if not str(text).startswith("-")
+        for text in texts
+        if not text.startswith("-")
+    ] + [
+        f"{text!r} is for the role to say. Leave it out; bucket_mount_cache_path is where the cache is."
+        for text in texts
+        if _OF_THE_ROLE.fullmatch(text)
     ]
 
 
@@ -210,9 +231,7 @@ VARIABLES: Mapping[str, Variable] = {
         Kind.TEXT, "http://127.0.0.1:8008/health", _alone(http_url_problems), when_disabled=True
     ),
     "synapse_start_timeout": Variable(Kind.INTEGER, 120, _alone(_timeout_problems), when_disabled=True),
-    "cache_path": Variable(
-        Kind.TEXT, "/var/lib/matrix-synapse-bucket-mount", _alone(own_directory_problems), when_disabled=True
-    ),
+    "cache_path": Variable(Kind.TEXT, "/var/lib/matrix-synapse-bucket-mount", _cache_path_problems, when_disabled=True),
     "cache_size": Variable(Kind.TEXT, "2G", _alone(_size_problems)),
     "cache_age": Variable(Kind.TEXT, "168h", _alone(_age_problems)),
     "goofys_path": Variable(Kind.TEXT, "/usr/local/bin/goofys", _alone(path_problems)),

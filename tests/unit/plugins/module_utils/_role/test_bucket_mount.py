@@ -72,6 +72,20 @@ TEST_PROBLEMS: list[tuple[dict[str, object], str]] = [
         " there.",
     ),
     (
+        {"path": "/srv/synapse/media", "cache_path": "/srv/synapse"},
+        "cache_path: '/srv/synapse' is, or holds, '/srv/synapse/media', which is not this role's. Write a path of its"
+        " own.",
+    ),
+    (
+        {"cache_path": "/run/synapse/cache"},
+        "cache_path: '/run/synapse/cache' is emptied in time, and media that waits there for the bucket with it. Write"
+        " another path.",
+    ),
+    (
+        {"cache_path": "/root/.cache/rclone"},
+        "cache_path: '/root/.cache/rclone' is where rclone keeps the files of other mounts. Write a path of its own.",
+    ),
+    (
         {"path": "/srv/media/"},
         "path: '/srv/media/' is no place for a mount. Write Synapse's media_store_path, without a slash at its end.",
     ),
@@ -83,6 +97,11 @@ TEST_PROBLEMS: list[tuple[dict[str, object], str]] = [
     (
         {"options": ["--s3-region", "eu"]},
         "options: 'eu' is no option. Write an option of rclone and its value as one text, '--name=value'.",
+    ),
+    (
+        {"options": ["--cache-dir=/var/cache/other"]},
+        "options: '--cache-dir=/var/cache/other' is for the role to say. Leave it out; bucket_mount_cache_path is where"
+        " the cache is.",
     ),
     ({"tooll": "s3fs"}, "tooll: is not a variable of this role. Did you mean bucket_mount_tool?"),
     ({"encryption": True}, "encryption: is not a variable of this role. Remove it."),
