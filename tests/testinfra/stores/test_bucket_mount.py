@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,17 @@ def wait_for(host: Host, condition: str) -> None:
     host.check_output(f"for _ in $(seq 120); do {condition} && exit 0; sleep 0.5; done; exit 1")
 
 
+@contextmanager
+def synapse_does_not_start(host: Host) -> Iterator[None]:
+    fails = f"/run/systemd/system/{SYNAPSE}.d/fails.conf"
+    host.check_output(f"mkdir -p $(dirname {fails}) && printf '[Service]\\nExecStartPre=/bin/false\\n' > {fails}")
+    host.check_output("systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        host.check_output(f"rm {fails} && systemctl daemon-reload && systemctl restart {SYNAPSE}")
+
+
 def test_nothing_is_hidden_by_a_mount(run_role: RoleRunner, host_name: str, state_before: dict[str, HostState]) -> None:
     result = mount(run_role, label="refused")
     message = result.message(host_name)
@@ -94,6 +107,21 @@ def test_check_mode_announces_changes_and_makes_none(run_role: RoleRunner, host_
     assert result.changed(host_name) > 0
     assert result.states[host_name] == before
     assert [secret for secret in secrets if secret in result.output] == []
+
+
+def test_a_first_mount_with_which_synapse_does_not_start_is_taken_away(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout, record: Record
+) -> None:
+    with synapse_does_not_start(host):
+        result = mount(run_role, '--extra-vars={"bucket_mount_synapse_start_timeout": 2}', label="no first start")
+    message = result.message(host_name)
+    assert message.startswith(
+        'Could not give Synapse the mounted bucket: the step "Start Synapse with the mount" failed.'
+    )
+    assert "What Synapse has stored while the bucket was mounted is in the bucket alone" in message
+    assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("", False)
+    wait_for(host, SERVES)
+    assert differences(record) == []
 
 
 def test_synapse_serves_from_the_mount(
@@ -262,16 +290,30 @@ def test_synapse_is_started_again_after_an_interruption(
 def test_a_repair_that_fails_leaves_the_mount_that_was_away_for_a_moment(
     run_role: RoleRunner, host: Host, host_name: str, layout: Layout
 ) -> None:
-    fails = f"/run/systemd/system/{SYNAPSE}.d/fails.conf"
-    host.check_output(f"mkdir -p $(dirname {fails}) && printf '[Service]\\nExecStartPre=/bin/false\\n' > {fails}")
-    host.check_output(f"systemctl daemon-reload && systemctl stop {SERVICE}")
-    result = mount(run_role, '--extra-vars={"bucket_mount_synapse_start_timeout": 2}', label="no start")
-    host.check_output(f"rm {fails} && systemctl daemon-reload && systemctl restart {SYNAPSE}")
+    host.check_output(f"systemctl stop {SERVICE}")
+    with synapse_does_not_start(host):
+        result = mount(run_role, '--extra-vars={"bucket_mount_synapse_start_timeout": 2}', label="no start")
     assert result.message(host_name).startswith(
         'Could not give Synapse the mounted bucket: the step "Start Synapse with the mount" failed.'
     )
     assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("fuse.rclone", True)
     wait_for(host, SERVES)
+
+
+def test_removal_keeps_a_cache_in_which_a_file_waits(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout
+) -> None:
+    """Somebody has written until the bucket was unmounted, and rclone had no time for it."""
+    waiting = "/var/lib/matrix-synapse-bucket-mount/vfsMeta/waiting"
+    late = f"/run/systemd/system/{SERVICE}.d/late.conf"
+    host.check_output(f"echo '\"Dirty\": true' > /run/late && mkdir -p $(dirname {late})")
+    host.check_output(f"printf '[Service]\\nExecStopPost=/bin/cp /run/late {waiting}\\n' > {late}")
+    host.check_output("systemctl daemon-reload")
+    result = playbook(run_role, host_name, "move_from_mount")
+    host.check_output(f"rm {waiting} {late} && systemctl daemon-reload")
+    assert result.failed(host_name) == 1
+    assert "1 files are not in the bucket yet. They are in /var/lib/matrix-synapse-bucket-mount" in result.output
+    assert (result.states[host_name].health, file_system(host, layout)) == (200, "fuse.rclone")
 
 
 def test_move_to_the_provider_uploads_and_deletes_nothing(

@@ -241,6 +241,45 @@ def test_what_nobody_uploads_is_no_good_check(
     assert check("bucket/old/synapse/media/local_content") == refused
 
 
+def test_a_cache_that_can_not_be_read_is_not_an_empty_one(
+    host: tuple[Mapping[str, str], list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "cache" / "vfsMeta").mkdir(parents=True)
+    # As grep says it of a broken disk.
+    said = f"grep: {tmp_path}/cache/vfsMeta/bucket/file: Input/output error"
+    (tmp_path / "find").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    (tmp_path / "find").chmod(0o755)
+    command = content(host[0], "matrix-synapse-bucket-mount").replace(CACHE, f"{tmp_path}/cache")
+    (tmp_path / "command").write_text(command)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+    for words in (["pending"], ["wait-until-uploaded", "0"]):
+        found = subprocess.run(
+            ["sh", tmp_path / "command", *words], env=environment, capture_output=True, text=True, check=False
+        )
+        assert (found.returncode, found.stdout, found.stderr) == (
+            1,
+            "",
+            f"Could not see which files are not in the bucket yet: {said}\n",
+        )
+
+
+def test_what_waits_is_counted(host: tuple[Mapping[str, str], list[str]], tmp_path: Path) -> None:
+    command = content(host[0], "matrix-synapse-bucket-mount").replace(CACHE, f"{tmp_path}/cache")
+    (tmp_path / "command").write_text(command)
+
+    def pending() -> tuple[int, str, str]:
+        found = subprocess.run(["sh", tmp_path / "command", "pending"], capture_output=True, text=True, check=False)
+        return found.returncode, found.stdout, found.stderr
+
+    assert pending() == (0, "0\n", "")
+    (tmp_path / "cache" / "vfsMeta").mkdir(parents=True)
+    assert pending() == (0, "0\n", "")
+    for name, is_dirty in (("a", "true"), ("b", "false"), (r"c\n d", "true")):
+        (tmp_path / "cache" / "vfsMeta" / name).write_text(f'{{\n\t"Dirty": {is_dirty}\n}}')
+    assert pending() == (0, "2\n", "")
+
+
 def test_the_bucket_is_asked_by_the_connection_of_the_mount(
     host: tuple[Mapping[str, str], list[str]], tool: str
 ) -> None:
@@ -422,6 +461,74 @@ def test_a_mount_that_synapse_would_not_use_is_refused(tmp_path: Path) -> None:
     }
 
 
+# The place that the command has; Synapse's media_store_path, where it is known; whether another place is refused.
+@pytest.mark.parametrize(
+    ("place", "media_path", "is_refused"),
+    [
+        ("/media", "", False),
+        ("", "", False),
+        ("/old", "/media", False),
+        ("/old", "", True),
+    ],
+)
+def test_another_place_is_refused_where_synapse_s_is_not_known(place: str, media_path: str, is_refused: bool) -> None:
+    problems = preflight_problems(
+        {"stdout_lines": [f"place={place}"] if place else []}, __bucket_mount_media_path=media_path
+    )
+    assert problems == is_refused * [
+        "bucket_mount_path: '/media' is not where the bucket was mounted, which is /old, and whether Synapse's"
+        " media_store_path is another now could not be seen. Set it to that, or take the mount away first"
+        " (bucket_mount_enabled set to false)."
+    ]
+
+
+def test_a_refusal_tells_that_synapse_stays_stopped() -> None:
+    says = {"stdout_lines": ["place=/media", "stopped=synapse.service worker.service"]}
+    own = load("vars/main.yml")
+    texts = {name: own[name] for name in ("__bucket_mount_now", "__bucket_mount_left_stopped")}
+    variables = {
+        "__bucket_mount_command_says": says,
+        **{name: trust_as_template(text) for name, text in texts.items()},
+    }
+    told = Templar(loader=DataLoader(), variables=variables).template(
+        trust_as_template(own["__bucket_mount_stays_stopped"])
+    )
+    assert told == [
+        "Synapse stays stopped (synapse.service, worker.service), by a run of this role that was interrupted, until one"
+        " goes through."
+    ]
+
+
+def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
+    """What the preflight finds wrong, by what the command says of itself, with a host that is well else."""
+    (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Stop at what is not ready"]
+    nothing: dict[str, object] = {"problems": [], "health_problems": [], "stopped": []}
+    own = load("vars/main.yml")
+    texts = {**task["vars"], **{name: own[name] for name in ("__bucket_mount_source", "__bucket_mount_now")}}
+    variables = {
+        "bucket_mount_bucket": "media",
+        "bucket_mount_prefix": "hs/",
+        "bucket_mount_endpoint_url": "https://s3.example.org",
+        "bucket_mount_cache_path": CACHE,
+        "bucket_mount_path": "/media",
+        "bucket_mount_accept_unserved_media": False,
+        "__bucket_mount_command_says": says,
+        "__bucket_mount_media_path": "",
+        "__bucket_mount_left": {"stdout_lines": []},
+        "__bucket_mount_real_paths": {"stdout_lines": []},
+        "__bucket_mount_user": {"rc": 0},
+        "__bucket_mount_needed": {"results": []},
+        "__bucket_mount_mounted": {"stdout": ""},
+        "__bucket_mount_hidden": {},
+        "__bucket_mount_service_info": nothing,
+        "__bucket_mount_synapse_info": nothing,
+        **more,
+        **{name: trust_as_template(text) for name, text in texts.items()},
+    }
+    found: list[str] = Templar(loader=DataLoader(), variables=variables).template(trust_as_template("{{ problems }}"))
+    return found
+
+
 @pytest.mark.parametrize(
     ("now", "accepted", "is_refused"),
     [
@@ -434,29 +541,9 @@ def test_a_mount_that_synapse_would_not_use_is_refused(tmp_path: Path) -> None:
 def test_another_bucket_is_not_mounted_in_place_of_the_one_with_the_media(
     now: str, accepted: bool, is_refused: bool
 ) -> None:
-    (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Stop at what is not ready"]
-    nothing: dict[str, object] = {"problems": [], "health_problems": [], "stopped": []}
-    own = load("vars/main.yml")
-    texts = {**task["vars"], **{name: own[name] for name in ("__bucket_mount_source", "__bucket_mount_now")}}
     was = f"'{now}/hs/ at https://s3.example.org'"
-    variables = {
-        "bucket_mount_bucket": "media",
-        "bucket_mount_prefix": "hs/",
-        "bucket_mount_endpoint_url": "https://s3.example.org",
-        "bucket_mount_cache_path": CACHE,
-        "bucket_mount_accept_unserved_media": accepted,
-        "__bucket_mount_command_says": {"stdout_lines": [f"bucket={was}", f"cache={CACHE}"] if now else []},
-        "__bucket_mount_left": {"stdout_lines": []},
-        "__bucket_mount_real_paths": {"stdout_lines": []},
-        "__bucket_mount_user": {"rc": 0},
-        "__bucket_mount_needed": {"results": []},
-        "__bucket_mount_mounted": {"stdout": ""},
-        "__bucket_mount_hidden": {},
-        "__bucket_mount_service_info": nothing,
-        "__bucket_mount_synapse_info": nothing,
-        **{name: trust_as_template(text) for name, text in texts.items()},
-    }
-    problems = Templar(loader=DataLoader(), variables=variables).template(trust_as_template("{{ problems }}"))
+    says = {"stdout_lines": [f"bucket={was}", f"cache={CACHE}"] if now else []}
+    problems = preflight_problems(says, bucket_mount_accept_unserved_media=accepted)
     assert len(problems) == is_refused
     assert all(
         problem.startswith(f"Could not mount media/hs/ at https://s3.example.org in place of {was}: ")
@@ -478,6 +565,10 @@ REMOVAL = """\
     __bucket_mount_mounted: {rc: 1}
     __bucket_mount_there: {paths: [/command]}
     __bucket_mount_now: {place: /media, cache: /cache}
+    __bucket_mount_systemd_path: /etc/systemd/system
+    __bucket_mount_dropins: [/etc/systemd/system/synapse.service.d/mount.conf]
+    __bucket_mount_waiting_services: {files: []}
+    __bucket_mount_stays_stopped: []
     answers: {}
   tasks:
 """
@@ -490,6 +581,11 @@ OTHERS = """\
 Nothing was changed, because:
 - bucket_mount_path: '/media' is not where the bucket was mounted, which is /other. Set it to that.
 - bucket_mount_cache_path: '/cache' is not where the cache is, which is /else. Set it to that."""
+UNNAMED = """\
+Nothing was changed, because:
+- bucket_mount_synapse_services: worker@1.service and worker@2.service would not start any more without the mount's \
+command, and could write meanwhile. Write them there too; where it is no service any more, remove its directory in \
+/etc/systemd/system."""
 WAITING = (
     "Nothing was changed: 1 files in /cache are not in the bucket yet. Run this role with bucket_mount_enabled set to"
     " true first, which mounts the bucket and uploads them."
@@ -502,6 +598,10 @@ TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
         {**SYNAPSES, "bucket_mount_path": "/media/none", "__bucket_mount_now": {}},
         AWAY.replace("/media", "/media/none"),
     ),
+    "the mount is away, and Synapse stopped": (
+        {"__bucket_mount_stays_stopped": ["Synapse stays stopped."]},
+        f"{AWAY} Synapse stays stopped.",
+    ),
     "the mount is away, and that is accepted": ({"bucket_mount_accept_unserved_media": True}, ""),
     "it is mounted": ({"__bucket_mount_mounted": {"rc": 0}}, ""),
     "an interrupted removal": (SYNAPSES, ""),
@@ -512,6 +612,18 @@ TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
     "no command, and media in the cache": (
         {**SYNAPSES, "__bucket_mount_there": {"paths": ["/unit"]}, "__bucket_mount_now": {}},
         WAITING,
+    ),
+    "services that are not named": (
+        {
+            **SYNAPSES,
+            "__bucket_mount_waiting_services": {
+                "files": [
+                    {"path": f"/etc/systemd/system/{unit}.service.d/mount.conf"}
+                    for unit in ("worker@1", "synapse", "worker@2")
+                ]
+            },
+        },
+        UNNAMED,
     ),
     "other places": ({**SYNAPSES, "__bucket_mount_now": {"place": "/other", "cache": "/else"}}, OTHERS),
 }
