@@ -42,8 +42,9 @@ def mount(run_role: RoleRunner, *arguments: str, label: str = "mount") -> PlayRe
     return run_role({}, *arguments, label=label, playbook=MOUNT)
 
 
-def playbook(run_role: RoleRunner, host_name: str, name: str) -> PlayResult:
-    return run_role({}, f"--extra-vars=matrix_hosts={host_name}", playbook=f"matrixops.synapse_s3.{name}")
+def move_from_mount(run_role: RoleRunner, host_name: str, label: str) -> PlayResult:
+    playbook = "matrixops.synapse_s3.move_from_mount"
+    return run_role({}, f"--extra-vars=matrix_hosts={host_name}", label=label, playbook=playbook)
 
 
 def objects(endpoints: Endpoints) -> dict[str, tuple[str, str]]:
@@ -119,7 +120,7 @@ def test_a_first_mount_with_which_synapse_does_not_start_is_taken_away(
         'Could not give Synapse the mounted bucket: the step "Start Synapse with the mount" failed.'
     )
     assert "What Synapse has stored while the bucket was mounted is in the bucket alone" in message
-    assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("", False)
+    assert (file_system(host, layout), host.file(f"/etc/systemd/system/{SERVICE}").exists) == ("", False)
     wait_for(host, SERVES)
     assert differences(record) == []
 
@@ -309,7 +310,7 @@ def test_removal_keeps_a_cache_in_which_a_file_waits(
     host.check_output(f"echo '\"Dirty\": true' > /run/late && mkdir -p $(dirname {late})")
     host.check_output(f"printf '[Service]\\nExecStopPost=/bin/cp /run/late {waiting}\\n' > {late}")
     host.check_output("systemctl daemon-reload")
-    result = playbook(run_role, host_name, "move_from_mount")
+    result = move_from_mount(run_role, host_name, "a file waits")
     host.check_output(f"rm {waiting} {late} && systemctl daemon-reload")
     assert result.failed(host_name) == 1
     assert "1 files are not in the bucket yet. They are in /var/lib/matrix-synapse-bucket-mount" in result.output
@@ -321,7 +322,7 @@ def test_move_to_the_provider_uploads_and_deletes_nothing(
 ) -> None:
     host.check_output(f"{COMMAND} wait-until-uploaded 60")
     before = objects(endpoints)
-    result = playbook(run_role, host_name, "move_from_mount")
+    result = move_from_mount(run_role, host_name, "move")
     assert result.failed(host_name) == 0, result.output
     assert file_system(host, layout) == ""
     assert [path for path in result.states[host_name].files if COMMAND in path] == []
@@ -332,8 +333,6 @@ def test_move_to_the_provider_uploads_and_deletes_nothing(
 
 
 def test_move_again_changes_nothing(run_role: RoleRunner, host_name: str, layout: Layout, host: Host) -> None:
-    result = run_role(
-        {}, f"--extra-vars=matrix_hosts={host_name}", label="again", playbook="matrixops.synapse_s3.move_from_mount"
-    )
+    result = move_from_mount(run_role, host_name, "again")
     assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
     assert host.check_output(f"stat --format=%U {layout.media_store}") == layout.user
