@@ -352,13 +352,18 @@ class Administration(TrialBucket):
         )
 
 
-def failure(call: Callable[[], object]) -> MediaError | None:
+def failure(call: Callable[[], object]) -> MediaError | Unsupported | None:
     """Why a call fails, None if it does not."""
     try:
         call()
-    except MediaError as error:
+    except (MediaError, Unsupported) as error:
         return error
     return None
+
+
+def sentence(error: MediaError | Unsupported) -> str:
+    """What an error says, to go on after."""
+    return f"{str(error).removesuffix('.')}."
 
 
 def _names_within(shape: Any) -> set[str]:

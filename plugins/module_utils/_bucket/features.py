@@ -12,7 +12,7 @@ from typing import Any
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from . import policy
-from .administration import Administration, Unsupported, failure
+from .administration import Administration, Unsupported, failure, sentence
 from .in_use import able, taken_back_where_it_shuts_out, unless_it_shuts_out
 from .lifecycle import (
     OLD_VERSIONS,
@@ -84,7 +84,11 @@ def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Fe
         state, message = State.UNSUPPORTED, f"{error}."
     except MediaError as error:
         state, message = State.FAILED, str(error)
-    return Feature(name, state, message, changed=run.bucket.changes != before)
+    is_changed = run.bucket.changes != before
+    if is_changed and state is State.UNSUPPORTED:
+        # What it takes one moment, and not the next, is no lack of the service's.
+        state, message = State.FAILED, f"{message} It has taken a change before: look there what is left of that."
+    return Feature(name, state, message, changed=is_changed)
 
 
 def _private(name: str, run: Run) -> Feature:
@@ -197,9 +201,16 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
     left = bucket.lifecycle()
     if not in_force(left, expiry, prefix, days):
         # A rule that does nothing would look as if it did.
-        bucket.set_lifecycle(before)
-        return Feature(name, State.IGNORED, ignored(bucket, f"a rule with {expiry.action}") + " It was taken back.")
+        problem = ignored(bucket, f"a rule with {expiry.action}")
+        if kept := failure(partial(bucket.set_lifecycle, before)):
+            return _still_there(name, problem, kept, before, left)
+        return Feature(name, State.IGNORED, f"{problem} It was taken back.")
     return Feature(name, State.CHANGED, message, before, left)
+
+
+def _still_there(name: str, problem: str, error: MediaError | Unsupported, before: Any, left: Any) -> Feature:
+    """What the server did not take back."""
+    return Feature(name, State.FAILED, f"{problem} The setting is still there: {sentence(error)}", before, left, True)
 
 
 def _ended(rule: Rule, expiry: Expiry) -> str:
@@ -250,9 +261,11 @@ def _encryption(name: str, run: Run) -> Feature:
     users = able(run) if is_changed else []
     if is_changed:
         bucket.set_encryption(after)
-        if bucket.encryption() != after:
-            bucket.set_encryption(before)
-            return Feature(name, State.IGNORED, ignored(bucket, "a default encryption") + " It was taken back.")
+        if (left := bucket.encryption()) != after:
+            problem = ignored(bucket, "a default encryption")
+            if error := failure(partial(bucket.set_encryption, before)):
+                return _still_there(name, problem, error, before, left)
+            return Feature(name, State.IGNORED, f"{problem} It was taken back.")
     if run.check_mode:
         return Feature(name, State.OK, message, before, after)
     refusal, shown = _tried_encryption(bucket)
@@ -269,14 +282,14 @@ def _encryption(name: str, run: Run) -> Feature:
     if not is_changed:
         return Feature(name, State.FAILED if refusal else State.IGNORED, problem)
     if error := failure(partial(bucket.set_encryption, before)):
-        return Feature(name, State.FAILED, f"{problem} The setting is still there: {error}", before, after, True)
+        return _still_there(name, problem, error, before, after)
     if refusal and (other := _tried_encryption(bucket)[0]):
         # It is not for the setting.
         return Feature(name, State.FAILED, str(other))
     return Feature(name, State.UNSUPPORTED if refusal else State.IGNORED, f"{problem} The setting was taken back.")
 
 
-def _tried_encryption(bucket: Administration) -> tuple[MediaError | None, str]:
+def _tried_encryption(bucket: Administration) -> tuple[MediaError | Unsupported | None, str]:
     """Why no object can be stored, if so, and how one is encrypted."""
     shown = ""
 

@@ -11,7 +11,7 @@ from operator import methodcaller
 
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
-from .administration import Unsupported, failure
+from .administration import Unsupported, failure, sentence
 from .key_effects import SynapsesBucket
 from .wanted import Run
 
@@ -25,7 +25,7 @@ def able(run: Run) -> list[BucketSettings]:
     return [each for each in dict.fromkeys((settings, synapse)) if refusal([each], _store_and_read) is None]
 
 
-def refusal(who: Sequence[BucketSettings], use: Callable[[SynapsesBucket], object]) -> MediaError | None:
+def refusal(who: Sequence[BucketSettings], use: Callable[[SynapsesBucket], object]) -> MediaError | Unsupported | None:
     """Why the first of these that is refused this is; None where none is."""
     for each in who:
         with closing(SynapsesBucket(each)) as bucket:
@@ -51,8 +51,6 @@ def taken_back_where_it_shuts_out(who: Sequence[BucketSettings], server: str, un
     if refused is None:
         return ""
     problem = f"{server} takes the setting, and then refuses what worked before. {refused}"
-    try:
-        undo()
-    except (MediaError, Unsupported) as error:
-        return f"{problem} The setting is still there: {error}"
+    if error := failure(undo):
+        return f"{problem} The setting is still there: {sentence(error)}"
     return f"{problem} The setting was taken back."

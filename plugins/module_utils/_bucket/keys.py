@@ -14,7 +14,7 @@ from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import PermissionDenied
 from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
 from . import policy
-from .administration import Administration, Unsupported, failure
+from .administration import Administration, Unsupported, failure, sentence
 from .key_ceph import CephKeys
 from .key_effects import SynapsesBucket
 from .key_iam import IamKeys
@@ -134,10 +134,14 @@ def _give(
         state = State.CHANGED if changes else State.OK
         if check_mode and (changes or not bucket.exists()):
             return Feature(NAME, state, message, *_difference(is_there, had, document))
-        for change in changes:
-            if error := failure(change):
+        for number, change in enumerate(changes):
+            error = failure(change)
+            if isinstance(error, Unsupported) and number == 0:
+                raise error
+            if error is not None:
                 # Without an answer it may have been made.
-                return Feature(NAME, State.FAILED, str(error), changed=True)
+                left = f" The key {name!r} is there with its secret, and without its new policy." if number else ""
+                return Feature(NAME, State.FAILED, f"{sentence(error)}{left}", changed=True)
         if refusal := _refusal(synapses, is_patient=bool(changes), check_mode=check_mode):
             told = str(refusal)
             if changes and not check_mode:
@@ -159,7 +163,7 @@ def _difference(is_there: bool, had: Document | None, document: Document) -> tup
     return {"is_there": is_there, "policy": had}, {"is_there": True, "policy": document}
 
 
-def _refusal(synapses: SynapsesBucket, *, is_patient: bool, check_mode: bool) -> MediaError | None:
+def _refusal(synapses: SynapsesBucket, *, is_patient: bool, check_mode: bool) -> MediaError | Unsupported | None:
     """Why Synapse's key can't do what it must, None if it can."""
     refusal = failure(synapses.see)
     for _turn in range((_TRIES - 1) * is_patient):
@@ -176,7 +180,7 @@ def _taken_back(
     name: str,
     had: Document | None,
     plain: Document | None,
-    refusal: MediaError,
+    refusal: MediaError | Unsupported,
 ) -> str:
     """What is told of a key that can't do what it must, after it got again what it could use before.
 
@@ -193,7 +197,7 @@ def _taken_back(
     if had is None:
         return str(refusal)
     error = failure(partial(interface.set_policy, name, had))
-    return f"{refusal} {f'Its new policy is still there: {error}' if error else 'Its former policy is back.'}"
+    return f"{refusal} {f'Its new policy is still there: {sentence(error)}' if error else 'Its former policy is back.'}"
 
 
 def _beyond(look: Callable[[], Iterable[tuple[str, bool]]], *, is_patient: bool) -> dict[str, bool]:
@@ -207,6 +211,6 @@ def _beyond(look: Callable[[], Iterable[tuple[str, bool]]], *, is_patient: bool)
     return tried
 
 
-def _is_wrong_key(refusal: MediaError | None) -> bool:
+def _is_wrong_key(refusal: MediaError | Unsupported | None) -> bool:
     """Whether the server does not know the key or its secret; what is only not allowed is of another kind."""
     return refusal.__class__ is AccessError

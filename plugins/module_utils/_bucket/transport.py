@@ -62,7 +62,7 @@ def _without_tls(run: Run) -> str:
     return ""
 
 
-def _refusal_of_tls(run: Run, before: Any, who: Sequence[BucketSettings]) -> MediaError | None:
+def _refusal_of_tls(run: Run, before: Any, who: Sequence[BucketSettings]) -> MediaError | Unsupported | None:
     """Why a request by TLS is refused by the statement, tried with one object alone; None if it is not.
 
     Once the whole bucket refused it, the statement could not be taken away again by that address.
@@ -76,7 +76,7 @@ def _refusal_of_tls(run: Run, before: Any, who: Sequence[BucketSettings]) -> Med
             bucket.set_policy(before)
 
 
-def _not_seen(server: str, refused: MediaError) -> str:
+def _not_seen(server: str, refused: MediaError | Unsupported) -> str:
     return (
         f"Could not refuse what does not come by TLS: {server} takes what does come by TLS for something without, as"
         " where TLS ends at a proxy before it, and Synapse would be shut out. Nothing was changed. Set tls_only to"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
@@ -152,16 +153,50 @@ def test_an_outage_while_encryption_is_tried_is_no_lack_of_the_service() -> None
     assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
 
 
-def test_an_encryption_that_can_t_be_taken_back() -> None:
+CAN_T = "Could not change it: the server failed"
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(f"{CAN_T}."), Unsupported(CAN_T)])
+def test_an_encryption_that_can_t_be_taken_back(error: Exception) -> None:
     bucket = server(encryption=(None, KMS))
     bucket.trial_object.side_effect = StoreUnavailable("Could not store it: the server failed.")
-    bucket.set_encryption.side_effect = (None, StoreUnavailable("Could not change it: the server failed."))
+    bucket.set_encryption.side_effect = (None, error)
     found = apply(bucket, encryption="aws:kms")["encryption"]
     assert (found.state, found.is_changed, found.message) == (
         State.FAILED,
         True,
         f"{SERVER} takes the setting, and then stores nothing any more. Could not store it: the server failed. The"
         " setting is still there: Could not change it: the server failed.",
+    )
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("It failed."), Unsupported("It failed")])
+def test_what_is_not_kept_and_can_t_be_taken_back(error: Exception) -> None:
+    bucket = server(encryption=(None, {"SSEAlgorithm": "AES256"}))
+    bucket.set_encryption.side_effect = (None, error)
+    bucket.set_lifecycle.side_effect = (None, error)
+    found = apply(bucket, encryption="aws:kms")
+    rule = "a rule with AbortIncompleteMultipartUpload"
+    for name, what in (("encryption", "a default encryption"), ("unfinished_uploads", rule)):
+        assert (found[name].state, found[name].is_changed, found[name].message) == (
+            State.FAILED,
+            True,
+            f"{SERVER} takes {what}, and does not keep it. The setting is still there: It failed.",
+        )
+
+
+def test_what_is_not_implemented_after_a_change_is_a_failure() -> None:
+    bucket = server(versioning=("", Unsupported(f"{SERVER} does not implement it (HTTP 501)")))
+
+    def enable() -> None:
+        bucket.changes += 1
+
+    bucket.enable_versioning.side_effect = enable
+    assert apply(bucket, versioning=True)["versioning"] == Feature(
+        "versioning",
+        State.FAILED,
+        f"{SERVER} does not implement it (HTTP 501). It has taken a change before: look there what is left of that.",
+        changed=True,
     )
 
 

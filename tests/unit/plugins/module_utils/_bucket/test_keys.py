@@ -8,6 +8,7 @@ from unittest import mock
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
@@ -51,7 +52,30 @@ def test_a_change_without_an_answer_may_have_been_made(monkeypatch: pytest.Monke
     interface.set_policy.side_effect = UnavailableError("The answer did not come in time.")
     monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
 
-    assert apply("MinIO") == Feature("key", State.FAILED, "The answer did not come in time.", changed=True)
+    assert apply("MinIO") == Feature(
+        "key",
+        State.FAILED,
+        "The answer did not come in time. The key 'synapse' is there with its secret, and without its new policy.",
+        changed=True,
+    )
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_an_interface_that_is_not_there_is_a_failure_once_a_key_was_made(
+    monkeypatch: pytest.MonkeyPatch, is_made: bool
+) -> None:
+    interface = mock.Mock(makes_keys=True, lists_by_prefix=True)
+    interface.knows.return_value, interface.policy.return_value = False, None
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    (interface.set_policy if is_made else interface.set_user).side_effect = Unsupported("It does not implement it")
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+
+    left = " The key 'synapse' is there with its secret, and without its new policy."
+    assert apply("MinIO") == (
+        Feature("key", State.FAILED, f"It does not implement it.{left}", changed=True)
+        if is_made
+        else Feature("key", State.UNSUPPORTED, f"It does not implement it. {PASTE}")
+    )
 
 
 def test_a_key_of_somebody_else_s_keeps_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
