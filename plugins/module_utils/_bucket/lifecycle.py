@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from .._media.rules.media_path import Root
 from .._media.stores.s3_description import archived_as
 
 Rule = Mapping[str, Any]
@@ -70,7 +71,7 @@ def in_force(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> R
 
 
 def sooner(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> Rule | None:
-    """The rule of somebody else that does this to something below the prefix before so many days; 0 is never."""
+    """The rule of somebody else that does this to some of the media before so many days; 0 is never."""
     for rule in rules:
         found = days_of(rule, expiry)
         if found > 0 and (found < days or not days) and _meets(rule, prefix) and not _is_own(rule, expiry, prefix):
@@ -79,7 +80,7 @@ def sooner(rules: Sequence[Rule], expiry: Expiry, prefix: str, days: int) -> Rul
 
 
 def ending_media(rules: Sequence[Rule], prefix: str) -> Rule | None:
-    """The rule that deletes objects below the prefix which are in use, or moves them to an archive."""
+    """The rule that deletes media which is in use, or moves it to an archive."""
     for rule in rules:
         expiration = rule.get("Expiration") or {}
         ends = "Days" in expiration or "Date" in expiration
@@ -138,7 +139,8 @@ def _covers(rule: Rule, prefix: str) -> bool:
 
 
 def _meets(rule: Rule, prefix: str) -> bool:
-    """Whether a rule is for anything below the prefix. Synapse's objects have no tags."""
+    """Whether a rule is for any of the media below the prefix, which may be empty. Synapse's objects have no tags."""
     condition, below = rule.get("Filter") or {}, _prefix_of(rule)
     has_tags = "Tag" in condition or bool(condition.get("And", {}).get("Tags"))
-    return not has_tags and (prefix.startswith(below) or below.startswith(prefix))
+    places = [f"{prefix}{root.value}/" for root in Root]
+    return not has_tags and any(place.startswith(below) or below.startswith(place) for place in places)

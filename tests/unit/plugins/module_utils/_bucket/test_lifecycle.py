@@ -84,6 +84,7 @@ def test_a_rule_that_is_sooner() -> None:
     assert [found(days) for days in (2, 3, 4, 0)] == [False, False, True, True]
     assert found(4, Filter={"Prefix": "hs/local_content/"})
     assert not found(4, Filter={"Prefix": "other/"})
+    assert not found(4, Filter={"Prefix": "hs/backups/"})
     assert not found(4, Filter={"Tag": {"Key": "a", "Value": "b"}})
     assert not found(4, Status="Disabled")
     assert sooner([rule_of(OLD_VERSIONS, "hs/", 3)], OLD_VERSIONS, "hs/", 4) is None
@@ -104,6 +105,9 @@ TEST_ENDS: dict[str, tuple[dict[str, Any], bool]] = {
     ),
     "of a marker": ({"Filter": {"Prefix": ""}, "Expiration": {"ExpiredObjectDeleteMarker": True}}, False),
     "of something else": ({"Filter": {"Prefix": "logs/"}, "Expiration": {"Days": 3}}, False),
+    "of a part of the media": ({"Filter": {"Prefix": "hs/remote_thumbnail/a"}, "Expiration": {"Days": 3}}, True),
+    "of a part of a name": ({"Filter": {"Prefix": "hs/remote_"}, "Expiration": {"Days": 3}}, True),
+    "of something else beside the media": ({"Filter": {"Prefix": "hs/backups/"}, "Expiration": {"Days": 3}}, False),
     "of a neighbour": ({"Filter": {"Prefix": "hs2/"}, "Expiration": {"Days": 3}}, False),
     "of what has a tag": ({"Filter": {"And": {"Prefix": "", "Tags": [{}]}}, "Expiration": {"Days": 3}}, False),
     "that is off": ({"Filter": {"Prefix": ""}, "Expiration": {"Days": 90}, "Status": "Disabled"}, False),
@@ -115,3 +119,22 @@ TEST_ENDS: dict[str, tuple[dict[str, Any], bool]] = {
 def test_a_rule_that_ends_media(name: str) -> None:
     given, ends = TEST_ENDS[name]
     assert (ending_media([{"Status": "Enabled", **given}], "hs/") is not None) is ends
+
+
+TEST_BESIDE = {
+    "": True,
+    "local": True,
+    "local_content/": True,
+    "backups/": False,
+    "b/": False,
+    "local_content2/": False,
+}
+
+
+@pytest.mark.parametrize("below", TEST_BESIDE)
+def test_a_rule_in_a_bucket_without_a_prefix(below: str) -> None:
+    """Beside the media there may be backups in it, and another homeserver's media below a prefix."""
+    place: dict[str, Any] = {"Status": "Enabled", "Filter": {"Prefix": below}}
+    ending = ending_media([{**place, "Expiration": {"Days": 3}}], "")
+    ended_sooner = sooner([{**rule_of(OLD_VERSIONS, below, 3), "ID": "other"}], OLD_VERSIONS, "", 30)
+    assert [ending is not None, ended_sooner is not None] == [TEST_BESIDE[below]] * 2
