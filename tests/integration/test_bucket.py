@@ -397,6 +397,19 @@ def test_encryption_after_which_nothing_is_stored(minio_with_kms: MinioServer) -
     assert Administration(settings).encryption() is None
 
 
+def test_encryption_with_a_key_that_is_not_there(minio_with_kms: MinioServer) -> None:
+    """The service has encryption: it is the setting that is wrong."""
+    settings = minio_with_kms.new_bucket()
+    found = apply(settings, Wanted(private=False, encryption="aws:kms", kms_key_id="another-key"))["encryption"]
+    assert (found.state, found.is_changed, found.message) == (
+        State.FAILED,
+        False,
+        f"Could not change the default encryption of bucket '{settings.bucket}': the server {minio_with_kms.url} answered"
+        " HTTP 400 KMS.NotFoundException 'Invalid keyId'. Look the answer up in the server's documentation.",
+    )
+    assert Administration(settings).encryption() is None
+
+
 def test_encryption_without_a_kms(settings: BucketSettings) -> None:
     found = apply(settings, Wanted(encryption="AES256"))["encryption"]
     assert (found.state, found.message) == (

@@ -13,7 +13,8 @@ from http import HTTPStatus
 from typing import Any
 
 from .._media.engine.encryption import TEST_OBJECT
-from .._media.rules.errors import ConfigurationError, MediaError
+from .._media.rules.endpoint import is_other_endpoint
+from .._media.rules.errors import AccessError, ConfigurationError, MediaError
 from .._media.rules.settings import BucketSettings
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3 import FIRST_CONTACT
@@ -40,6 +41,9 @@ _REFUSALS = frozenset({301, 302, 307, 308, 401, 403})
 _OF_THE_REQUEST = frozenset(
     {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeout", "AuthorizationHeaderMalformed"}
 )
+# Nor are these: of policies and encryption they are known to who has them.
+_OF_THE_CONTENT = frozenset({"PolicyTooLarge"})
+_KMS = "KMS."
 # The transaction, the time, the gateway's instance and the zone. Swift's, which are alike, end with the time.
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.
@@ -324,6 +328,7 @@ class Administration(TrialBucket):
             except botocore.exceptions.ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _NONE:
                     return None
+                self._check_whose(error, f"ask for {what} of")
                 if http_status(error) in _UNKNOWN_REQUEST:
                     raise self._unsupported(error) from error
                 raise
@@ -333,8 +338,8 @@ class Administration(TrialBucket):
             try:
                 call()
             except botocore.exceptions.ClientError as error:
-                code = error.response.get("Error", {}).get("Code")
-                if http_status(error) in _UNKNOWN_SETTING and code not in _OF_THE_REQUEST:
+                self._check_whose(error, verb)
+                if http_status(error) in _UNKNOWN_SETTING and not self._is_wrong_content(error):
                     raise self._unsupported(error) from error
                 raise
             except LIBRARY_ERRORS:
@@ -342,6 +347,29 @@ class Administration(TrialBucket):
                 self.changes += 1
                 raise
             self.changes += 1
+
+    def _is_wrong_content(self, error: botocore.exceptions.ClientError) -> bool:
+        """Whether a setting was refused that the server knows. Amazon knows all of them."""
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        return (
+            code in _OF_THE_REQUEST
+            or code in _OF_THE_CONTENT
+            or code.startswith(_KMS)
+            or (http_status(error) == HTTPStatus.BAD_REQUEST and self._is_amazons)
+        )
+
+    def _check_whose(self, error: botocore.exceptions.ClientError, verb: str) -> None:
+        """:raises AccessError: the bucket is another account's, of whose policy Amazon says this."""
+        is_refused = http_status(error) == HTTPStatus.METHOD_NOT_ALLOWED and error.operation_name.endswith("Policy")
+        if is_refused and self._is_amazons:
+            raise AccessError(
+                f"Could not {verb} bucket {self._bucket!r}: at {self.server} only keys of the account may that to which"
+                " the bucket belongs (HTTP 405). Use an access key of that account."
+            ) from error
+
+    @property
+    def _is_amazons(self) -> bool:
+        return not is_other_endpoint(self.settings.endpoint_url or "")
 
     def _unsupported(self, error: botocore.exceptions.ClientError) -> Unsupported:
         told = error.response.get("Error", {})
@@ -364,6 +392,15 @@ def failure(call: Callable[[], object]) -> MediaError | Unsupported | None:
 def sentence(error: MediaError | Unsupported) -> str:
     """What an error says, to go on after."""
     return f"{str(error).removesuffix('.')}."
+
+
+def is_of_encryption_key(error: MediaError | Unsupported) -> bool:
+    """Whether a server has an encryption, and refuses its key: there is no such key, or this user may not use it."""
+    cause = error.__cause__
+    if not isinstance(cause, botocore.exceptions.ClientError):
+        return False
+    code = str(cause.response.get("Error", {}).get("Code", ""))
+    return http_status(cause) == HTTPStatus.FORBIDDEN or code.startswith(_KMS)
 
 
 def _names_within(shape: Any) -> set[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from . import policy
-from .administration import Administration, Unsupported, failure, sentence
+from .administration import Administration, Unsupported, failure, is_of_encryption_key, sentence
 from .in_use import able, taken_back_where_it_shuts_out, unless_it_shuts_out
 from .lifecycle import (
     OLD_VERSIONS,
@@ -286,6 +286,12 @@ def _encryption(name: str, run: Run) -> Feature:
     if refusal and (other := _tried_encryption(bucket)[0]):
         # It is not for the setting.
         return Feature(name, State.FAILED, str(other))
+    if refusal and is_of_encryption_key(refusal):
+        problem = (
+            f"{bucket.server} takes the setting, and then refuses to store with it. See that the key for encryption is"
+            f" there, and that this access key may use it. {refusal} The setting was taken back."
+        )
+        return Feature(name, State.FAILED, problem)
     return Feature(name, State.UNSUPPORTED if refusal else State.IGNORED, f"{problem} The setting was taken back.")
 
 

@@ -3,11 +3,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from unittest import mock
 
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import (
+    Administration,
+    Unsupported,
+    failure,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from botocore.exceptions import ClientError
+
+ELSEWHERE, AMAZON = "https://s3.example.org", "https://s3.eu-west-1.amazonaws.com"
+WRONG_PRINCIPAL = ("MalformedPolicy", "Invalid principal in policy")
+NO_KEY = ("KMS.NotFoundException", "Invalid keyId")
+TOO_LARGE = ("PolicyTooLarge", "It is too large")
+UNKNOWN = "Look the answer up in the server's documentation."
+TEST_REFUSALS = {
+    "one that does not know it": (
+        ELSEWHERE,
+        (400, *WRONG_PRINCIPAL),
+        f"{ELSEWHERE} does not implement it (HTTP 400 MalformedPolicy: 'Invalid principal in policy')",
+    ),
+    "one that knows it": (
+        ELSEWHERE,
+        (400, *TOO_LARGE),
+        "Could not change the policy of bucket 'media': the server https://s3.example.org answered HTTP 400"
+        f" PolicyTooLarge 'It is too large'. {UNKNOWN}",
+    ),
+    "one that has encryption keys": (
+        ELSEWHERE,
+        (400, *NO_KEY),
+        "Could not change the policy of bucket 'media': the server https://s3.example.org answered HTTP 400"
+        f" KMS.NotFoundException 'Invalid keyId'. {UNKNOWN}",
+    ),
+    "Amazon": (
+        None,
+        (400, *WRONG_PRINCIPAL),
+        "Could not change the policy of bucket 'media': the server Amazon S3 answered HTTP 400 MalformedPolicy 'Invalid"
+        f" principal in policy'. {UNKNOWN}",
+    ),
+    "Amazon, of another account's bucket": (
+        AMAZON,
+        (405, "MethodNotAllowed", "The specified method is not allowed against this resource."),
+        f"Could not change the policy of bucket 'media': at {AMAZON} only keys of the account may that to which the"
+        " bucket belongs (HTTP 405). Use an access key of that account.",
+    ),
+    "one that has no such request": (
+        ELSEWHERE,
+        (405, "MethodNotAllowed", "No."),
+        f"{ELSEWHERE} does not implement it (HTTP 405 MethodNotAllowed: 'No')",
+    ),
+    "Amazon, of a kind of bucket that has not all": (
+        None,
+        (501, "NotImplemented", "No."),
+        "Amazon S3 does not implement it (HTTP 501 NotImplemented: 'No')",
+    ),
+}
+
+
+def refusal_by(
+    url: str | None, answer: tuple[int, str, str], operation: str, call: Callable[[Administration], object]
+) -> Exception:
+    status, code, said = answer
+    told = {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    settings = BucketSettings("media", region_name="eu-west-1", endpoint_url=url)
+    with closing(Administration(settings)) as bucket:
+        error = ClientError(told, operation)  # type: ignore[arg-type]  # of boto3's types the half
+        bucket._client = client = mock.MagicMock()
+        for method in (client.delete_bucket_policy, client.get_bucket_policy, client.put_bucket_versioning):
+            method.side_effect = error
+        refusal = failure(lambda: call(bucket))
+    assert refusal is not None
+    return refusal
+
+
+@pytest.mark.parametrize("who", TEST_REFUSALS)
+def test_what_is_refused_is_not_always_unknown(who: str) -> None:
+    url, answer, message = TEST_REFUSALS[who]
+    refusal = refusal_by(url, answer, "DeleteBucketPolicy", lambda bucket: bucket.set_policy(None))
+    assert (str(refusal), isinstance(refusal, Unsupported)) == (message, "does not implement it" in message)
+
+
+def test_a_policy_of_another_account_s_bucket_can_t_be_read() -> None:
+    refusal = refusal_by(None, (405, "MethodNotAllowed", ""), "GetBucketPolicy", Administration.policy)
+    assert str(refusal) == (
+        "Could not ask for the policy of bucket 'media': at Amazon S3 only keys of the account may that to which the"
+        " bucket belongs (HTTP 405). Use an access key of that account."
+    )
+
+
+def test_what_amazon_has_not_for_all_kinds_of_buckets() -> None:
+    answer = (405, "MethodNotAllowed", "No.")
+    refusal = refusal_by(None, answer, "PutBucketVersioning", Administration.enable_versioning)
+    assert str(refusal) == "Amazon S3 does not implement it (HTTP 405 MethodNotAllowed: 'No')"
+
 
 KMS = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "theirs"}
 

@@ -13,6 +13,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.repor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import StoreUnavailable
+from botocore.exceptions import ClientError
 
 SERVER = "https://s3.example.org"
 
@@ -143,6 +144,37 @@ def test_an_encryption_with_whichever_key_stays_where_no_other_is_asked_for() ->
     found = apply(bucket, encryption="aws:kms")["encryption"]
     assert found == Feature("encryption", State.OK, "new objects are encrypted with aws:kms", theirs, theirs)
     bucket.set_encryption.assert_not_called()
+
+
+def refused(status: int, code: str) -> StoreUnavailable:
+    told = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    error = StoreUnavailable("Could not store it.")
+    error.__cause__ = ClientError(told, "PutObject")  # type: ignore[arg-type]  # of boto3's types the half
+    return error
+
+
+WITH_KEY = (
+    f"{SERVER} takes the setting, and then refuses to store with it. See that the key for encryption is there, and that"
+    " this access key may use it. Could not store it. The setting was taken back."
+)
+NO_KEY = (
+    f"{SERVER} takes the setting, and then stores nothing any more. Could not store it. The setting was taken back."
+)
+TEST_TRIALS = {
+    "Amazon, of a key that is not there": (400, "KMS.NotFoundException", State.FAILED, WITH_KEY),
+    "Amazon, of a key that is another's": (403, "AccessDenied", State.FAILED, WITH_KEY),
+    "Ceph 18 without keys": (400, "InvalidRequest", State.UNSUPPORTED, NO_KEY),
+    "SeaweedFS without keys": (500, "InternalError", State.UNSUPPORTED, NO_KEY),
+}
+
+
+@pytest.mark.parametrize("who", TEST_TRIALS)
+def test_a_key_for_encryption_that_is_refused_is_no_lack_of_the_service(who: str) -> None:
+    status, code, state, message = TEST_TRIALS[who]
+    bucket = server(encryption=(None, KMS))
+    bucket.trial_object.side_effect = (refused(status, code), mock.MagicMock())
+    assert apply(bucket, encryption="aws:kms")["encryption"] == Feature("encryption", state, message)
+    assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
 
 
 def test_an_outage_while_encryption_is_tried_is_no_lack_of_the_service() -> None:
