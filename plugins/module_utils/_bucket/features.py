@@ -113,7 +113,7 @@ def _private(name: str, run: Run) -> Feature:
         return Feature(name, State.CHANGED, message, before, after)
     if is_changed:
         undo = partial(change, before or None)
-        if problem := unless_it_shuts_out(able(run), bucket.server, partial(change, after), undo):
+        if problem := unless_it_shuts_out(able(run), bucket, partial(change, after), undo):
             return Feature(name, State.FAILED, problem)
         left = read() or {}
         if not same(left, after):
@@ -271,7 +271,7 @@ def _encryption(name: str, run: Run) -> Feature:
     refusal, shown = _tried_encryption(bucket)
     if refusal is None and shown == wanted.encryption:
         # A key of the service's for encryption may be the administrator's alone.
-        if problem := taken_back_where_it_shuts_out(users, bucket.server, partial(bucket.set_encryption, before)):
+        if problem := taken_back_where_it_shuts_out(users, bucket, partial(bucket.set_encryption, before)):
             return Feature(name, State.FAILED, problem)
         return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
     if refusal:

@@ -7,22 +7,38 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from operator import methodcaller
 
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
-from .administration import Unsupported, failure, sentence
+from .._media.stores.object_store import StoreUnavailable
+from .administration import Administration, Unsupported, failure, sentence
 from .key_effects import SynapsesBucket
-from .wanted import Run
-
-_store_and_read: Callable[[SynapsesBucket], object] = methodcaller("use")
+from .wanted import Run, Wanted
 
 
 def able(run: Run) -> list[BucketSettings]:
-    """Which of the administrator and Synapse, each at its own address, can store, read and delete an object."""
-    settings, wanted = run.bucket.settings, run.wanted
-    synapse = replace(wanted.user or settings, endpoint_url=wanted.synapse_endpoint_url or settings.endpoint_url)
-    return [each for each in dict.fromkeys((settings, synapse)) if refusal([each], _store_and_read) is None]
+    """Which of the administrator and Synapse, each at its own address, can store and read an object.
+
+    :raises MediaError: whether one can is not known now, or what was stored can't be deleted.
+    """
+    found = []
+    for each in dict.fromkeys((run.bucket.settings, as_synapse(run.bucket, run.wanted))):
+        refused = _refusal_to_store(each, run.bucket)
+        if isinstance(refused, StoreUnavailable):
+            # Who was not let in before is not looked after.
+            raise refused
+        if refused is None:
+            found.append(each)
+    return found
+
+
+def as_synapse(bucket: Administration, wanted: Wanted) -> BucketSettings:
+    """The bucket as Synapse uses it, at its own address where somebody answers there."""
+    settings, url = bucket.settings, wanted.synapse_endpoint_url
+    synapse = wanted.user or settings
+    if url and url != settings.endpoint_url and bucket.lets_in(synapse, url) is not None:
+        return replace(synapse, endpoint_url=url)
+    return synapse
 
 
 def refusal(who: Sequence[BucketSettings], use: Callable[[SynapsesBucket], object]) -> MediaError | Unsupported | None:
@@ -34,23 +50,44 @@ def refusal(who: Sequence[BucketSettings], use: Callable[[SynapsesBucket], objec
     return None
 
 
+def _refusal_to_store(who: BucketSettings, administrators: Administration) -> MediaError | Unsupported | None:
+    """Why an object can't be stored and read; None if it can.
+
+    :raises MediaError: it can be, and neither of them can delete it.
+    """
+    with closing(SynapsesBucket(who)) as bucket:
+        key = bucket.new_key()
+        if error := failure(lambda: bucket.store(key)):
+            return error
+        error = failure(lambda: bucket.read_as_provider(key))
+        # Synapse's provider deletes nothing, so a key of Synapse's may not be allowed to.
+        if failure(lambda: bucket.erase(key)):
+            administrators.erase(key)
+        return error
+
+
 def unless_it_shuts_out(
-    who: Sequence[BucketSettings], server: str, change: Callable[[], None], undo: Callable[[], None]
+    who: Sequence[BucketSettings], bucket: Administration, change: Callable[[], None], undo: Callable[[], None]
 ) -> str:
     """Make a change; where it shuts one of these out, take it back and return what is to be told, else ''.
 
     Raises what ``change`` raises.
     """
     change()
-    return taken_back_where_it_shuts_out(who, server, undo)
+    return taken_back_where_it_shuts_out(who, bucket, undo)
 
 
-def taken_back_where_it_shuts_out(who: Sequence[BucketSettings], server: str, undo: Callable[[], None]) -> str:
+def taken_back_where_it_shuts_out(
+    who: Sequence[BucketSettings], bucket: Administration, undo: Callable[[], None]
+) -> str:
     """As ``unless_it_shuts_out``, after the change."""
-    refused = refusal(who, _store_and_read)
+    try:
+        refused = next(filter(None, (_refusal_to_store(each, bucket) for each in who)), None)
+    except MediaError as error:
+        refused = error
     if refused is None:
         return ""
-    problem = f"{server} takes the setting, and then refuses what worked before. {refused}"
-    if error := failure(undo):
-        return f"{problem} The setting is still there: {sentence(error)}"
+    problem = f"{bucket.server} takes the setting, and then refuses what worked before. {refused}"
+    if kept := failure(undo):
+        return f"{problem} The setting is still there: {sentence(kept)}"
     return f"{problem} The setting was taken back."

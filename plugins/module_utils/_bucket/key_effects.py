@@ -43,7 +43,7 @@ class SynapsesBucket(TrialBucket):
         action = f"see what is missing in bucket {self._bucket!r}"
         with self._words.explained(action):
             try:
-                self._client.head_object(Bucket=self._bucket, Key=self._test_key(self._user.prefix))
+                self._client.head_object(Bucket=self._bucket, Key=self.new_key())
             except botocore.exceptions.ClientError as error:
                 if http_status(error) == 403:
                     # Not every service lets whoever may list a prefix see that.
@@ -60,12 +60,20 @@ class SynapsesBucket(TrialBucket):
 
         :raises MediaError: the key can't.
         """
-        key = self._test_key(self._user.prefix)
-        self.put_as_provider(key, _CONTENT)
+        key = self.new_key()
+        self.store(key)
         try:
             self.read_as_provider(key)
         finally:
             self.erase(key)
+
+    def new_key(self) -> str:
+        """A key below the prefix that nothing has."""
+        return f"{self._user.prefix}{TEST_OBJECT}{secrets.token_hex(8)}"
+
+    def store(self, key: str) -> None:
+        """Store a small object, as Synapse's provider does."""
+        self.put_as_provider(key, _CONTENT)
 
     def beyond(
         self, administrators: Administration, *, whole_list: bool, check_mode: bool
@@ -127,10 +135,6 @@ class SynapsesBucket(TrialBucket):
                     raise
                 return error.response.get("Error", {}).get("Code") in let_in
         return True
-
-    @staticmethod
-    def _test_key(prefix: str) -> str:
-        return f"{prefix}{TEST_OBJECT}{secrets.token_hex(8)}"
 
 
 def _beside(prefix: str) -> str:

@@ -40,7 +40,7 @@ def tls_only(name: str, run: Run) -> Feature:
         if refused := _refusal_of_tls(run, before, who):
             return Feature(name, State.FAILED, _not_seen(bucket.server, refused))
         change, undo = partial(_write, run, before, own), partial(bucket.set_policy, before)
-        if problem := unless_it_shuts_out(who, bucket.server, change, undo):
+        if problem := unless_it_shuts_out(who, bucket, change, undo):
             return Feature(name, State.FAILED, problem)
         after = bucket.policy()
     if not policy.has_tls_only(policy.statements_of(after), settings.bucket, settings.region_name):

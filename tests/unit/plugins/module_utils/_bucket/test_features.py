@@ -11,8 +11,12 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket impor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import StoreUnavailable
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    PermissionDenied,
+    StoreUnavailable,
+)
 from botocore.exceptions import ClientError
 
 SERVER = "https://s3.example.org"
@@ -34,15 +38,15 @@ def apply(bucket: mock.MagicMock, *, check_mode: bool = False, **wanted: Any) ->
     return {feature.name: feature for feature in found}
 
 
-def private(bucket: mock.MagicMock, *refusals: StoreUnavailable | None) -> Feature:
+def private(bucket: mock.MagicMock, *refusals: MediaError | None) -> Feature:
     """The feature, where the administrator's requests as Synapse makes them end so, one after the other."""
     bucket.is_software.side_effect = bucket.software.startswith
     with mock.patch.object(in_use, "SynapsesBucket") as synapses:
-        synapses.return_value.use.side_effect = refusals
+        synapses.return_value.store.side_effect = refusals
         return next(each for each in features.apply(bucket, Wanted(), check_mode=False) if each.name == "private")
 
 
-REFUSED = StoreUnavailable("Could not store object 'hs/x'.")
+REFUSED = PermissionDenied("Could not store object 'hs/x'.")
 TAKES = f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED} The setting"
 SOME = {**features.BLOCKED, "BlockPublicPolicy": False}
 
@@ -66,6 +70,15 @@ def test_a_block_where_nothing_could_be_stored_before_either() -> None:
     bucket = server(public_access_block=(None, features.BLOCKED))
     bucket.anybody_may.return_value = []
     assert private(bucket, REFUSED).state is State.CHANGED
+
+
+def test_nothing_is_changed_where_who_can_store_is_not_known() -> None:
+    """Whom a server can't serve for a moment, would not be looked after."""
+    bucket = server(public_access_block=None)
+    assert private(bucket, StoreUnavailable("Could not store it: the server failed.")) == Feature(
+        "private", State.FAILED, "Could not store it: the server failed."
+    )
+    bucket.block_public_access.assert_not_called()
 
 
 def test_ceph_has_another_block() -> None:
@@ -131,7 +144,7 @@ def test_an_encryption_that_shuts_synapse_out_is_taken_back() -> None:
     bucket.encrypted_as.return_value = "aws:kms"
     with mock.patch.object(in_use, "SynapsesBucket") as synapses:
         # The administrator and Synapse, before and after.
-        synapses.return_value.use.side_effect = (None, None, None, REFUSED)
+        synapses.return_value.store.side_effect = (None, None, None, REFUSED)
         found = apply(bucket, encryption="aws:kms", user=user)["encryption"]
     assert found == Feature("encryption", State.FAILED, f"{TAKES} was taken back.")
     assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
