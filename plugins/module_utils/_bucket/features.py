@@ -101,22 +101,24 @@ def _private(name: str, run: Run) -> Feature:
     try:
         before: Any = bucket.public_access_block() or {}
         after: Any = next((_BLOCKED_THERE[each] for each in _BLOCKED_THERE if bucket.is_software(each)), BLOCKED)
-        change: Callable[[Any], None] = bucket.block_public_access
+        change = partial(bucket.block_public_access, after)
+        undo = partial(bucket.block_public_access, before or None)
         read: Callable[[], Any] = bucket.public_access_block
+        is_open: Callable[[Any], object] = partial(operator.ne, after)
     except Unsupported:
         before, after = _without_public_statements(bucket)
-        change, read = bucket.set_policy, bucket.policy
+        change, undo = partial(_close_policy, bucket), partial(_open_policy, bucket, before)
         # MinIO gives what is in a list in another order each time.
         what, same = "another policy of the bucket", policy.same
+        read, is_open = bucket.policy, policy.public_in
     is_changed = before != after
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, message, before, after)
     if is_changed:
-        undo = partial(change, before or None)
-        if problem := unless_it_shuts_out(able(run), bucket, partial(change, after), undo):
+        if problem := unless_it_shuts_out(able(run), bucket, change, undo):
             return Feature(name, State.FAILED, problem)
         left = read() or {}
-        if not same(left, after):
+        if is_open(left):
             return Feature(name, State.IGNORED, ignored(bucket, what), before, left, not same(left, before))
     if run.check_mode:
         may = bucket.anybody_may(bucket.first_key(), change=False)
@@ -137,9 +139,24 @@ def _without_public_statements(bucket: Administration) -> tuple[Any, Any]:
         document = bucket.policy()
     except Unsupported:
         return None, None
-    statements = policy.statements_of(document)
-    kept = [statement for statement in statements if not policy.is_public(statement)]
-    return document, document if kept == statements else policy.with_statements(document, kept)
+    if not policy.public_in(document):
+        return document, document
+    return document, policy.with_statements(document, policy.not_public_in(document))
+
+
+def _close_policy(bucket: Administration) -> None:
+    """Take what lets anybody in out of the policy as it is now: who shares the bucket writes too."""
+    now = bucket.policy()
+    if policy.public_in(now):
+        bucket.set_policy(policy.with_statements(now, policy.not_public_in(now)))
+
+
+def _open_policy(bucket: Administration, before: Any) -> None:
+    """Put what let anybody in before into the policy as it is now."""
+    now = bucket.policy()
+    statements = policy.statements_of(now)
+    if taken := policy.missing(policy.public_in(before), statements):
+        bucket.set_policy(policy.with_statements(now or before, [*statements, *taken]))
 
 
 def _media_stays(run: Run) -> Iterator[Feature]:

@@ -36,6 +36,14 @@ def is_public(statement: Statement) -> bool:
     return statement.get("Effect") == "Allow" and anybody and not statement.get("Condition")
 
 
+def public_in(document: Document | None) -> list[Statement]:
+    return [statement for statement in statements_of(document) if is_public(statement)]
+
+
+def not_public_in(document: Document | None) -> list[Statement]:
+    return [statement for statement in statements_of(document) if not is_public(statement)]
+
+
 def tls_only(bucket: str, region: str | None, operator: str, *, key: str | None = None) -> Statement:
     """The collection's statement in a bucket's policy that forbids what does not come by TLS.
 
@@ -55,8 +63,19 @@ def has_tls_only(statements: Sequence[Statement], bucket: str, region: str | Non
     return any(_plain(statement) in wanted for statement in statements)
 
 
+def own_tls_only(statements: Sequence[Statement]) -> list[Statement]:
+    """The collection's own, whatever they say."""
+    return [statement for statement in statements if statement.get("Sid") == TLS_ONLY]
+
+
 def without_tls_only(statements: Sequence[Statement]) -> list[Statement]:
     return [statement for statement in statements if statement.get("Sid") != TLS_ONLY]
+
+
+def missing(wanted: Sequence[Statement], statements: Sequence[Statement]) -> list[Statement]:
+    """Those that are not among the statements."""
+    there = [_plain(statement) for statement in statements]
+    return [statement for statement in wanted if _plain(statement) not in there]
 
 
 def statements_for(principal: str, document: Document | None) -> list[Statement]:

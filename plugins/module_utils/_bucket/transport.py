@@ -12,7 +12,7 @@ from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from .._role.bucket_policy import Statement
 from . import policy
-from .administration import Unsupported
+from .administration import Administration, Unsupported
 from .in_use import able, refusal, unless_it_shuts_out
 from .report import Feature, State
 from .wanted import Run, ignored
@@ -35,11 +35,13 @@ def tls_only(name: str, run: Run) -> Feature:
     if is_changed:
         own = partial(policy.tls_only, settings.bucket, settings.region_name)
         if run.check_mode:
-            return Feature(name, State.CHANGED, _MESSAGE, before, _with(before, own(policy.OPERATORS[0])))
-        who = able(run)
-        if refused := _refusal_of_tls(run, before, who):
+            kept = policy.without_tls_only(policy.statements_of(before))
+            after = policy.with_statements(before, [*kept, own(policy.OPERATORS[0])])
+            return Feature(name, State.CHANGED, _MESSAGE, before, after)
+        former, who = policy.own_tls_only(policy.statements_of(before)), able(run)
+        if refused := _refusal_of_tls(run, former, who):
             return Feature(name, State.FAILED, _not_seen(bucket.server, refused))
-        change, undo = partial(_write, run, before, own), partial(bucket.set_policy, before)
+        change, undo = partial(_write, bucket, own), partial(_set_own, bucket, former)
         if problem := unless_it_shuts_out(who, bucket, change, undo):
             return Feature(name, State.FAILED, problem)
         after = bucket.policy()
@@ -62,18 +64,20 @@ def _without_tls(run: Run) -> str:
     return ""
 
 
-def _refusal_of_tls(run: Run, before: Any, who: Sequence[BucketSettings]) -> MediaError | Unsupported | None:
+def _refusal_of_tls(
+    run: Run, former: Sequence[Statement], who: Sequence[BucketSettings]
+) -> MediaError | Unsupported | None:
     """Why a request by TLS is refused by the statement, tried with one object alone; None if it is not.
 
     Once the whole bucket refused it, the statement could not be taken away again by that address.
     """
     bucket, settings = run.bucket, run.bucket.settings
     with bucket.trial_object() as key:
-        _write(run, before, partial(policy.tls_only, settings.bucket, settings.region_name, key=key))
         try:
+            _write(bucket, partial(policy.tls_only, settings.bucket, settings.region_name, key=key))
             return refusal(who, lambda synapses: synapses.read_as_provider(key))
         finally:
-            bucket.set_policy(before)
+            _set_own(bucket, former)
 
 
 def _not_seen(server: str, refused: MediaError | Unsupported) -> str:
@@ -84,18 +88,21 @@ def _not_seen(server: str, refused: MediaError | Unsupported) -> str:
     )
 
 
-def _write(run: Run, before: Any, statement: Callable[[str], Statement]) -> None:
+def _write(bucket: Administration, statement: Callable[[str], Statement]) -> None:
     """Set the policy with this statement, in the first form that the server takes."""
     first, second = policy.OPERATORS
     try:
-        run.bucket.set_policy(_with(before, statement(first)))
+        _set_own(bucket, [statement(first)])
     except Unsupported:
-        run.bucket.set_policy(_with(before, statement(second)))
+        _set_own(bucket, [statement(second)])
 
 
-def _with(before: Any, statement: Statement) -> Any:
-    kept = policy.without_tls_only(policy.statements_of(before))
-    return policy.with_statements(before, [*kept, statement])
+def _set_own(bucket: Administration, own: Sequence[Statement]) -> None:
+    """Have these as the collection's statements, and all others as they are now: who shares the bucket writes too."""
+    now = bucket.policy()
+    statements = policy.statements_of(now)
+    if policy.own_tls_only(statements) != list(own):
+        bucket.set_policy(policy.with_statements(now, [*policy.without_tls_only(statements), *own]))
 
 
 def _tried(name: str, run: Run, before: Any, after: Any, *, is_changed: bool) -> Feature:
@@ -135,7 +142,11 @@ def any_transport(name: str, run: Run) -> Feature:
         return Feature(name, State.NOT_WANTED)
     after = policy.with_statements(before, kept)
     if not run.check_mode:
-        run.bucket.set_policy(after)
+        _set_own(run.bucket, [])
+        left = run.bucket.policy()
+        if policy.own_tls_only(policy.statements_of(left)):
+            what = "a policy without the statement that asks for TLS"
+            return Feature(name, State.IGNORED, ignored(run.bucket, what), before, left, not policy.same(left, before))
     return Feature(name, State.CHANGED, "what does not come by TLS is no longer refused", before, after)
 
 

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The statements of a bucket's policy, while another homeserver writes its own into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use, policy, transport
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Run, Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import PermissionDenied
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_policy import Document, Statement
+
+SERVER = "https://s3.example.org"
+OWN = policy.tls_only("media", None, "BoolIfExists")
+PUBLIC: Statement = {"Sid": "Open", "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": ["a"]}
+THEIRS: Statement = {"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": ["b"]}, "Action": ["s3:GetObject"]}
+REFUSED = PermissionDenied("Could not read object 'hs/x'.")
+
+
+class Bucket(mock.MagicMock):
+    """One whose policy is kept; another homeserver's statement comes into it with the first of Synapse's requests."""
+
+    def having(self, *statements: Statement, keeps: bool = True, knows: str = "") -> Bucket:
+        self.settings, self.server = BucketSettings("media", "hs/", endpoint_url=SERVER), SERVER
+        self.document: Document | None = policy.with_statements(None, statements)
+        self.changes = 0
+
+        def write(document: Document | None) -> None:
+            if knows and not all(knows in each["Condition"] for each in policy.statements_of(document)):
+                raise Unsupported("It does not know the operator")
+            self.changes += 1
+            self.document = document if keeps else self.document
+
+        @contextmanager
+        def trial_object() -> Iterator[str]:
+            yield "hs/x"
+
+        self.policy.side_effect = lambda: self.document
+        self.set_policy.side_effect = write
+        self.trial_object.side_effect = trial_object
+        self.lets_in.return_value = None
+        self.anybody_may.return_value = []
+        self.public_access_block.side_effect = Unsupported("It has none")
+        self.lifecycle.return_value = []
+        return self
+
+    def another_writes(self, *_arguments: object) -> None:
+        statements = policy.statements_of(self.document)
+        if THEIRS not in statements:
+            self.document = policy.with_statements(self.document, [*statements, THEIRS])
+
+    def kept(self) -> list[Statement]:
+        return policy.statements_of(self.document)
+
+
+def carried_out(bucket: Bucket, step: Callable[[Run], Feature], *, reads: Callable[[str], object]) -> Feature:
+    """A feature, where ``reads`` is done when an object is read, after another homeserver has written."""
+
+    def read(key: str) -> object:
+        bucket.another_writes()
+        return reads(key)
+
+    with mock.patch.object(in_use, "SynapsesBucket") as synapses:
+        synapses.return_value.new_key.return_value = "hs/y"
+        synapses.return_value.read_as_provider.side_effect = read
+        return step(Run(bucket, Wanted(tls_only=True), False, True))
+
+
+def by_tls(run: Run) -> Feature:
+    return transport.tls_only("tls_only", run)
+
+
+def test_a_statement_of_another_homeserver_s_stays_beside_ours() -> None:
+    bucket = Bucket().having()
+    assert carried_out(bucket, by_tls, reads=lambda _key: None).state is State.CHANGED
+    assert bucket.kept() == [THEIRS, OWN]
+
+
+@pytest.mark.parametrize("key", ["hs/x", "hs/y"])
+def test_what_shuts_out_is_taken_back_and_nothing_else(key: str) -> None:
+    """The statement for one object is, and the one for all of the bucket."""
+    bucket = Bucket().having()
+
+    def refuse(read: str) -> None:
+        if read == key and OWN["Sid"] in [each["Sid"] for each in bucket.kept()]:
+            raise REFUSED
+
+    assert carried_out(bucket, by_tls, reads=refuse).state is State.FAILED
+    assert bucket.kept() == [THEIRS]
+
+
+def test_our_former_statement_is_put_back() -> None:
+    former = {**OWN, "Resource": ["arn:aws:s3:::media/*"]}
+    bucket = Bucket().having(former)
+
+    def refuse(_key: str) -> None:
+        if former not in bucket.kept():
+            raise REFUSED
+
+    assert carried_out(bucket, by_tls, reads=refuse).state is State.FAILED
+    assert bucket.kept() == [THEIRS, former]
+
+
+def test_a_server_that_knows_one_of_the_operators() -> None:
+    bucket = Bucket().having(knows="Bool")
+    with mock.patch.object(bucket, "another_writes"):
+        assert carried_out(bucket, by_tls, reads=lambda _key: None).state is State.CHANGED
+    assert bucket.kept() == [policy.tls_only("media", None, "Bool")]
+
+
+def private(run: Run) -> Feature:
+    return features._private("private", run)
+
+
+def test_what_lets_anybody_in_goes_and_what_came_meanwhile_stays() -> None:
+    bucket = Bucket().having(PUBLIC)
+    assert carried_out(bucket, private, reads=lambda _key: None).state is State.CHANGED
+    assert bucket.kept() == [THEIRS]
+
+
+def test_what_let_anybody_in_is_put_back_beside_what_came_meanwhile() -> None:
+    """Synapse itself came in by it."""
+    bucket = Bucket().having(PUBLIC)
+
+    def refuse(_key: str) -> None:
+        if PUBLIC not in bucket.kept():
+            raise REFUSED
+
+    found = carried_out(bucket, private, reads=refuse)
+    assert (found.state, found.message) == (
+        State.FAILED,
+        f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED} The setting was taken back.",
+    )
+    assert bucket.kept() == [THEIRS, PUBLIC]
+
+
+def any_transport(bucket: Bucket) -> Feature:
+    return transport.any_transport("tls_only", Run(bucket, Wanted(), False, True))
+
+
+def test_our_statement_goes_when_nobody_asks_for_it() -> None:
+    bucket = Bucket().having(THEIRS, OWN)
+    found = any_transport(bucket)
+    assert (found.state, found.message) == (State.CHANGED, "what does not come by TLS is no longer refused")
+    assert bucket.kept() == [THEIRS]
+
+
+def test_our_statement_that_does_not_go() -> None:
+    found = any_transport(Bucket().having(THEIRS, OWN, keeps=False))
+    assert (found.state, found.is_changed, found.message) == (
+        State.IGNORED,
+        False,
+        f"{SERVER} takes a policy without the statement that asks for TLS, and does not keep it.",
+    )
