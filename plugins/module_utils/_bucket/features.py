@@ -24,6 +24,7 @@ from .lifecycle import (
     has_own,
     in_force,
     name_of,
+    own_of,
     rule_of,
     sooner,
     with_own,
@@ -196,6 +197,9 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
             bucket.check_rules_can_be_kept()
         if is_changed and not run.check_mode:
             bucket.set_lifecycle(after)
+            if has_own(left := bucket.lifecycle(), expiry, prefix):
+                problem = ignored(bucket, "a set of lifecycle rules without this role's")
+                return Feature(name, State.IGNORED, problem, before, left, left != before)
         if early:
             return Feature(name, State.IGNORED, _too_early(early, expiry), before, after, is_changed)
         if not is_changed:
@@ -219,7 +223,9 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
     if not in_force(left, expiry, prefix, days):
         # A rule that does nothing would look as if it did.
         problem = ignored(bucket, f"a rule with {expiry.action}")
-        if kept := failure(partial(bucket.set_lifecycle, before)):
+        # What others have written meanwhile stays.
+        former = [*without(left, expiry, prefix), *own_of(before, expiry, prefix)]
+        if kept := failure(partial(bucket.set_lifecycle, former)):
             return _still_there(name, problem, kept, before, left)
         return Feature(name, State.IGNORED, f"{problem} It was taken back.")
     return Feature(name, State.CHANGED, message, before, left)

@@ -115,8 +115,13 @@ def _local(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+def own_of(rules: Sequence[Rule], expiry: Expiry, prefix: str) -> list[Rule]:
+    """The collection's own rules for the prefix."""
+    return [rule for rule in rules if _is_own(rule, expiry, prefix)]
+
+
 def has_own(rules: Sequence[Rule], expiry: Expiry, prefix: str) -> bool:
-    return any(_is_own(rule, expiry, prefix) for rule in rules)
+    return bool(own_of(rules, expiry, prefix))
 
 
 def without(rules: Sequence[Rule], expiry: Expiry, prefix: str) -> list[Rule]:

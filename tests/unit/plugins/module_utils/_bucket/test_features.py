@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.lifecycle import UNFINISHED_UPLOADS, rule_of
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
@@ -121,6 +122,39 @@ def test_unfinished_uploads_that_somebody_else_s_rule_ends_sooner() -> None:
     rule = {"Status": "Enabled", "Prefix": "", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3}}
     found = apply(server(lifecycle=[rule]))["unfinished_uploads"]
     assert (found.state, found.message) == (State.OK, "ended after 3 days, by the rule without a name")
+
+
+OWN = rule_of(UNFINISHED_UPLOADS, "hs/", 7)
+THEIRS = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "b/"}, "Expiration": {"Days": 3}}
+
+
+def test_our_rule_goes_when_nobody_asks_for_it() -> None:
+    bucket = server(lifecycle=([], [THEIRS, OWN], [THEIRS], []))
+    found = apply(bucket, unfinished_uploads_days=0)["unfinished_uploads"]
+    assert (found.state, found.message) == (State.CHANGED, "no longer ended by a rule of this role")
+    bucket.set_lifecycle.assert_called_once_with([THEIRS])
+
+
+def test_our_rule_that_does_not_go() -> None:
+    found = apply(server(lifecycle=[THEIRS, OWN]), unfinished_uploads_days=0)["unfinished_uploads"]
+    assert (found.state, found.is_changed, found.message) == (
+        State.IGNORED,
+        False,
+        f"{SERVER} takes a set of lifecycle rules without this role's, and does not keep it.",
+    )
+
+
+def test_a_rule_that_is_not_kept_is_taken_back_and_nothing_else() -> None:
+    """Another homeserver's came meanwhile, and the server drops what our rule does."""
+    former = rule_of(UNFINISHED_UPLOADS, "hs/", 9)
+    dropped = {name: value for name, value in OWN.items() if name != UNFINISHED_UPLOADS.action}
+    bucket = server(lifecycle=([], [former], [THEIRS, dropped], []))
+    found = apply(bucket)["unfinished_uploads"]
+    assert (found.state, found.message) == (
+        State.IGNORED,
+        f"{SERVER} takes a rule with AbortIncompleteMultipartUpload, and does not keep it. It was taken back.",
+    )
+    assert bucket.set_lifecycle.mock_calls == [mock.call([OWN]), mock.call([THEIRS, former])]
 
 
 KMS = {"SSEAlgorithm": "aws:kms"}
