@@ -142,11 +142,15 @@ def _give(
                 # Without an answer it may have been made.
                 left = f" The key {name!r} is there with its secret, and without its new policy." if number else ""
                 return Feature(NAME, State.FAILED, f"{sentence(error)}{left}", changed=True)
-        if refusal := _refusal(synapses, is_patient=bool(changes), check_mode=check_mode):
-            told = str(refusal)
-            if changes and not check_mode:
-                told = _taken_back(interface, synapses, name, had, None if document == plain else plain, refusal)
-            return Feature(NAME, State.FAILED, told, changed=bool(changes))
+        # A run that was killed may have left it with a policy that was never tried.
+        asks_for_tls = document != plain and not check_mode
+        is_patient = bool(changes) or asks_for_tls
+        if refusal := _refusal(synapses, is_patient=is_patient, check_mode=check_mode):
+            told, instead = str(refusal), plain if asks_for_tls and isinstance(refusal, AccessError) else None
+            is_changed = bool(changes) or instead is not None
+            if is_changed:
+                told = _taken_back(interface, synapses, name, had, instead, refusal)
+            return Feature(NAME, State.FAILED, told, changed=is_changed)
         look = partial(synapses.beyond, bucket, whole_list=not interface.lists_by_prefix, check_mode=check_mode)
         tried = _beyond(look, is_patient=bool(changes))
         if excess := [what for what, may in tried.items() if may]:
@@ -184,7 +188,7 @@ def _taken_back(
 ) -> str:
     """What is told of a key that can't do what it must, after it got again what it could use before.
 
-    ``plain``: its new policy without the asking for TLS, None where it does not ask for that.
+    ``plain``: its policy without the asking for TLS, None where that is not what it is refused for.
     """
     if plain is not None:
         error = failure(partial(interface.set_policy, name, plain))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -13,9 +14,15 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.repor
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
     AccessError,
+    MediaError,
     UnavailableError,
 )
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    PermissionDenied,
+    StoreUnavailable,
+)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_policy import bucket_policy
 
 ADMINISTRATORS = BucketSettings(
     "media", endpoint_url="http://127.0.0.1:1", access_key_id="administrator", secret_access_key="a-secret"
@@ -76,6 +83,45 @@ def test_an_interface_that_is_not_there_is_a_failure_once_a_key_was_made(
         if is_made
         else Feature("key", State.UNSUPPORTED, f"It does not implement it. {PASTE}")
     )
+
+
+BY_TLS = replace(ADMINISTRATORS, endpoint_url="https://s3.example.org")
+DENIED, DOWN = PermissionDenied("Could not list it."), StoreUnavailable("The server failed.")
+SHUT_OUT = (
+    "Could not give Synapse a key of its own whose policy asks for TLS: what comes by TLS is refused with it, as where"
+    " TLS ends at a proxy before the server. It has the policy without that now. Set tls_only to false, and close the"
+    " port without TLS. What was tried: Could not list it."
+)
+# What is seen: before, with the policy that asks for TLS, without; and the writes that come of it.
+TEST_LEFT: dict[str, tuple[list[MediaError | None], str, list[bool], bool]] = {
+    "it is refused with TLS": ([DENIED, DENIED, None], SHUT_OUT, [False], True),
+    "it is refused for something else": (
+        [DENIED, DENIED, DENIED],
+        "Could not list it. Its former policy is back.",
+        [False, True],
+        True,
+    ),
+    "the server is down": ([DOWN, DOWN], "The server failed.", [], False),
+}
+
+
+@pytest.mark.parametrize("why", TEST_LEFT)
+def test_a_policy_that_a_killed_run_has_left_is_taken_back(monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    seen, message, asks_for_tls, is_changed = TEST_LEFT[why]
+    interface = mock.Mock(makes_keys=True, lists_by_prefix=True)
+    interface.knows.return_value, interface.policy.return_value = True, bucket_policy("media", tls_only=True)
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+    monkeypatch.setattr(keys, "_TRIES", 1)
+    see = mock.Mock(side_effect=seen)
+    monkeypatch.setattr(keys, "SynapsesBucket", lambda _user: mock.Mock(see=see))
+    bucket, wanted = mock.Mock(settings=BY_TLS, software="MinIO"), Wanted(user=SYNAPSES, tls_only=True)
+    bucket.is_software.side_effect = "MinIO".startswith
+
+    found = keys.apply(bucket, wanted, is_wanted=True, check_mode=False)
+    assert found == Feature("key", State.FAILED, message, changed=is_changed)
+    written = [call.args[1] for call in interface.set_policy.mock_calls]
+    assert written == [bucket_policy("media", tls_only=each) for each in asks_for_tls]
 
 
 def test_a_key_of_somebody_else_s_keeps_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
