@@ -15,6 +15,7 @@ from .._media.stores.object_store import PermissionDenied
 from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
 from . import policy
 from .administration import Administration, Unsupported, failure, sentence
+from .in_use import as_synapse
 from .key_ceph import CephKeys
 from .key_effects import SynapsesBucket
 from .key_iam import IamKeys
@@ -23,6 +24,7 @@ from .key_minio import MinioKeys
 from .key_seaweedfs import SeaweedfsKeys
 from .key_versitygw import VersitygwKeys
 from .report import Feature, State
+from .transport import without_tls
 from .wanted import Wanted
 
 NAME = "key"
@@ -57,6 +59,9 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
             NAME, State.UNSUPPORTED, f"{bucket.server} has no interface for keys that this collection knows. {PASTE}"
         )
     try:
+        synapse = as_synapse(bucket, wanted)
+        # Where it comes without, the feature tls_only fails.
+        tls_only = wanted.tls_only and not without_tls(synapse, wanted)
         with closing(connect(bucket)) as interface:
             principal = interface.principal(user.access_key_id or "")
             policy_of = partial(
@@ -67,12 +72,12 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
                 partition=partition_of(settings.region_name or ""),
             )
             try:
-                document, plain = policy_of(tls_only=wanted.tls_only), policy_of(tls_only=False)
+                document, plain = policy_of(tls_only=tls_only), policy_of(tls_only=False)
             except ValueError as error:
                 return Feature(NAME, State.FAILED, f"Could not write the policy of Synapse's key: {error}")
             if not interface.lists_by_prefix:
                 document, plain = listing_all(document), listing_all(plain)
-            return _give(bucket, interface, user, document, plain, check_mode=check_mode)
+            return _give(bucket, interface, synapse, document, plain, check_mode=check_mode)
     except Unsupported as error:
         return Feature(NAME, State.UNSUPPORTED, f"{error}. {PASTE}")
     except MediaError as error:
@@ -94,7 +99,7 @@ def _give(
     *,
     check_mode: bool,
 ) -> Feature:
-    """``plain``: the same policy without its asking for TLS."""
+    """``user``: the bucket as Synapse uses it. ``plain``: the same policy without its asking for TLS."""
     name, secret = user.access_key_id or "", user.secret_access_key or ""
     is_there, had = interface.knows(name), interface.policy(name)
     # A key has one policy of the collection's: where Synapse uses it for another place, it would be cut off there.
@@ -152,7 +157,10 @@ def _give(
                 told = _taken_back(interface, synapses, name, had, instead, refusal)
             return Feature(NAME, State.FAILED, told, changed=is_changed)
         look = partial(synapses.beyond, bucket, whole_list=not interface.lists_by_prefix, check_mode=check_mode)
-        tried = _beyond(look, is_patient=bool(changes))
+        try:
+            tried = _beyond(look, is_patient=bool(changes))
+        except MediaError as error:
+            return Feature(NAME, State.FAILED, str(error), changed=bool(changes))
         if excess := [what for what, may in tried.items() if may]:
             message += (
                 f"; beyond its policy it may {', '.join(excess)}. Take away there what allows that: another policy, a"

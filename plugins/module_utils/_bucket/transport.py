@@ -15,7 +15,7 @@ from . import policy
 from .administration import Administration, Unsupported
 from .in_use import able, refusal, unless_it_shuts_out
 from .report import Feature, State
-from .wanted import Run, ignored
+from .wanted import Run, Wanted, ignored
 
 _MESSAGE = "what does not come by TLS is refused"
 
@@ -23,7 +23,7 @@ _MESSAGE = "what does not come by TLS is refused"
 def tls_only(name: str, run: Run) -> Feature:
     """See to the collection's statement in the policy, and try it."""
     bucket, settings = run.bucket, run.bucket.settings
-    if problem := _without_tls(run):
+    if problem := without_tls(settings, run.wanted):
         return Feature(name, State.FAILED, problem)
     if not run.is_there:
         return Feature(name, State.CHANGED, _MESSAGE)
@@ -50,11 +50,11 @@ def tls_only(name: str, run: Run) -> Feature:
     return _tried(name, run, before, after, is_changed=is_changed)
 
 
-def _without_tls(run: Run) -> str:
+def without_tls(settings: BucketSettings, wanted: Wanted) -> str:
     """That somebody comes without TLS, who would be shut out; '' for nobody."""
     for option, address in (
-        ("endpoint_url", run.bucket.settings.endpoint_url),
-        ("synapse_endpoint_url", run.wanted.synapse_endpoint_url),
+        ("endpoint_url", settings.endpoint_url),
+        ("synapse_endpoint_url", wanted.synapse_endpoint_url),
     ):
         if (address or "").lower().startswith("http://"):
             return (

@@ -113,15 +113,45 @@ def test_a_policy_that_a_killed_run_has_left_is_taken_back(monkeypatch: pytest.M
     interface.principal.return_value, interface.other_policies.return_value = "", []
     monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
     monkeypatch.setattr(keys, "_TRIES", 1)
-    see = mock.Mock(side_effect=seen)
+    see, synapses = mock.Mock(side_effect=seen), replace(SYNAPSES, endpoint_url=BY_TLS.endpoint_url)
     monkeypatch.setattr(keys, "SynapsesBucket", lambda _user: mock.Mock(see=see))
-    bucket, wanted = mock.Mock(settings=BY_TLS, software="MinIO"), Wanted(user=SYNAPSES, tls_only=True)
+    bucket, wanted = mock.Mock(settings=BY_TLS, software="MinIO"), Wanted(user=synapses, tls_only=True)
     bucket.is_software.side_effect = "MinIO".startswith
 
     found = keys.apply(bucket, wanted, is_wanted=True, check_mode=False)
     assert found == Feature("key", State.FAILED, message, changed=is_changed)
     written = [call.args[1] for call in interface.set_policy.mock_calls]
     assert written == [bucket_policy("media", tls_only=each) for each in asks_for_tls]
+
+
+@pytest.mark.parametrize("synapses_url", ["https://s3.inside.example.org", "http://s3.inside.example.org"])
+def test_a_key_is_tried_where_synapse_uses_it(monkeypatch: pytest.MonkeyPatch, synapses_url: str) -> None:
+    """And its policy does not ask for TLS where Synapse comes without: it would be shut out."""
+    interface, tried = mock.Mock(makes_keys=True, lists_by_prefix=True), mock.Mock()
+    interface.knows.return_value, interface.policy.return_value = False, None
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    tried.return_value.beyond.return_value = []
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+    monkeypatch.setattr(keys, "SynapsesBucket", tried)
+    bucket = mock.Mock(settings=BY_TLS, software="MinIO")
+    bucket.is_software.side_effect = "MinIO".startswith
+
+    wanted = Wanted(user=SYNAPSES, tls_only=True, synapse_endpoint_url=synapses_url)
+    assert keys.apply(bucket, wanted, is_wanted=True, check_mode=False).state is State.CHANGED
+    tried.assert_called_once_with(replace(SYNAPSES, endpoint_url=synapses_url))
+    document = bucket_policy("media", tls_only=synapses_url.startswith("https://"))
+    interface.set_policy.assert_called_once_with("synapse", document)
+
+
+def test_a_key_that_is_made_and_can_t_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    interface, tried = mock.Mock(makes_keys=True, lists_by_prefix=True), mock.Mock()
+    interface.knows.return_value, interface.policy.return_value = False, None
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    tried.return_value.beyond.side_effect = DOWN
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+    monkeypatch.setattr(keys, "SynapsesBucket", tried)
+
+    assert apply("MinIO") == Feature("key", State.FAILED, "The server failed.", changed=True)
 
 
 def test_a_key_of_somebody_else_s_keeps_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
