@@ -52,13 +52,14 @@ class MinioServer(S3Server):
     def with_policy(self, settings: BucketSettings, policy: dict[str, Any]) -> BucketSettings:
         """The same bucket for a new user who has this policy alone."""
         name, secret = f"user-{secrets.token_hex(6)}", secrets.token_hex(16)
-        admin = self._admin()
+        admin = self.admin()
         admin.policy_add(policy_name=name, policy=policy)
         admin.user_add(access_key=name, secret_key=secret)
         admin.attach_policy(policies=[name], user=name)
         return replace(settings, access_key_id=name, secret_access_key=secret)
 
-    def _admin(self) -> MinioAdmin:
+    def admin(self) -> MinioAdmin:
+        """Who administers its users."""
         return MinioAdmin(
             endpoint=self.host,
             credentials=StaticProvider(access_key=ADMIN_KEY, secret_key=ADMIN_SECRET),

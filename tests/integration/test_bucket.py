@@ -557,6 +557,21 @@ def test_a_key_is_made_kept_and_given_another_secret(settings: BucketSettings) -
     assert (wider.state, with_key(replace(settings, prefix=""), two).state) == (State.CHANGED, State.OK)
 
 
+def test_a_key_that_is_disabled_is_not_switched_on(minio_http: MinioServer, settings: BucketSettings) -> None:
+    name, admin = f"key-of-{settings.bucket}", minio_http.admin()
+    assert with_key(settings, "one-secret-of-16").state is State.CHANGED
+    admin.user_disable(access_key=name)
+    for secret in ("one-secret-of-16", "two-secret-of-16"):
+        found = with_key(settings, secret)
+        assert (found.state, found.is_changed, found.message) == (
+            State.FAILED,
+            False,
+            f"Could not give Synapse a key of its own: somebody has disabled the key '{name}' at MinIO. If Synapse is"
+            " to use it, enable it there (mc admin user enable); if not, write another as synapse_access_key_id.",
+        )
+    assert json.loads(admin.user_info(access_key=name))["status"] == "disabled"
+
+
 @pytest.mark.parametrize("changed_setting", ["prefix", "bucket"])
 @pytest.mark.parametrize("check_mode", soak_but([False], [True, False]))
 def test_a_key_in_use_elsewhere_is_not_taken_from_there(

@@ -57,7 +57,14 @@ class MinioKeys:
         return ""
 
     def knows(self, name: str) -> bool:
-        return bool(self._user(name))
+        """:raises AccessError: it is switched off; another secret would switch it on again."""
+        user = self._user(name)
+        if user.get("status") == "disabled":
+            raise AccessError(
+                f"{ACTION}: somebody has disabled the key {name!r} at MinIO. If Synapse is to use it, enable it there"
+                " (mc admin user enable); if not, write another as synapse_access_key_id."
+            )
+        return bool(user)
 
     def policy(self, name: str) -> Document | None:
         if self.by_name(name) not in self._policies(name):
