@@ -363,8 +363,8 @@ class Administration(TrialBucket):
         is_refused = http_status(error) == HTTPStatus.METHOD_NOT_ALLOWED and error.operation_name.endswith("Policy")
         if is_refused and self._is_amazons:
             raise AccessError(
-                f"Could not {verb} bucket {self._bucket!r}: at {self.server} only keys of the account may that to which"
-                " the bucket belongs (HTTP 405). Use an access key of that account."
+                f"Could not {verb} bucket {self._bucket!r}: {self.server} lets only the keys of the bucket's own"
+                " account do that (HTTP 405). Use one of these."
             ) from error
 
     @property

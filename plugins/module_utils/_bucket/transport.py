@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
+from .._media.stores.object_store import StoreUnavailable
 from .._role.bucket_policy import Statement
 from . import policy
 from .administration import Administration, Unsupported
@@ -40,6 +41,9 @@ def tls_only(name: str, run: Run) -> Feature:
             return Feature(name, State.CHANGED, _MESSAGE, before, after)
         former, who = policy.own_tls_only(policy.statements_of(before)), able(run)
         if refused := _refusal_of_tls(run, former, who):
+            if isinstance(refused, StoreUnavailable):
+                # An outage tells nothing of TLS.
+                raise refused
             return Feature(name, State.FAILED, _not_seen(bucket.server, refused))
         change, undo = partial(_write, bucket, own), partial(_set_own, bucket, former)
         if problem := unless_it_shuts_out(who, bucket, change, undo):

@@ -48,8 +48,8 @@ TEST_REFUSALS = {
     "Amazon, of another account's bucket": (
         AMAZON,
         (405, "MethodNotAllowed", "The specified method is not allowed against this resource."),
-        f"Could not change the policy of bucket 'media': at {AMAZON} only keys of the account may that to which the"
-        " bucket belongs (HTTP 405). Use an access key of that account.",
+        f"Could not change the policy of bucket 'media': {AMAZON} lets only the keys of the bucket's own account do"
+        " that (HTTP 405). Use one of these.",
     ),
     "one that has no such request": (
         ELSEWHERE,
@@ -90,8 +90,8 @@ def test_what_is_refused_is_not_always_unknown(who: str) -> None:
 def test_a_policy_of_another_account_s_bucket_can_t_be_read() -> None:
     refusal = refusal_by(None, (405, "MethodNotAllowed", ""), "GetBucketPolicy", Administration.policy)
     assert str(refusal) == (
-        "Could not ask for the policy of bucket 'media': at Amazon S3 only keys of the account may that to which the"
-        " bucket belongs (HTTP 405). Use an access key of that account."
+        "Could not ask for the policy of bucket 'media': Amazon S3 lets only the keys of the bucket's own account do"
+        " that (HTTP 405). Use one of these."
     )
 
 

@@ -13,7 +13,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.admin
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Run, Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import PermissionDenied
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    PermissionDenied,
+    StoreUnavailable,
+)
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_policy import Document, Statement
 
 SERVER = "https://s3.example.org"
@@ -92,6 +95,18 @@ def test_what_shuts_out_is_taken_back_and_nothing_else(key: str) -> None:
             raise REFUSED
 
     assert carried_out(bucket, by_tls, reads=refuse).state is State.FAILED
+    assert bucket.kept() == [THEIRS]
+
+
+def test_an_outage_while_it_is_tried_tells_nothing_of_tls() -> None:
+    bucket = Bucket().having()
+
+    def fail(key: str) -> None:
+        if key == "hs/x":
+            raise StoreUnavailable("The server failed.")
+
+    with pytest.raises(StoreUnavailable, match=r"^The server failed\.$"):
+        carried_out(bucket, by_tls, reads=fail)
     assert bucket.kept() == [THEIRS]
 
 
