@@ -405,7 +405,8 @@ def test_encryption_with_a_key_that_is_not_there(minio_with_kms: MinioServer) ->
         State.FAILED,
         False,
         f"Could not change the default encryption of bucket '{settings.bucket}': the server {minio_with_kms.url}"
-        " answered HTTP 400 KMS.NotFoundException 'Invalid keyId'. Look the answer up in the server's documentation.",
+        " answered HTTP 404 kms:KeyNotFound 'key with given key ID does not exist'. Look the answer up in the server's"
+        " documentation.",
     )
     assert Administration(settings).encryption() is None
 

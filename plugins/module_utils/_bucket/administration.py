@@ -43,7 +43,8 @@ _OF_THE_REQUEST = frozenset(
 )
 # Nor are these: of policies and encryption they are known to who has them.
 _OF_THE_CONTENT = frozenset({"PolicyTooLarge"})
-_KMS = "KMS."
+# Amazon writes KMS.NotFoundException, MinIO kms:KeyNotFound.
+_KMS = ("KMS.", "kms:")
 # The transaction, the time, the gateway's instance and the zone. Swift's, which are alike, end with the time.
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.

@@ -210,6 +210,7 @@ NO_KEY = (
 TEST_TRIALS = {
     "Amazon, of a key that is not there": (400, "KMS.NotFoundException", State.FAILED, WITH_KEY),
     "Amazon, of a key that is another's": (403, "AccessDenied", State.FAILED, WITH_KEY),
+    "MinIO, of a key that is not there": (404, "kms:KeyNotFound", State.FAILED, WITH_KEY),
     "Ceph 18 without keys": (400, "InvalidRequest", State.UNSUPPORTED, NO_KEY),
     "SeaweedFS without keys": (500, "InternalError", State.UNSUPPORTED, NO_KEY),
 }
