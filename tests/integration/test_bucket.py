@@ -16,11 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use, keys
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_effects import SynapsesBucket
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Run, Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
 from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
@@ -524,6 +524,16 @@ def test_a_missing_permission_is_told_and_the_rest_is_done(minio_http: MinioServ
         " permission s3:GetLifecycleConfiguration. Allow it in the policy of the access key or of the bucket; if it is"
         " allowed there, check the bucket's name."
     )
+
+
+def test_a_key_that_may_not_delete_is_looked_after(minio_http: MinioServer) -> None:
+    """What it stores to show that it can, the administrator's key deletes, and all versions of it."""
+    settings = replace(minio_http.new_bucket(), prefix="hs/")
+    user = minio_http.restricted(settings, "s3:ListBucket", "s3:PutObject", "s3:GetObject")
+    with closing(Administration(settings)) as bucket:
+        bucket.enable_versioning()
+        assert in_use.able(Run(bucket, Wanted(user=user), check_mode=False, is_there=True)) == [settings, user]
+    assert "Versions" not in minio_http.client().list_object_versions(Bucket=settings.bucket)
 
 
 # --- Synapse's key
