@@ -27,11 +27,11 @@ TOOLS = ("rclone", "s3fs", "goofys")
 # As rclone reads them. Without a unit its sizes are KiB, which nobody means.
 _SIZE = re.compile(r"[1-9][0-9]*[MGT]")
 _DURATION = re.compile(r"[1-9][0-9]*[smh]")
-# What stands in the tool's options, between commas, or in its own files.
 # By systemd, at a reboot or after some weeks (tmpfiles.d)
 _EMPTIED = ("/tmp", "/var/tmp", "/run", "/var/run", "/dev/shm")  # noqa: S108 (nothing is written there)
 # What the role itself says to rclone, and looks for later.
 _OF_THE_ROLE = re.compile(r"--(cache-dir|config|daemon)(=.*)?")
+# What stands in the tool's options, between commas, or in its own files.
 _UNSAFE_IN_OPTIONS = re.compile(r"[\s,'\"\\$`%]")
 
 Values = Mapping[str, Any]
