@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event
 from typing import TextIO
 
-from ..rules.copy_with import OF_TOOLS, Call, Copy, Secret
+from ..rules.copy_with import OF_TOOLS, OTHER_CREDENTIALS, Call, Copy, Secret
 from ..rules.errors import MediaError, UnavailableError
 from ..stores.media_store import MediaStore
 from ..stores.object_store import ObjectStore
@@ -34,8 +34,6 @@ _NEEDED = "what the tool needs"
 _POLL_SECONDS = 0.2
 # For a tool that was asked to end; the program itself is given a little longer.
 _END_SECONDS = 12.0
-# Who gives credentials of his own means these, and no other.
-_PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 NEXT = (
     "Nothing was deleted, and nothing is proven yet: 'migrate' compares what is in the bucket, uploads what is missing,"
     " and frees the disk."
@@ -143,7 +141,8 @@ def copy_all(
     for command in call.commands:
         if stop.is_set():
             return
-        name = command[-1].rstrip("/").rpartition("/")[2]
+        # Of the source: a prefix need not end with a slash.
+        name = command[-2].rstrip("/").rpartition("/")[2]
         say(stderr, f"{call.tool}: {command[-2]} to {command[-1]}")
         status = _run(start, [program, *command[1:]], f"{call.tool} copies to {command[-1]}", stop, stderr)
         ends[name] = status
@@ -155,7 +154,7 @@ def copy_all(
 def tool_environment(environment: Mapping[str, str], call: Call) -> Mapping[str, str]:
     """The whole environment of the tool, secrets in it: this program's, without what is for a tool, and the call's."""
     # Debian's rclone does not start with the variable for a certificate, which it gets as an option.
-    dropped = ("AWS_CA_BUNDLE", *(_PROFILES if call.secrets else ()))
+    dropped = ("AWS_CA_BUNDLE", *(OTHER_CREDENTIALS if call.secrets else ()))
     kept = {name: value for name, value in environment.items() if not name.startswith(OF_TOOLS) and name not in dropped}
     return {**kept, **call.environment, **{name: secret.value for name, secret in call.secrets.items()}}
 

@@ -19,6 +19,8 @@ from .aws_environment import SAFE
 from .endpoint import is_aws_endpoint, without_user
 from .errors import ConfigurationError
 from .prefix import prefix_problems
+from .profiles import PROFILES
+from .service_profile import find_profile
 from .settings import BucketSettings
 from .storage_class import DEFAULT_STORAGE_CLASS
 
@@ -33,6 +35,9 @@ IMAGES: Mapping[str, str] = {
 }
 # Of the caller's environment a tool gets nothing that begins so: it would lead elsewhere, or change what is done.
 OF_TOOLS = ("RCLONE_", "S3_", "S5CMD_", "B2_", "PYTHON")
+# Who gives credentials of his own means these, and no other.
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+OTHER_CREDENTIALS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 KEY_FILE = "sse-c-key"
 _CHUNK_MIB = 8  # The provider's own: by it `migrate` knows what a large object holds without reading it.
@@ -130,7 +135,7 @@ def _rclone(copy: Copy) -> Call:
     bucket, other = copy.bucket, copy.endpoint_url is not None
     options = [
         *("--config", ""),
-        *("--s3-provider", "Other" if other else "AWS", "--s3-env-auth"),
+        *("--s3-provider", _rclone_provider(copy.endpoint_url), "--s3-env-auth"),
         *_given("--s3-endpoint", copy.endpoint_url),
         *(["--s3-force-path-style=true"] if other else []),
         *_given("--s3-region", bucket.region_name),
@@ -163,6 +168,13 @@ def _rclone(copy: Copy) -> Call:
         secrets["RCLONE_S3_SSE_CUSTOMER_KEY"] = Secret("sse_customer_key", bucket.sse_customer_key)
     lacks = () if copy.is_listed else [_no_minimum_age("rclone")]
     return Call("rclone", commands, environment, secrets, lacks=lacks)
+
+
+def _rclone_provider(endpoint_url: str | None) -> str:
+    """By it rclone knows that Google changes a header on the way, so that a signature must not be over it."""
+    if endpoint_url is None:
+        return "AWS"
+    return "GCS" if find_profile(endpoint_url) is PROFILES["google"] else "Other"
 
 
 def _s5cmd(copy: Copy) -> Call:
@@ -260,6 +272,8 @@ def _s5cmd_obstacle(copy: Copy) -> str:
             "it can't encrypt with a key of the customer's (SSE-C), and Synapse could not read what it stores. Use"
             " rclone, aws or 'migrate'."
         )
+    if set("*?") & set(copy.bucket.prefix):
+        return "it takes '*' and '?' in the prefix for a pattern. Use rclone, aws or 'migrate'."
     return _pattern_obstacle(copy)
 
 
@@ -293,11 +307,12 @@ def shown_endpoint(given: str | None, resolved: str) -> str | None:
 def _credentials(bucket: BucketSettings) -> Mapping[str, Secret]:
     """Without any in Synapse's configuration, each of these tools looks where boto3 does."""
     settings = {
-        "AWS_ACCESS_KEY_ID": ("access_key_id", bucket.access_key_id),
-        "AWS_SECRET_ACCESS_KEY": ("secret_access_key", bucket.secret_access_key),
-        "AWS_SESSION_TOKEN": ("session_token", bucket.session_token),
+        "access_key_id": bucket.access_key_id,
+        "secret_access_key": bucket.secret_access_key,
+        "session_token": bucket.session_token,
     }
-    return {name: Secret(setting, value) for name, (setting, value) in settings.items() if value is not None}
+    named = zip(CREDENTIALS, settings.items(), strict=True)
+    return {name: Secret(setting, value) for name, (setting, value) in named if value is not None}
 
 
 def _ca_bundle(bucket: BucketSettings) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.media_store import MediaStore
 from ansible_collections.matrixops.synapse_s3.tests.unit.fakes import MemoryStore
 
-COMMANDS = [("tool", "copy", f"/media/{root}", f"s3://b/hs/{root}") for root in ("local_content", "remote_content")]
+COMMANDS = [("tool", "copy", f"/media/{root}", f"s3://b/hs-{root}") for root in ("local_content", "remote_content")]
 CALL = Call("tool", COMMANDS)
 
 
@@ -63,13 +63,13 @@ def test_each_directory_is_copied_although_one_fails(tmp_path: Path) -> None:
 
     assert (tmp_path / "copied").read_text().splitlines() == ["/media/local_content", "/media/remote_content"]
     assert summary.errors == [
-        "Could not finish tool to s3://b/hs/local_content: it ended with status 3. See its output above."
+        "Could not finish tool to s3://b/hs-local_content: it ended with status 3. See its output above."
     ]
     assert summary.exit_status == 1
     assert summary.as_json()["directories"] == {"local_content": 3, "remote_content": 0}
     assert summary.as_text() == f"NOT ALL COPIED, for the reason above (0.0 s). {NEXT}"
     assert stderr.getvalue().splitlines() == [
-        f"tool: /media/{root} to s3://b/hs/{root}" for root in ("local_content", "remote_content")
+        f"tool: /media/{root} to s3://b/hs-{root}" for root in ("local_content", "remote_content")
     ]
 
 
@@ -87,7 +87,7 @@ def test_tool_that_is_killed(tmp_path: Path) -> None:
     )
 
     assert summary.errors == [
-        "Could not finish tool to s3://b/hs/local_content: signal 9 has ended it. See its output above."
+        "Could not finish tool to s3://b/hs-local_content: signal 9 has ended it. See its output above."
     ]
 
 

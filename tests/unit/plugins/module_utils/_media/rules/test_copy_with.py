@@ -280,6 +280,15 @@ def test_nothing_that_deletes(tool: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("endpoint_url", "provider"),
+    [(None, "AWS"), ("https://storage.googleapis.com", "GCS"), ("https://s3.example.com", "Other")],
+)
+def test_service_that_rclone_is_told(endpoint_url: str | None, provider: str) -> None:
+    words = build_call("rclone", replace(OF_OWN, endpoint_url=endpoint_url)).commands[0]
+    assert words[words.index("--s3-provider") + 1] == provider
+
+
+@pytest.mark.parametrize(
     ("tool", "copy", "message"),
     [
         (
@@ -293,6 +302,11 @@ def test_nothing_that_deletes(tool: str) -> None:
             replace(OF_OWN, media_store="/srv/media[1]"),
             "Could not use s5cmd: it takes '*', '?' and '[' in the media store's path for a pattern. Use rclone or"
             " 'migrate'.",
+        ),
+        (
+            "s5cmd",
+            replace(OF_OWN, bucket=replace(OF_OWN.bucket, prefix="hs*/")),
+            "Could not use s5cmd: it takes '*' and '?' in the prefix for a pattern. Use rclone, aws or 'migrate'.",
         ),
         (
             "aws",
