@@ -2,8 +2,8 @@
 """The real b2 on the simulator of its SDK, in place of the service: run by b2's Python, with b2's own arguments.
 
 The account's key is ``account-0``, ``masterKey-0``, and the bucket ``simulated`` is there, with what is in the
-directory ``B2_SIMULATED``. What is in the bucket at the end is written there. An object's name is its file's, in
-hexadecimal digits. ``B2_SIMULATED_KEY`` is the customer's key, in base64, that reads what is encrypted.
+directory ``SIMULATED_B2``. What is in the bucket at the end is written there. An object's name is its file's, in
+hexadecimal digits. ``SIMULATED_B2_KEY`` is the customer's key, in base64, that reads what is encrypted.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> int:
     # What is there was stored a moment ago: its minimum age must not keep b2 from seeing it.
     simulated = api.session.raw_api.bucket_name_to_bucket[BUCKET]
     simulated.upload_timestamp_counter = itertools.count(int(time.time() * 1000))
-    directory = Path(os.environ["B2_SIMULATED"])
+    directory = Path(os.environ["SIMULATED_B2"])
     for file in directory.iterdir():
         bucket.upload_bytes(file.read_bytes(), bytes.fromhex(file.name).decode())
     console.ConsoleTool._initialize_b2_api = classmethod(lambda _class, args, kwargs: api)  # noqa: ARG005
@@ -61,7 +61,7 @@ def main() -> int:
     for found, _unused in bucket.ls(recursive=True):
         encryption = None
         if found.server_side_encryption.mode == sdk.EncryptionMode.SSE_C:
-            secret = base64.b64decode(os.environ["B2_SIMULATED_KEY"])
+            secret = base64.b64decode(os.environ["SIMULATED_B2_KEY"])
             algorithm, customers = sdk.EncryptionAlgorithm.AES256, sdk.EncryptionKey(secret=secret, key_id=None)
             encryption = sdk.EncryptionSetting(sdk.EncryptionMode.SSE_C, algorithm, customers)
         target = directory / found.file_name.encode().hex()

@@ -434,9 +434,9 @@ def test_b2_on_the_simulator_of_its_sdk(
 
     assert (status, stderr) == (0, "")
     in_base64 = base64.b64encode(key.encode()).decode()
-    keys = {"B2_DESTINATION_SSE_C_KEY_B64": in_base64, "B2_SIMULATED_KEY": in_base64} if encrypted else {}
+    keys = {"B2_DESTINATION_SSE_C_KEY_B64": in_base64, "SIMULATED_B2_KEY": in_base64} if encrypted else {}
     account = {"B2_APPLICATION_KEY_ID": "account-0", "B2_APPLICATION_KEY": "masterKey-0"}
-    done = run_script(script, B2_SIMULATED=str(bucket), **account, **keys)
+    done = run_script(script, SIMULATED_B2=str(bucket), **account, **keys)
     assert done.returncode == 0, done.stderr
     stored = {bytes.fromhex(file.name).decode(): file.read_bytes() for file in bucket.iterdir()}
     assert stored == {**{f"no-slash{path}": data for path, data in media.items()}, there: b"what is there"}

@@ -142,7 +142,6 @@ class HostPlan:
     synapse_services: Texts
     synapse_health_url: str
     synapse_image: str
-    synapse_volumes: Texts
     base_path: str
     # Names
     name: str
@@ -177,6 +176,8 @@ class HostPlan:
     base_image: str
     image_of: str
     container_user: str
+    # What a container of another tool's is told of Synapse's, by `copy-with --print`
+    copy_container: Mapping[str, Any]
     # How the program is run: as it is installed, and before that from the temporary directory
     run: Run
     staged_run: Run
@@ -272,17 +273,20 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
     staging_path = found.staging_path
     staged_engine = f"{staging_path}/engine"
     ca_volumes = [f"{ca_bundle_path}:{ca_bundle_path}:ro"] if ca_bundle_path else []
-    # What every container of Synapse's image gets. Podman would pass the caller's proxies on.
-    container_arguments = [
-        *_CONTAINER_ARGUMENTS,
+    container_volumes = [*volumes, *ca_volumes]
+    # What a container of another image gets too. Podman would pass the caller's proxies on.
+    shared_arguments = [
         f"--network={value('synapse_network')}",
-        *(f"--volume={volume}" for volume in [*volumes, *ca_volumes]),
         *given["container_arguments"],
         *(["--http-proxy=false"] if engine == "podman" else []),
     ]
-    volume_paths = [
-        source for source in (volume.split(":")[0] for volume in [*volumes, *ca_volumes]) if source[:1] == "/"
+    # What every container of Synapse's image gets.
+    container_arguments = [
+        *_CONTAINER_ARGUMENTS,
+        *(f"--volume={volume}" for volume in container_volumes),
+        *shared_arguments,
     ]
+    volume_paths = [source for source in (volume.split(":")[0] for volume in container_volumes) if source[:1] == "/"]
     metrics_directories = [metrics_directory] if metrics_directory else []
 
     def program_words(program: str, imports: str) -> Texts:
@@ -327,7 +331,6 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         synapse_services=services,
         synapse_health_url=value("synapse_health_url"),
         synapse_image=synapse_image,
-        synapse_volumes=volumes,
         base_path=base_path,
         name=NAME,
         command=command,
@@ -366,6 +369,7 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         base_image=synapse_image if provider_source == "image" else "",
         image_of=image_of,
         container_user=_container_user(synapse_user, run_user),
+        copy_container={"engine": engine, "arguments": shared_arguments, "volumes": container_volumes},
         run=Run(
             words=program_words(program_path, import_path),
             environment=installed_environment,

@@ -8,15 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .copy_with import Call, Secret
+from .copy_with import CREDENTIALS, OF_TOOLS, OTHER_CREDENTIALS, Call, Secret
+from .environment import ENDPOINTS
+from .errors import ConfigurationError
 
 # Stands in a call for the directory that the script makes for its files.
 DIRECTORY = "$COPY_WITH_FILES"
+# The number of the user whose a user's own Podman is, and of root: what they make is the container's already.
+_OWNER = "0:0"
 
 
 @dataclass(frozen=True)
 class Container:
-    """Where a tool is run from an image: as what user, on which network, with what of the host below which path.
+    """Where a tool is run from an image: as what user (numbers), with which of Synapse's arguments for the engine, and
+    with what of the host below which path.
 
     ``volumes``: the host's path and the one in the container; all are read only.
     """
@@ -24,23 +29,31 @@ class Container:
     engine: str
     image: str
     user: str
-    network: str
+    arguments: Sequence[str]
     volumes: Sequence[tuple[str, str]]
 
 
 def container_on(
     host: Mapping[str, Any], image: str, media_store: str, ca_bundle_path: str | None, user: str
 ) -> Container:
-    """The container of a tool beside Synapse's, which ``host`` tells of: its ``engine``, ``user``, ``network`` and
-    ``volumes``, each as the engine is told it. Where Synapse has none, ``host`` is empty, and ``user`` is Synapse's.
+    """The container of a tool beside Synapse's, which ``host`` tells of: its ``engine``, ``arguments`` and ``volumes``,
+    each as the engine is told it. Where Synapse has none, ``host`` is empty. ``user``: the one that this runs as.
+
+    :raises ConfigurationError: when only Synapse's image has the file of certificates.
     """
     mounts = [volume.split(":")[:2] for volume in host.get("volumes", ())]
-    paths = [media_store, *([ca_bundle_path] if ca_bundle_path else [])]
+    below = [target for _source, target in mounts if target.startswith(f"{media_store}/")]
+    if ca_bundle_path and host and not _holding(ca_bundle_path, mounts):
+        raise ConfigurationError(
+            f"Could not print the command: the file of certificates {ca_bundle_path} is in Synapse's image alone, and"
+            " the tool's image does not have it. Put it on this host too, and mount it there with synapse_volumes."
+        )
+    paths = [media_store, *below, *([ca_bundle_path] if ca_bundle_path else [])]
     return Container(
         engine=host.get("engine", "docker"),
         image=image,
-        user=host.get("user", user),
-        network=host.get("network", "host"),
+        user=user,
+        arguments=host.get("arguments", ["--network=host"]),
         volumes=[(_on_host(path, mounts), path) for path in paths],
     )
 
@@ -54,11 +67,17 @@ def shell_script(call: Call, container: Container | None = None) -> str:
     if call.secrets:
         lines.append("# Set these before, from Synapse's configuration.")
         lines += [f"export {name}={_given_by_caller(name, secret)}" for name, secret in call.secrets.items()]
+    else:
+        lines.append("# Synapse's configuration has no credentials: the tool takes those of whoever runs this.")
+    if container is None:
+        lines += ["# Nothing else of yours is to lead it elsewhere, or to change what it does.", _unset(call)]
     if uses_files:
-        lines += [f"COPY_WITH_FILES=$(mktemp -d) && trap 'rm -rf \"{DIRECTORY}\"' EXIT"]
+        lines += ["umask 077", f"COPY_WITH_FILES=$(mktemp -d) && trap 'rm -rf \"{DIRECTORY}\"' EXIT"]
+        # Debian's sh ends without the trap for EXIT where a signal has no trap of its own.
+        lines.append("trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM")
         for name, secret in call.files.items():
             lines.append(f'printf %s {_given_by_caller(secret.setting.upper(), secret)} >"{DIRECTORY}/{name}"')
-        if container is not None:
+        if container is not None and container.user != _OWNER:
             lines.append(f'chown -R {container.user} "{DIRECTORY}"')
     exported = [f"{name}={_quoted(value)}" for name, value in call.environment.items()]
     if exported and container is None:
@@ -75,20 +94,33 @@ def _given_by_caller(name: str, secret: Secret) -> str:
 
 def _run(call: Call, container: Container, uses_files: bool) -> Iterable[str]:
     yield from (container.engine, "run", "--rm", "--init", f"--user={container.user}")
-    yield f"--network={container.network}"
+    yield from container.arguments
     yield from (f"--volume={source}:{target}:ro" for source, target in container.volumes)
     if uses_files:
-        yield f"--volume={DIRECTORY}:{DIRECTORY}"
+        # SELinux keeps containers from what has no label of theirs.
+        yield f"--volume={DIRECTORY}:{DIRECTORY}:z"
     # Without a value the engine takes the caller's.
-    yield from (f"--env={name}" for name in call.secrets)
+    yield from (f"--env={name}" for name in call.secrets or CREDENTIALS)
     yield from (f"--env={name}={value}" for name, value in call.environment.items())
     yield container.image
 
 
+def _unset(call: Call) -> str:
+    kept = [name for name in call.secrets if name.startswith(OF_TOOLS)]
+    but = f" | grep -vxE '{'|'.join(kept)}'" if kept else ""
+    others = [name for name in OTHER_CREDENTIALS if name not in call.secrets] if call.secrets else []
+    names = [*ENDPOINTS, *others]
+    return f"unset {' '.join(names)} $(env | grep -oE '^({'|'.join(OF_TOOLS)})[A-Z0-9_]+'{but})"
+
+
+def _holding(path: str, mounts: Sequence[Sequence[str]]) -> Sequence[tuple[str, str]]:
+    """The volumes that hold ``path`` of a container: below which path of it each is, and where the host has that."""
+    return [(target, source) for source, target in mounts if f"{path}/".startswith(f"{target.rstrip('/')}/")]
+
+
 def _on_host(path: str, mounts: Sequence[Sequence[str]]) -> str:
     """Where the host has ``path`` of a container: below the innermost of the volumes that hold it."""
-    holding = [(target, source) for source, target in mounts if f"{path}/".startswith(f"{target.rstrip('/')}/")]
-    target, source = max(holding, key=lambda mount: len(mount[0]), default=("", ""))
+    target, source = max(_holding(path, mounts), key=lambda mount: len(mount[0]), default=("", ""))
     return f"{source}{path[len(target) :]}"
 
 
