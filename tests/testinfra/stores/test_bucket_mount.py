@@ -34,6 +34,7 @@ MOUNT = str(Path(__file__).parents[3] / "molecule/stores/converge.yml")
 COMMAND = "matrix-synapse-bucket-mount"
 SERVICE = f"{COMMAND}.service"
 SYNAPSE = "matrix-synapse.service"
+CACHE = "/var/lib/matrix-synapse-bucket-mount"
 SERVES = "python3 -c \"import urllib.request as r; r.urlopen('http://127.0.0.1:8008/health')\" 2>&-"
 MIGRATE = "systemctl start matrix-synapse-s3-storage-provider-migrate.service"
 
@@ -193,6 +194,34 @@ def test_what_was_written_before_a_crash_reaches_the_bucket(host: Host, endpoint
     host.check_output(f"rm {directory}/crash")
 
 
+def test_a_full_disk_costs_no_medium(host: Host, endpoints_path: Path, layout: Layout) -> None:
+    """Rclone destroys what waits when it can't write its notes of it: before that, Synapse's uploads are refused."""
+    host.check_output(
+        f"{COMMAND} wait-until-uploaded 60 && systemctl stop {SERVICE}"
+        f" && mount -t tmpfs -o size=1100m,mode=0700 tmpfs {CACHE} && systemctl start {SERVICE}"
+    )
+    try:
+        upload_and_record(endpoints_path, "with room")
+        host.check_output(f"fallocate --length=200M {CACHE}/others")
+        wait_for(host, f"findmnt --output=OPTIONS --mountpoint={layout.media_store} | grep -q ^ro,")
+        with pytest.raises(requests.HTTPError):
+            upload_and_record(endpoints_path, "without")
+        assert differences(read_record(record_path(endpoints_path))) == []
+        check = host.run(f"{COMMAND} check")
+        assert (check.rc, check.stderr) == (
+            1,
+            f"Less than 1024 MiB are free where {CACHE} is: Synapse can't store media until there is more, since rclone"
+            " would lose what waits for upload. Make room there.\n",
+        )
+        host.check_output(f"rm {CACHE}/others")
+        wait_for(host, f"findmnt --output=OPTIONS --mountpoint={layout.media_store} | grep -q ^rw,")
+        upload_and_record(endpoints_path, "with room again")
+    finally:
+        host.check_output(f"{COMMAND} wait-until-uploaded 60 && systemctl stop {SERVICE} && umount {CACHE}")
+        host.check_output(f"systemctl start {SERVICE}")
+    assert differences(read_record(record_path(endpoints_path))) == []
+
+
 def test_nothing_is_written_where_nothing_is_mounted(host: Host, endpoints_path: Path, layout: Layout) -> None:
     host.check_output(f"systemctl stop {SERVICE}")
     try:
@@ -225,14 +254,14 @@ def test_synapse_does_not_start_without_its_media_and_starts_when_it_is_back(hos
 
 
 def test_no_other_tool_comes_while_a_file_waits_for_rclone(run_role: RoleRunner, host: Host, host_name: str) -> None:
-    waiting = "/var/lib/matrix-synapse-bucket-mount/vfsMeta/waiting"
+    waiting = f"{CACHE}/vfsMeta/waiting"
     host.check_output(f"echo '\"Dirty\": true' > {waiting}")
     try:
         before = run_role.look()[host_name]
         result = mount(run_role, "--extra-vars=bucket_mount_tool=s3fs", label="refused tool")
         message = result.message(host_name)
         assert message.startswith("Nothing was changed, because:\n- Could not mount ")
-        assert "1 files in /var/lib/matrix-synapse-bucket-mount are not in the bucket yet" in message
+        assert f"1 files in {CACHE} are not in the bucket yet" in message
         assert result.states[host_name] == before
     finally:
         host.check_output(f"rm {waiting}")
@@ -305,7 +334,7 @@ def test_removal_keeps_a_cache_in_which_a_file_waits(
     run_role: RoleRunner, host: Host, host_name: str, layout: Layout
 ) -> None:
     """Somebody has written until the bucket was unmounted, and rclone had no time for it."""
-    waiting = "/var/lib/matrix-synapse-bucket-mount/vfsMeta/waiting"
+    waiting = f"{CACHE}/vfsMeta/waiting"
     late = f"/run/systemd/system/{SERVICE}.d/late.conf"
     host.check_output(f"echo '\"Dirty\": true' > /run/late && mkdir -p $(dirname {late})")
     host.check_output(f"printf '[Service]\\nExecStopPost=/bin/cp /run/late {waiting}\\n' > {late}")

@@ -278,6 +278,132 @@ def test_what_waits_is_counted(host: tuple[Mapping[str, str], list[str]], tmp_pa
     for name, is_dirty in (("a", "true"), ("b", "false"), (r"c\n d", "true")):
         (tmp_path / "cache" / "vfsMeta" / name).write_text(f'{{\n\t"Dirty": {is_dirty}\n}}')
     assert pending() == (0, "2\n", "")
+    # As a full disk leaves them: nothing says that the file is uploaded.
+    (tmp_path / "cache" / "vfsMeta" / "d").write_text("")
+    (tmp_path / "cache" / "vfsMeta" / "e").write_text('{\n\t"Size": 5,\n')
+    assert pending() == (0, "4\n", "")
+
+
+class Programs:
+    """The command of a host, where some programs say what a test has written."""
+
+    def __init__(self, directory: Path, command: str, **says: str) -> None:
+        self.cache, self.place = directory / "cache", directory / "media"
+        self._directory = directory
+        command = command.replace(CACHE, str(self.cache)).replace("/var/lib/matrix-synapse/media", str(self.place))
+        # Root's alone, as the host's is.
+        command = command.replace("set -eu\n", "set -eu\nchown() { :; }\n", 1)
+        (directory / "command").write_text(command)
+        (directory / "command").chmod(0o755)
+        for name, text in says.items():
+            self.let(name, f"printf '{text}'")
+
+    def let(self, name: str, does: str) -> None:
+        (self._directory / name).write_text(f"#!/bin/sh\n{does}\n")
+        (self._directory / name).chmod(0o755)
+
+    def run(self, *words: str, **environment: str) -> tuple[int, str, str]:
+        path = f"{self._directory}:{os.environ['PATH']}"
+        found = subprocess.run(
+            [self._directory / "command", *words],
+            env={"PATH": path, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return found.returncode, found.stdout, found.stderr
+
+
+@pytest.fixture
+def programs(host: tuple[Mapping[str, str], list[str]], tool: str, tmp_path: Path) -> Programs:
+    """The bucket is mounted, and answers; there is much room."""
+    command = content(host[0], "matrix-synapse-bucket-mount")
+    return Programs(
+        tmp_path, command, findmnt=f"fuse.{tool}\\n", timeout="No such file or directory\\n", df="Avail\\n9999\\n"
+    )
+
+
+def test_what_rclone_would_delete_is_set_aside(programs: Programs, tool: str) -> None:
+    """At its start it deletes what it has no notes of, and what its notes can't be read of."""
+    (programs.cache / "vfsMeta" / "bucket" / "m").mkdir(parents=True)
+    (programs.cache / "vfs" / "bucket" / "m").mkdir(parents=True)
+    for name, note in (("a b", ""), ("none", None), ("dirty", "true"), ("clean", "false")):
+        (programs.cache / "vfs" / "bucket" / "m" / name).write_text(name)
+        if note is not None:
+            text = f'{{\n\t"Size": 1,\n\t"Dirty": {note}\n}}\n' if note else note
+            (programs.cache / "vfsMeta" / "bucket" / "m" / name).write_text(text)
+    programs.let("findmnt", "true")
+
+    assert programs.run("prepare") == (0, "", "")
+
+    left = sorted(path.name for path in (programs.cache / "vfs" / "bucket" / "m").iterdir())
+    assert left == (["clean", "dirty"] if tool == "rclone" else ["a b", "clean", "dirty", "none"])
+    if tool != "rclone":
+        return
+    aside = programs.cache / "aside" / "bucket" / "m"
+    assert {path.name: path.read_text() for path in aside.iterdir()} == {"a b": "a b", "none": "none"}
+    # As they are again after a second failure: nothing of the first is lost.
+    (programs.cache / "vfs" / "bucket" / "m" / "none").write_text("other")
+    assert programs.run("prepare") == (0, "", "")
+    assert sorted(path.read_text() for path in aside.iterdir()) == ["a b", "none", "other"]
+    (programs.cache / "vfsMeta" / "bucket" / "m" / "dirty").unlink()
+    (programs.cache / "vfs" / "bucket" / "m" / "dirty").unlink()
+    (programs.cache / "vfsMeta" / "bucket" / "m" / "a b").unlink()
+    programs.let("findmnt", "echo fuse.rclone")
+    assert programs.run("check") == (
+        1,
+        "",
+        f"3 files are in {programs.cache}/aside, by their names in the bucket: rclone's notes of them were lost, and it"
+        f" would have deleted them. The bucket may not have them. Copy into {programs.place} what is missing there,"
+        " with cp --recursive --no-clobber, and then remove them.\n",
+    )
+
+
+def test_a_disk_that_is_nearly_full_is_told(programs: Programs, tool: str) -> None:
+    programs.let("df", "printf 'Avail\\n1023\\n'")
+    programs.cache.mkdir()
+    why = {
+        "rclone": "1024 MiB are free where {}: Synapse can't store media until there is more, since rclone would lose"
+        " what waits for upload",
+        "s3fs": "1100 MiB are free where {}: s3fs would not start again",
+    }
+    says = f"Less than {why[tool].format(f'{programs.cache} is')}. Make room there.\n" if tool in why else ""
+
+    assert programs.run("check")[::2] == (1 if says else 0, says)
+
+
+def test_the_upper_of_two_mounts_counts(programs: Programs, tool: str) -> None:
+    """It is the one that Synapse sees, and not the role's to unmount."""
+    programs.cache.mkdir()
+    programs.let("findmnt", f"printf 'fuse.{tool}\\next4\\n'")
+
+    assert programs.run("is-mounted") == (
+        1,
+        "",
+        f"Synapse's media is not there: the bucket is not mounted at {programs.place}. See 'journalctl"
+        " --unit=matrix-synapse-bucket-mount.service'.\n",
+    )
+    for words in ("unmount", "prepare"):
+        assert programs.run(words) == (
+            1,
+            "",
+            f"Could not unmount the bucket at {programs.place}: something else is mounted over it (ext4). Unmount that,"
+            " and take it out of /etc/fstab.\n",
+        )
+    programs.let("findmnt", f"printf 'ext4\\nfuse.{tool}\\n'")
+    assert programs.run("is-mounted") == (0, "", "")
+
+
+def test_nothing_of_the_caller_s_changes_the_connection(programs: Programs) -> None:
+    """Ansible's session has the proxies of /etc/environment, and systemd has not: both are to try the same."""
+    programs.let("timeout", 'env >"$0.sees"; echo "No such file or directory"')
+    programs.cache.mkdir()
+    others = {"https_proxy": "http://proxy", "NO_PROXY": "x", "AWS_CA_BUNDLE": "/x", "RCLONE_CONFIG": "/x"}
+
+    assert programs.run("check", **others, HOME="/root")[0] == 0
+
+    seen = {line.partition("=")[0] for line in (programs.cache.parent / "timeout.sees").read_text().splitlines()}
+    assert seen - {"PWD", "OLDPWD", "SHLVL", "_", "LC_ALL"} == {"PATH", "HOME"}
 
 
 def test_the_bucket_is_asked_by_the_connection_of_the_mount(
