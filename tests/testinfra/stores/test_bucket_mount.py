@@ -222,6 +222,23 @@ def test_a_full_disk_costs_no_medium(host: Host, endpoints_path: Path, layout: L
     assert differences(read_record(record_path(endpoints_path))) == []
 
 
+def test_what_rclone_lost_its_notes_of_comes_into_the_bucket(host: Host, endpoints: Endpoints, layout: Layout) -> None:
+    """It would delete it at its start. As the check's message says."""
+    root = host.check_output(f"dirname $(find {CACHE}/vfs -type d -name local_content)")
+    host.check_output(
+        f"systemctl stop {SERVICE} && echo survives > {root}/local_content/lost && systemctl start {SERVICE}"
+    )
+    check = host.run(f"{COMMAND} check")
+    assert check.rc == 1
+    assert check.stderr.startswith(f"1 files are in {CACHE}/aside, by their names in the bucket: ")
+    aside = root.replace(f"{CACHE}/vfs", f"{CACHE}/aside")
+    host.check_output(f"cp --recursive --no-clobber '{aside}/.' {layout.media_store}/ && rm -r {CACHE}/aside")
+    host.check_output(f"{COMMAND} wait-until-uploaded 60 && {COMMAND} check")
+    assert read_objects(endpoints)[f"{endpoints.prefix}local_content/lost"] == b"survives\n"
+    assert host.check_output(f"stat --format=%U {layout.media_store}/local_content/lost") == layout.user
+    host.check_output(f"rm {layout.media_store}/local_content/lost")
+
+
 def test_nothing_is_written_where_nothing_is_mounted(host: Host, endpoints_path: Path, layout: Layout) -> None:
     host.check_output(f"systemctl stop {SERVICE}")
     try:
