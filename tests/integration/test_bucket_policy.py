@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import failure
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import failure
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.cli.program import main
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError, MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings

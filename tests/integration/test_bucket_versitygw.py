@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, keys
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration, failure
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_effects import SynapsesBucket
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import failure
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError

@@ -9,42 +9,30 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 from .._media.engine.encryption import TEST_OBJECT
-from .._media.rules.endpoint import is_other_endpoint
-from .._media.rules.errors import AccessError, ConfigurationError, MediaError
+from .._media.rules.errors import AccessError, ConfigurationError
 from .._media.rules.settings import BucketSettings
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3 import FIRST_CONTACT
-from .._media.stores.s3_errors import LIBRARY_ERRORS, http_status
+from .._media.stores.s3_errors import LIBRARY_ERRORS
 from .._media.stores.s3_failures import server_name
-from .._media.stores.s3_said import shortened, without_secrets
 from .._media.stores.s3_trial import TrialBucket
 from .lifecycle import unknown_in_rules
+from .refusals import (
+    Unsupported,
+    code_of,
+    is_let_in,
+    is_none,
+    is_of_another_account,
+    is_refusal,
+    is_unknown_request,
+    is_unknown_setting,
+    tells_nothing,
+    unsupported,
+)
 
-# What AWS calls it when there is no such setting.
-_NONE = frozenset(
-    {
-        "NoSuchPublicAccessBlockConfiguration",
-        "NoSuchLifecycleConfiguration",
-        "ServerSideEncryptionConfigurationNotFoundError",
-        "NoSuchBucketPolicy",
-    }
-)
-_UNKNOWN_REQUEST = frozenset({405, 501})
-# Some servers refuse a setting that they don't know as malformed.
-_UNKNOWN_SETTING = _UNKNOWN_REQUEST | {400}
-_REFUSALS = frozenset({301, 302, 307, 308, 401, 403})
-# These are no refusals of a setting, although their status is 400 too.
-_OF_THE_REQUEST = frozenset(
-    {"ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RequestTimeout", "AuthorizationHeaderMalformed"}
-)
-# Nor are these: of policies and encryption they are known to who has them.
-_OF_THE_CONTENT = frozenset({"PolicyTooLarge"})
-# Amazon writes KMS.NotFoundException, MinIO kms:KeyNotFound.
-_KMS = ("KMS.", "kms:")
 # The transaction, the time, the gateway's instance and the zone. Swift's, which are alike, end with the time.
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.
@@ -60,10 +48,6 @@ _TRIED: Mapping[str, Any] = {
     "retries": {"mode": "standard", "total_max_attempts": 1},
     "s3": {"addressing_style": "path"},
 }
-
-
-class Unsupported(Exception):
-    """The server does not implement a setting. Its text is a clause that says so, in the server's words."""
 
 
 class Administration(TrialBucket):
@@ -113,7 +97,7 @@ class Administration(TrialBucket):
                 # Unlike HEAD this says why it is refused.
                 self._client.list_objects_v2(Bucket=self._bucket, MaxKeys=1)
             except botocore.exceptions.ClientError as error:
-                if error.response.get("Error", {}).get("Code") == "NoSuchBucket":
+                if code_of(error) == "NoSuchBucket":
                     return False
                 raise
         return True
@@ -127,7 +111,7 @@ class Administration(TrialBucket):
             try:
                 self._client.create_bucket(Bucket=self._bucket, **where)
             except botocore.exceptions.ClientError as error:
-                if error.response.get("Error", {}).get("Code") != "BucketAlreadyOwnedByYou":
+                if code_of(error) != "BucketAlreadyOwnedByYou":
                     raise
 
     def public_access_block(self) -> dict[str, bool] | None:
@@ -263,7 +247,7 @@ class Administration(TrialBucket):
         try:
             return not self._client.get_bucket_tagging(Bucket=self._bucket).get("TagSet")
         except botocore.exceptions.ClientError as error:
-            return error.response.get("Error", {}).get("Code") == "NoSuchTagSet"
+            return code_of(error) == "NoSuchTagSet"
         except LIBRARY_ERRORS:
             return False
 
@@ -292,7 +276,7 @@ class Administration(TrialBucket):
             if key and change:
                 tried.append(("store objects", lambda: nobody.put_object(**one, Body=_TRIAL)))
                 tried.append(("delete objects", lambda: nobody.delete_object(**one)))
-            return list(dict.fromkeys(name for name, call in tried if _is_let_in(call)))
+            return list(dict.fromkeys(name for name, call in tried if is_let_in(call)))
 
     def lets_in(self, settings: BucketSettings, url: str | None) -> bool | None:
         """Whether a signed request to ``url`` is carried out, with the key of ``settings``.
@@ -315,8 +299,7 @@ class Administration(TrialBucket):
             except botocore.exceptions.ClientError as error:
                 if tells_nothing(error):
                     raise
-                # A redirect to HTTPS, a refusal: nothing was carried out.
-                return False if http_status(error) in _REFUSALS else None
+                return False if is_refusal(error) else None
             except LIBRARY_ERRORS:
                 return None
         return True
@@ -327,11 +310,11 @@ class Administration(TrialBucket):
             try:
                 return call(Bucket=self._bucket)
             except botocore.exceptions.ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _NONE:
+                if is_none(error):
                     return None
                 self._check_whose(error, f"ask for {what} of")
-                if http_status(error) in _UNKNOWN_REQUEST:
-                    raise self._unsupported(error) from error
+                if is_unknown_request(error):
+                    raise unsupported(error, self.settings) from error
                 raise
 
     def _change(self, verb: str, call: Callable[[], object]) -> None:
@@ -340,8 +323,8 @@ class Administration(TrialBucket):
                 call()
             except botocore.exceptions.ClientError as error:
                 self._check_whose(error, verb)
-                if http_status(error) in _UNKNOWN_SETTING and not self._is_wrong_content(error):
-                    raise self._unsupported(error) from error
+                if is_unknown_setting(error, self.settings):
+                    raise unsupported(error, self.settings) from error
                 raise
             except LIBRARY_ERRORS:
                 # Without an answer it may have been made.
@@ -349,59 +332,13 @@ class Administration(TrialBucket):
                 raise
             self.changes += 1
 
-    def _is_wrong_content(self, error: botocore.exceptions.ClientError) -> bool:
-        """Whether a setting was refused that the server knows. Amazon knows all of them."""
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        return (
-            code in _OF_THE_REQUEST
-            or code in _OF_THE_CONTENT
-            or code.startswith(_KMS)
-            or (http_status(error) == HTTPStatus.BAD_REQUEST and self._is_amazons)
-        )
-
     def _check_whose(self, error: botocore.exceptions.ClientError, verb: str) -> None:
         """:raises AccessError: the bucket is another account's, of whose policy Amazon says this."""
-        is_refused = http_status(error) == HTTPStatus.METHOD_NOT_ALLOWED and error.operation_name.endswith("Policy")
-        if is_refused and self._is_amazons:
+        if is_of_another_account(error, self.settings):
             raise AccessError(
                 f"Could not {verb} bucket {self._bucket!r}: {self.server} lets only the keys of the bucket's own"
                 " account do that (HTTP 405). Use one of these."
             ) from error
-
-    @property
-    def _is_amazons(self) -> bool:
-        return not is_other_endpoint(self.settings.endpoint_url or "")
-
-    def _unsupported(self, error: botocore.exceptions.ClientError) -> Unsupported:
-        told = error.response.get("Error", {})
-        said = shortened(without_secrets(str(told.get("Message") or ""), self.settings)).rstrip(".")
-        code = without_secrets(str(told.get("Code", "")), self.settings)
-        return Unsupported(
-            f"{self.server} does not implement it (HTTP {http_status(error)} {code}{f': {said!r}' if said else ''})"
-        )
-
-
-def failure(call: Callable[[], object]) -> MediaError | Unsupported | None:
-    """Why a call fails, None if it does not."""
-    try:
-        call()
-    except (MediaError, Unsupported) as error:
-        return error
-    return None
-
-
-def sentence(error: MediaError | Unsupported) -> str:
-    """What an error says, to go on after."""
-    return f"{str(error).removesuffix('.')}."
-
-
-def is_of_encryption_key(error: MediaError | Unsupported) -> bool:
-    """Whether a server has an encryption, and refuses its key: there is no such key, or this user may not use it."""
-    cause = error.__cause__
-    if not isinstance(cause, botocore.exceptions.ClientError):
-        return False
-    code = str(cause.response.get("Error", {}).get("Code", ""))
-    return http_status(cause) == HTTPStatus.FORBIDDEN or code.startswith(_KMS)
 
 
 def _names_within(shape: Any) -> set[str]:
@@ -412,20 +349,3 @@ def _names_within(shape: Any) -> set[str]:
         return set()
     names = {member.serialization.get("name", name) for name, member in shape.members.items()}
     return names.union(*(_names_within(member) for member in shape.members.values()))
-
-
-def _is_let_in(call: Callable[[], object]) -> bool:
-    try:
-        call()
-    except botocore.exceptions.ClientError as error:
-        if tells_nothing(error):
-            raise
-        # What is only missing would have been shown.
-        return http_status(error) == 404
-    return True
-
-
-def tells_nothing(error: botocore.exceptions.ClientError) -> bool:
-    """Whether a server has failed, or had too much to do: whether it would have let the request in is not known."""
-    status = http_status(error)
-    return status == HTTPStatus.TOO_MANY_REQUESTS or (status >= 500 and status not in _UNKNOWN_REQUEST)

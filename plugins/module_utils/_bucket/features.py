@@ -12,7 +12,7 @@ from typing import Any
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from . import policy
-from .administration import Administration, Unsupported, failure, is_of_encryption_key, sentence
+from .administration import Administration
 from .in_use import able, taken_back_where_it_shuts_out, unless_it_shuts_out
 from .lifecycle import (
     OLD_VERSIONS,
@@ -30,6 +30,7 @@ from .lifecycle import (
     with_own,
     without,
 )
+from .refusals import Unsupported, failure, is_of_encryption_key, sentence
 from .report import Feature, State
 from .transport import any_transport, tls_only
 from .wanted import Run, Wanted, ignored, listed

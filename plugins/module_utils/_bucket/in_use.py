@@ -11,8 +11,9 @@ from functools import partial
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import StoreUnavailable
-from .administration import Administration, Unsupported, failure, sentence
+from .administration import Administration
 from .key_effects import SynapsesBucket
+from .refusals import Unsupported, failure, sentence
 from .wanted import Run, Wanted
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from .._media.rules.errors import AccessError
-from .administration import Unsupported
 from .key_interface import ACTION, PASTE, told_in, what_was_said
 from .key_of_bucket import KeysOfBucket
+from .refusals import Unsupported
 
 _NOT_THERE = "NoSuchUser"
 # It may make no buckets of its own.

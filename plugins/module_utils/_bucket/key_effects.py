@@ -16,7 +16,8 @@ from .._media.stores.s3 import FIRST_CONTACT
 from .._media.stores.s3_errors import http_status
 from .._media.stores.s3_failures import server_name
 from .._media.stores.s3_trial import TrialBucket
-from .administration import Administration, tells_nothing
+from .administration import Administration
+from .refusals import tells_nothing
 
 _CONTENT = b"matrixops.synapse_s3 tries Synapse's key.\n"
 # The MD5 of nothing: an upload that is let in fails by it, and leaves nothing.

@@ -14,8 +14,9 @@ from .._media.rules.errors import AccessError, MediaError, UnavailableError
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3_errors import LIBRARY_ERRORS, http_status
 from .._role.bucket_policy import Document
-from .administration import Administration, Unsupported
+from .administration import Administration
 from .key_interface import ACTION, PASTE, what_was_said
+from .refusals import Unsupported
 
 POLICY_NAME = "matrixops-synapse-s3-"
 # It has one version of each policy.

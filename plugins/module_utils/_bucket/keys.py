@@ -14,7 +14,7 @@ from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import PermissionDenied
 from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
 from . import policy
-from .administration import Administration, Unsupported, failure, sentence
+from .administration import Administration
 from .in_use import as_synapse
 from .key_ceph import CephKeys
 from .key_effects import SynapsesBucket
@@ -23,6 +23,7 @@ from .key_interface import ACTION, PASTE, KeyInterface
 from .key_minio import MinioKeys
 from .key_seaweedfs import SeaweedfsKeys
 from .key_versitygw import VersitygwKeys
+from .refusals import Unsupported, failure, sentence
 from .report import Feature, State
 from .transport import without_tls
 from .wanted import Wanted

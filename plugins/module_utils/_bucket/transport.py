@@ -13,8 +13,9 @@ from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import StoreUnavailable
 from .._role.bucket_policy import Statement
 from . import policy
-from .administration import Administration, Unsupported
+from .administration import Administration
 from .in_use import able, refusal, unless_it_shuts_out
+from .refusals import Unsupported
 from .report import Feature, State
 from .wanted import Run, Wanted, ignored
 

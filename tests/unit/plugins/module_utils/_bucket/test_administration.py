@@ -8,11 +8,8 @@ from contextlib import closing
 from unittest import mock
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import (
-    Administration,
-    Unsupported,
-    failure,
-)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported, failure
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from botocore.exceptions import ClientError
 

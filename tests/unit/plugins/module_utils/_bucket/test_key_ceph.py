@@ -9,11 +9,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import (
-    Administration,
-    Unsupported,
-)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_ceph import CephKeys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 

@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import key_effects
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import failure
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_effects import SynapsesBucket
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import failure
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.encryption import TEST_OBJECT
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import UnavailableError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings

@@ -11,11 +11,9 @@ from urllib.parse import parse_qs
 
 import boto3
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import (
-    Administration,
-    Unsupported,
-)
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_seaweedfs import SeaweedfsKeys
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import AccessError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._role.bucket_policy import bucket_policy

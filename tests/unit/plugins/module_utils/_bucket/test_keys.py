@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import keys
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Unsupported
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import (
