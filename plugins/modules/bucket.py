@@ -62,7 +62,8 @@ options:
   private:
     description:
       - Whether the bucket is closed for everybody without a key. By the block of public access; where a service has
-        none, the statements of the bucket's policy that let anybody in are taken out.
+        none, the statements of the bucket's policy that let anybody in are taken out. A statement for anybody on a
+        condition that holds for some alone, such as for an address, stays and is named.
       - V(false) leaves that as it is.
     type: bool
     default: true

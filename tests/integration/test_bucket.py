@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use, keys
@@ -205,26 +206,109 @@ def test_a_server_that_asks_nobody_for_a_key(minio_http: MinioServer, settings: 
         )
 
 
-def test_what_lets_anybody_in_on_a_condition(minio_http: MinioServer, settings: BucketSettings) -> None:
-    """A condition may hold for all: only what can be done without a key tells."""
+TEST_PUBLIC: dict[str, list[dict[str, object]]] = {
+    "mc anonymous set download MINIO/BUCKET/hs/local_content": [
+        {"Action": ["s3:GetBucketLocation"], "Resource": [""]},
+        {
+            "Action": ["s3:ListBucket"],
+            "Resource": [""],
+            "Condition": {"StringEquals": {"s3:prefix": ["hs/local_content"]}},
+        },
+        {"Action": ["s3:GetObject"], "Resource": ["/hs/local_content*"]},
+    ],
+    "all that is below a prefix": [
+        {"Action": ["s3:ListBucket"], "Resource": [""], "Condition": {"StringLike": {"s3:prefix": ["hs/*"]}}}
+    ],
+    "a referer": [
+        {
+            "Action": ["s3:GetObject"],
+            "Resource": ["/hs/remote_content/*"],
+            "Condition": {"StringLike": {"aws:Referer": ["https://example.org/*"]}},
+        }
+    ],
+    "all addresses": [
+        {
+            "Action": ["s3:GetObject", "s3:PutObject"],
+            "Resource": ["/hs/local_content/*"],
+            "Condition": {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}},
+        }
+    ],
+}
+
+
+def allow(name: str, statement: Mapping[str, Any]) -> dict[str, Any]:
+    """A statement for anybody; ``Resource`` is without the bucket."""
+    resources = [f"arn:aws:s3:::{name}{rest}" for rest in statement["Resource"]]
+    return {"Effect": "Allow", "Principal": {"AWS": ["*"]}, **statement, "Resource": resources}
+
+
+@pytest.mark.parametrize("what", soak_but([*TEST_PUBLIC][:1], TEST_PUBLIC))
+def test_what_lets_anybody_in_on_a_condition_goes(minio_http: MinioServer, settings: BucketSettings, what: str) -> None:
+    """A condition that holds for whoever wants it to is none."""
     client, name = minio_http.client(), settings.bucket
     client.create_bucket(Bucket=name)
-    listing = {"Action": ["s3:ListBucket"], "Resource": [f"arn:aws:s3:::{name}"]}
-    changing = {"Action": ["s3:PutObject", "s3:DeleteObject"], "Resource": [f"arn:aws:s3:::{name}/hs/*"]}
-    conditions = {"StringLike": {"s3:prefix": ["hs/*"]}}, {"IpAddress": {"aws:SourceIp": ["0.0.0.0/0"]}}
+    statements = [allow(name, statement) for statement in TEST_PUBLIC[what]]
+    client.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    for check_mode in (True, False):
+        found = apply(settings, Wanted(), check_mode=check_mode)["private"]
+        assert (found.state, found.message) == (State.CHANGED, "nobody but users may use it")
+    with pytest.raises(Exception, match="NoSuchBucketPolicy"):
+        client.get_bucket_policy(Bucket=name)
+    assert changed(apply(settings, Wanted())) == []
+
+
+def test_what_lets_some_in_on_a_condition_stays_and_is_told(minio_http: MinioServer, settings: BucketSettings) -> None:
+    client, name = minio_http.client(), settings.bucket
+    client.create_bucket(Bucket=name)
+    conditions = {"Elsewhere": ["192.0.2.0/24"], "Here": ["127.0.0.1/32"]}
+    # Where media is, and not beside it.
+    what = {"Action": ["s3:GetObject"], "Resource": ["/hs/local_content/*"]}
+    own = {sid: allow(name, {**what, "Sid": sid}) for sid in conditions}
     statements = [
-        {"Effect": "Allow", "Principal": "*", "Condition": condition, **what}
-        for condition, what in zip(conditions, (listing, changing), strict=True)
+        {**own[sid], "Condition": {"IpAddress": {"aws:SourceIp": addresses}}} for sid, addresses in conditions.items()
     ]
-    document = {"Version": "2012-10-17", "Statement": statements}
-    client.put_bucket_policy(Bucket=name, Policy=json.dumps(document))
-    found = apply(settings, Wanted())["private"]
-    assert (found.state, found.message) == (
+
+    def found() -> Feature:
+        client.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": statements}))
+        feature = apply(settings, Wanted())["private"]
+        left = json.loads(client.get_bucket_policy(Bucket=name)["Policy"])["Statement"]
+        assert [each["Sid"] for each in left] == [each["Sid"] for each in statements]
+        return feature
+
+    let_in = found()
+    assert (let_in.state, let_in.message) == (
         State.IGNORED,
-        f"anybody may list it, store objects and delete objects at {settings.endpoint_url}, without a key. Take that"
-        " away there: look for a public setting of the bucket, or for a server that asks nobody for a key.",
+        f"anybody may read its objects at {settings.endpoint_url}, without a key. Take that away there: look for a"
+        " public setting of the bucket, or for a server that asks nobody for a key. Or it is by a condition in the"
+        " bucket's policy that holds for the machine that runs Ansible, in these statements: 'Elsewhere' and 'Here'.",
+    )
+    statements.pop()
+    elsewhere = found()
+    assert (elsewhere.state, elsewhere.message) == (
+        State.OK,
+        "nobody but users may use it, and on their conditions those whom these statements of the bucket's policy let in"
+        " without a key: 'Elsewhere'",
     )
     assert list(Administration(settings).list("")) == []
+
+
+def test_a_root_of_media_that_anybody_may_list(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """By what no policy shows."""
+
+    def let_in(exchange: Exchange) -> bool:
+        head = exchange.request.head
+        if b"\r\nauthorization:" in head.lower() or b"prefix=hs%2Fremote_thumbnail%2F" not in head:
+            return pass_all(exchange)
+        exchange.client.sendall(http_answer("200 OK", "<ListBucketResult/>", content_type="application/xml"))
+        return True
+
+    with run_proxy(minio_http.host, Plan(Kind.LIST, let_in, None)) as proxy:
+        found = apply(replace(settings, endpoint_url=proxy.url), Wanted())["private"]
+    assert (found.state, found.message) == (
+        State.IGNORED,
+        f"anybody may list it at {proxy.url}, without a key. Take that away there: look for a public setting of the"
+        " bucket, or for a server that asks nobody for a key.",
+    )
 
 
 def test_a_public_statement_among_others_of_many_actions(minio_http: MinioServer, settings: BucketSettings) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .._media.engine.encryption import TEST_OBJECT
 from .._media.rules.errors import AccessError, ConfigurationError
+from .._media.rules.media_path import Root
 from .._media.rules.settings import BucketSettings
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3 import FIRST_CONTACT
@@ -266,10 +267,11 @@ class Administration(TrialBucket):
         with closing(client) as nobody, self._words.explained(f"see whether anybody may use bucket {self._bucket!r}"):
             one: Any = {"Bucket": self._bucket, "Key": key}
             listing = partial(nobody.list_objects_v2, Bucket=self._bucket, MaxKeys=1)
+            prefix = self.settings.prefix
             # A statement may be for a prefix alone.
+            places = dict.fromkeys(("", prefix, *(f"{prefix}{root.value}/" for root in Root)))
             tried: list[tuple[str, Callable[[], object]]] = [
-                ("list it", listing),
-                ("list it", partial(listing, Prefix=self.settings.prefix)),
+                ("list it", partial(listing, Prefix=place) if place else listing) for place in places
             ]
             if key:
                 tried.append(("read its objects", lambda: nobody.head_object(**one)))

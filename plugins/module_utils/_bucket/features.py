@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -11,9 +10,8 @@ from typing import Any
 
 from .._media.rules.errors import MediaError
 from .._media.rules.settings import BucketSettings
-from . import policy
 from .administration import Administration
-from .in_use import able, taken_back_where_it_shuts_out, unless_it_shuts_out
+from .in_use import able, taken_back_where_it_shuts_out
 from .lifecycle import (
     OLD_VERSIONS,
     UNFINISHED_UPLOADS,
@@ -30,14 +28,11 @@ from .lifecycle import (
     with_own,
     without,
 )
+from .private import private
 from .refusals import Unsupported, failure, is_of_encryption_key, sentence
 from .report import Feature, State
 from .transport import any_transport, tls_only
-from .wanted import Run, Wanted, ignored, listed
-
-BLOCKED = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": True, "RestrictPublicBuckets": True}
-# By what the server calls itself. With the others Ceph 16 and 18 refuse each upload and each policy with a principal.
-_BLOCKED_THERE = {"Ceph": {**BLOCKED, "BlockPublicAcls": False, "BlockPublicPolicy": False}}
+from .wanted import Run, Wanted, ignored
 
 
 def apply(
@@ -60,7 +55,7 @@ def apply(
         yield Feature("bucket", State.CHANGED, f"{name!r} is made", None, name)
     run = Run(bucket, wanted, check_mode, is_there or not check_mode)
     steps = (
-        ("private", _private, wanted.private),
+        ("private", private, wanted.private),
         ("unfinished_uploads", partial(_expiry, UNFINISHED_UPLOADS, wanted.unfinished_uploads_days), True),
         ("versioning", _versioning, wanted.versioning),
         ("old_versions", partial(_expiry, OLD_VERSIONS, wanted.old_versions_days * wanted.versioning), True),
@@ -91,74 +86,6 @@ def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Fe
         # What it takes one moment, and not the next, is no lack of the service's.
         state, message = State.FAILED, f"{message} It has taken a change before: look there what is left of that."
     return Feature(name, state, message, changed=is_changed)
-
-
-def _private(name: str, run: Run) -> Feature:
-    """Where the server has a block of public access, that; else the public statements of the policy go."""
-    bucket, message = run.bucket, "nobody but users may use it"
-    if not run.is_there:
-        return Feature(name, State.CHANGED, message, None, BLOCKED)
-    what = "the block of public access"
-    same: Callable[[Any, Any], bool] = operator.eq
-    try:
-        before: Any = bucket.public_access_block() or {}
-        after: Any = next((_BLOCKED_THERE[each] for each in _BLOCKED_THERE if bucket.is_software(each)), BLOCKED)
-        change = partial(bucket.block_public_access, after)
-        undo = partial(bucket.block_public_access, before or None)
-        read: Callable[[], Any] = bucket.public_access_block
-        is_open: Callable[[Any], object] = partial(operator.ne, after)
-    except Unsupported:
-        before, after = _without_public_statements(bucket)
-        change, undo = partial(_close_policy, bucket), partial(_open_policy, bucket, before)
-        # MinIO gives what is in a list in another order each time.
-        what, same = "another policy of the bucket", policy.same
-        read, is_open = bucket.policy, policy.public_in
-    is_changed = before != after
-    if is_changed and run.check_mode:
-        return Feature(name, State.CHANGED, message, before, after)
-    if is_changed:
-        if problem := unless_it_shuts_out(able(run), bucket, change, undo):
-            return Feature(name, State.FAILED, problem)
-        left = read() or {}
-        if is_open(left):
-            return Feature(name, State.IGNORED, ignored(bucket, what), before, left, not same(left, before))
-    if run.check_mode:
-        may = bucket.anybody_may(bucket.first_key(), change=False)
-    else:
-        with bucket.trial_object() as key:
-            may = bucket.anybody_may(key, change=True)
-    if may:
-        said = (
-            f"anybody may {listed(may)} at {bucket.server}, without a key. Take that away there: look for a"
-            " public setting of the bucket, or for a server that asks nobody for a key."
-        )
-        return Feature(name, State.IGNORED, said, before, after, is_changed)
-    return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
-
-
-def _without_public_statements(bucket: Administration) -> tuple[Any, Any]:
-    try:
-        document = bucket.policy()
-    except Unsupported:
-        return None, None
-    if not policy.public_in(document):
-        return document, document
-    return document, policy.with_statements(document, policy.not_public_in(document))
-
-
-def _close_policy(bucket: Administration) -> None:
-    """Take what lets anybody in out of the policy as it is now: who shares the bucket writes too."""
-    now = bucket.policy()
-    if policy.public_in(now):
-        bucket.set_policy(policy.with_statements(now, policy.not_public_in(now)))
-
-
-def _open_policy(bucket: Administration, before: Any) -> None:
-    """Put what let anybody in before into the policy as it is now."""
-    now = bucket.policy()
-    statements = policy.statements_of(now)
-    if taken := policy.missing(policy.public_in(before), statements):
-        bucket.set_policy(policy.with_statements(now or before, [*statements, *taken]))
 
 
 def _media_stays(run: Run) -> Iterator[Feature]:

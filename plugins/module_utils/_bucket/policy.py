@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The policy of a bucket: whom it lets in, and whether it asks for TLS. Pure."""
+"""The policy of a bucket: its statements, and whether it asks for TLS. Pure."""
 
 from __future__ import annotations
 
@@ -26,22 +26,6 @@ def with_statements(document: Document | None, statements: Sequence[Statement]) 
     if not statements:
         return None
     return {**({"Version": "2012-10-17"} if document is None else document), "Statement": list(statements)}
-
-
-def is_public(statement: Statement) -> bool:
-    """Whether a statement lets anybody in. One with a condition is for some: to judge that is its author's affair."""
-    principal = statement.get("Principal")
-    names = principal.get("AWS", []) if isinstance(principal, Mapping) else principal
-    anybody = names == "*" or (isinstance(names, list) and "*" in names)
-    return statement.get("Effect") == "Allow" and anybody and not statement.get("Condition")
-
-
-def public_in(document: Document | None) -> list[Statement]:
-    return [statement for statement in statements_of(document) if is_public(statement)]
-
-
-def not_public_in(document: Document | None) -> list[Statement]:
-    return [statement for statement in statements_of(document) if not is_public(statement)]
 
 
 def tls_only(bucket: str, region: str | None, operator: str, *, key: str | None = None) -> Statement:

@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.lifecycle import UNFINISHED_UPLOADS, rule_of
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.private import BLOCKED
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Wanted
@@ -49,7 +50,7 @@ def private(bucket: mock.MagicMock, *refusals: MediaError | None) -> Feature:
 
 REFUSED = PermissionDenied("Could not store object 'hs/x'.")
 TAKES = f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED} The setting"
-SOME = {**features.BLOCKED, "BlockPublicPolicy": False}
+SOME = {**BLOCKED, "BlockPublicPolicy": False}
 
 
 def test_a_block_by_which_nothing_can_be_stored_is_taken_back() -> None:
@@ -57,7 +58,7 @@ def test_a_block_by_which_nothing_can_be_stored_is_taken_back() -> None:
     for before in (None, SOME):
         bucket = server(public_access_block=before)
         assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, f"{TAKES} was taken back.")
-        assert bucket.block_public_access.mock_calls == [mock.call(features.BLOCKED), mock.call(before)]
+        assert bucket.block_public_access.mock_calls == [mock.call(BLOCKED), mock.call(before)]
 
 
 def test_a_block_that_can_not_be_taken_back() -> None:
@@ -68,7 +69,7 @@ def test_a_block_that_can_not_be_taken_back() -> None:
 
 
 def test_a_block_where_nothing_could_be_stored_before_either() -> None:
-    bucket = server(public_access_block=(None, features.BLOCKED))
+    bucket = server(public_access_block=(None, BLOCKED))
     bucket.anybody_may.return_value = []
     assert private(bucket, REFUSED).state is State.CHANGED
 
@@ -84,8 +85,8 @@ def test_nothing_is_changed_where_who_can_store_is_not_known() -> None:
 
 def test_ceph_has_another_block() -> None:
     """With all of it, it refuses each upload; and a run before this was known may have set it."""
-    there = {**features.BLOCKED, "BlockPublicAcls": False, "BlockPublicPolicy": False}
-    for before in (None, features.BLOCKED):
+    there = {**BLOCKED, "BlockPublicAcls": False, "BlockPublicPolicy": False}
+    for before in (None, BLOCKED):
         bucket = server(public_access_block=(before, there))
         bucket.software, bucket.anybody_may.return_value = "Ceph", []
         assert private(bucket, REFUSED).state is State.CHANGED

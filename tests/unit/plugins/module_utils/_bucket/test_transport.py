@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from unittest import mock
 
 import pytest
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import features, in_use, policy, transport
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket import in_use, policy, transport
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.private import private as make_private
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Run, Wanted
@@ -41,8 +42,8 @@ class Bucket(mock.MagicMock):
             self.document = document if keeps else self.document
 
         @contextmanager
-        def trial_object() -> Iterator[str]:
-            yield "hs/x"
+        def trial_object(beginning: str = "hs/") -> Iterator[str]:
+            yield f"{beginning}x"
 
         self.policy.side_effect = lambda: self.document
         self.set_policy.side_effect = write
@@ -130,7 +131,7 @@ def test_a_server_that_knows_one_of_the_operators() -> None:
 
 
 def private(run: Run) -> Feature:
-    return features._private("private", run)
+    return make_private("private", run)
 
 
 def test_what_lets_anybody_in_goes_and_what_came_meanwhile_stays() -> None:
@@ -153,6 +154,35 @@ def test_what_let_anybody_in_is_put_back_beside_what_came_meanwhile() -> None:
         f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED} The setting was taken back.",
     )
     assert bucket.kept() == [THEIRS, PUBLIC]
+
+
+OFFICE = {**PUBLIC, "Sid": "Office", "Condition": {"IpAddress": {"aws:SourceIp": ["192.0.2.0/24"]}}}
+
+
+def test_what_lets_some_in_without_a_key_stays_and_is_told() -> None:
+    bucket = Bucket().having(OFFICE, PUBLIC)
+    told = (
+        "nobody but users may use it, and on their conditions those whom these statements of the bucket's policy let in"
+        " without a key: 'Office'"
+    )
+    for state in (State.CHANGED, State.OK):
+        found = carried_out(bucket, private, reads=lambda _key: None)
+        assert (found.state, found.message) == (state, told)
+    assert bucket.kept() == [OFFICE, THEIRS]
+    # There media is, and a statement may be for that place alone.
+    bucket.anybody_may.assert_called_with("hs/local_content/x", change=True)
+
+
+def test_who_runs_ansible_where_some_are_let_in() -> None:
+    bucket = Bucket().having(OFFICE)
+    bucket.anybody_may.return_value = ["read its objects"]
+    found = carried_out(bucket, private, reads=lambda _key: None)
+    assert (found.state, found.message) == (
+        State.IGNORED,
+        f"anybody may read its objects at {SERVER}, without a key. Take that away there: look for a public setting of"
+        " the bucket, or for a server that asks nobody for a key. Or it is by a condition in the bucket's policy that"
+        " holds for the machine that runs Ansible, in these statements: 'Office'.",
+    )
 
 
 def any_transport(bucket: Bucket) -> Feature:
