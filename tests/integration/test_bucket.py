@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import subprocess
 import urllib.error
@@ -22,6 +23,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.admin
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.key_effects import SynapsesBucket
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Run, Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.engine.encryption import TEST_OBJECT
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.s3_trial import TrialBucket
 from ansible_collections.matrixops.synapse_s3.tests.certificate import write_certificate
@@ -558,6 +560,40 @@ def test_only_by_tls_where_tls_ends_before_the_server(minio_http: MinioServer, t
         " where TLS ends at a proxy before the server. It has the policy without that now. Set tls_only to false, and"
         " close the port without TLS. What was tried: Could not list"
     )
+
+
+def test_only_by_tls_where_a_policy_forbids_all_that_it_does_not_allow(minio_http: MinioServer, tmp_path: Path) -> None:
+    """Who tries the statement is locked out by it: that it is still there is told first."""
+    write_certificate(tmp_path, ["test-server"])
+    policies: list[bytes] = []
+
+    def lock(exchange: Exchange) -> bool:
+        if policies:
+            exchange.client.sendall(s3_error("403 Forbidden", "AccessDenied"))
+            return True
+        # MinIO refuses the first form of the statement.
+        if b"?policy" in exchange.request.head and b'"Bool"' in exchange.request.body:
+            policies.append(exchange.request.body)
+        return pass_all(exchange)
+
+    plans = [Plan(kind, lock, None) for kind in Kind]
+    with run_proxy(minio_http.host, *plans, certificates=tmp_path) as proxy:
+        settings = replace(minio_http.new_bucket(), endpoint_url=proxy.url, ca_bundle_path=str(tmp_path / "public.crt"))
+        found = apply(settings, Wanted(private=False, unfinished_uploads_days=0, tls_only=True))["tls_only"]
+    assert (found.state, found.is_changed) == (State.FAILED, True)
+    key = re.escape(TEST_OBJECT) + "[0-9a-f]{16}"
+    name, owners = f"bucket '{settings.bucket}'", "with the key of the bucket's owner or in the console of the service"
+    denied = (
+        r"the server \S+ refused it\. If the permission s3:{0} is missing, allow it in the policy of the access key or"
+        r" of the bucket\. The server said: 'As planned\.'\."
+    )
+    told = (
+        f"The statement 'MatrixopsSynapseS3OnlyByTls' in the policy of {name} could not be taken back, and is likely"
+        rf" still there: change that by hand, {owners}\. Could not ask for the policy of {name}:"
+        rf" {denied.format('GetBucketPolicy')} Could not look up object '{key}' in {name} as Synapse's storage provider"
+        rf" does: .+ Could not delete object '{key}' from {name}: {denied.format('DeleteObject')}"
+    )
+    assert re.fullmatch(told, found.message), found.message
 
 
 def test_a_server_that_fails_without_tls_has_refused_nothing(minio_https: MinioServer, minio_http: MinioServer) -> None:

@@ -33,6 +33,7 @@ from .refusals import (
     tells_nothing,
     unsupported,
 )
+from .undo import undone
 
 # The transaction, the time, the gateway's instance and the zone. Swift's, which are alike, end with the time.
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
@@ -223,10 +224,8 @@ class Administration(TrialBucket):
         """
         key = (self.settings.prefix if beginning is None else beginning) + TEST_OBJECT + secrets.token_hex(8)
         self.put_as_provider(key, _TRIAL)
-        try:
+        with undone(partial(self.erase, key)):
             yield key
-        finally:
-            self.erase(key)
 
     def encrypted_as(self, key: str) -> str:
         """How the server says that an object is encrypted, '' for not at all."""

@@ -32,6 +32,7 @@ from .private import private
 from .refusals import Unsupported, failure, is_of_encryption_key, sentence
 from .report import Feature, State
 from .transport import any_transport, tls_only
+from .undo import not_taken_back
 from .wanted import Run, Wanted, ignored
 
 
@@ -78,7 +79,7 @@ def _carried_out(name: str, step: Callable[[str, Run], Feature], run: Run) -> Fe
     try:
         return step(name, run)
     except Unsupported as error:
-        state, message = State.UNSUPPORTED, f"{error}."
+        state, message = State.UNSUPPORTED, sentence(error)
     except MediaError as error:
         state, message = State.FAILED, str(error)
     is_changed = run.bucket.changes != before
@@ -154,14 +155,14 @@ def _expiry(expiry: Expiry, days: int, name: str, run: Run) -> Feature:
         # What others have written meanwhile stays.
         former = [*without(left, expiry, prefix), *own_of(before, expiry, prefix)]
         if kept := failure(partial(bucket.set_lifecycle, former)):
-            return _still_there(name, problem, kept, before, left)
+            told = not_taken_back(f"The lifecycle rule {name_of(after[-1])} of {_named(bucket)}", kept, problem)
+            return Feature(name, State.FAILED, told, before, left, True)
         return Feature(name, State.IGNORED, f"{problem} It was taken back.")
     return Feature(name, State.CHANGED, message, before, left)
 
 
-def _still_there(name: str, problem: str, error: MediaError | Unsupported, before: Any, left: Any) -> Feature:
-    """What the server did not take back."""
-    return Feature(name, State.FAILED, f"{problem} The setting is still there: {sentence(error)}", before, left, True)
+def _named(bucket: Administration) -> str:
+    return f"bucket {bucket.settings.bucket!r}"
 
 
 def _ended(rule: Rule, expiry: Expiry) -> str:
@@ -199,6 +200,7 @@ def _encryption(name: str, run: Run) -> Feature:
     """The server may take the setting and then store nothing any more, or go on storing without it."""
     bucket, wanted = run.bucket, run.wanted
     message = f"new objects are encrypted with {wanted.encryption}"
+    made = f"The new default encryption of {_named(bucket)}"
     after = {"SSEAlgorithm": wanted.encryption}
     if wanted.kms_key_id:
         after["KMSMasterKeyID"] = wanted.kms_key_id
@@ -209,20 +211,20 @@ def _encryption(name: str, run: Run) -> Feature:
     is_changed = before != after
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, message, before, after)
-    users = able(run) if is_changed else []
+    users, undo = able(run) if is_changed else [], partial(bucket.set_encryption, before)
     if is_changed:
         bucket.set_encryption(after)
         if (left := bucket.encryption()) != after:
             problem = ignored(bucket, "a default encryption")
-            if error := failure(partial(bucket.set_encryption, before)):
-                return _still_there(name, problem, error, before, left)
+            if error := failure(undo):
+                return Feature(name, State.FAILED, not_taken_back(made, error, problem), before, left, True)
             return Feature(name, State.IGNORED, f"{problem} It was taken back.")
     if run.check_mode:
         return Feature(name, State.OK, message, before, after)
     refusal, shown = _tried_encryption(bucket)
     if refusal is None and shown == wanted.encryption:
         # A key of the service's for encryption may be the administrator's alone.
-        if problem := taken_back_where_it_shuts_out(users, bucket, partial(bucket.set_encryption, before)):
+        if problem := taken_back_where_it_shuts_out(users, bucket, made, undo):
             return Feature(name, State.FAILED, problem)
         return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
     if refusal:
@@ -232,8 +234,8 @@ def _encryption(name: str, run: Run) -> Feature:
         problem = f"{bucket.server} takes the setting, and {instead}."
     if not is_changed:
         return Feature(name, State.FAILED if refusal else State.IGNORED, problem)
-    if error := failure(partial(bucket.set_encryption, before)):
-        return _still_there(name, problem, error, before, after)
+    if error := failure(undo):
+        return Feature(name, State.FAILED, not_taken_back(made, error, problem), before, after, True)
     if refusal and (other := _tried_encryption(bucket)[0]):
         # It is not for the setting.
         return Feature(name, State.FAILED, str(other))

@@ -13,7 +13,8 @@ from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import StoreUnavailable
 from .administration import Administration
 from .key_effects import SynapsesBucket
-from .refusals import Unsupported, failure, sentence
+from .refusals import Unsupported, failure
+from .undo import not_taken_back
 from .wanted import Run, Wanted
 
 
@@ -68,18 +69,22 @@ def _refusal_to_store(who: BucketSettings, administrators: Administration) -> Me
 
 
 def unless_it_shuts_out(
-    who: Sequence[BucketSettings], bucket: Administration, change: Callable[[], None], undo: Callable[[], None]
+    who: Sequence[BucketSettings],
+    bucket: Administration,
+    what: str,
+    change: Callable[[], None],
+    undo: Callable[[], None],
 ) -> str:
     """Make a change; where it shuts one of these out, take it back and return what is to be told, else ''.
 
-    Raises what ``change`` raises.
+    ``what``: what is there then. Raises what ``change`` raises.
     """
     change()
-    return taken_back_where_it_shuts_out(who, bucket, undo)
+    return taken_back_where_it_shuts_out(who, bucket, what, undo)
 
 
 def taken_back_where_it_shuts_out(
-    who: Sequence[BucketSettings], bucket: Administration, undo: Callable[[], None]
+    who: Sequence[BucketSettings], bucket: Administration, what: str, undo: Callable[[], None]
 ) -> str:
     """As ``unless_it_shuts_out``, after the change."""
     try:
@@ -90,5 +95,5 @@ def taken_back_where_it_shuts_out(
         return ""
     problem = f"{bucket.server} takes the setting, and then refuses what worked before. {refused}"
     if kept := failure(undo):
-        return f"{problem} The setting is still there: {sentence(kept)}"
+        return not_taken_back(what, kept, problem)
     return f"{problem} The setting was taken back."

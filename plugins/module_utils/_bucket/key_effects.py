@@ -18,6 +18,7 @@ from .._media.stores.s3_failures import server_name
 from .._media.stores.s3_trial import TrialBucket
 from .administration import Administration
 from .refusals import tells_nothing
+from .undo import undone
 
 _CONTENT = b"matrixops.synapse_s3 tries Synapse's key.\n"
 # The MD5 of nothing: an upload that is let in fails by it, and leaves nothing.
@@ -63,10 +64,8 @@ class SynapsesBucket(TrialBucket):
         """
         key = self.new_key()
         self.store(key)
-        try:
+        with undone(lambda: self.erase(key)):
             self.read_as_provider(key)
-        finally:
-            self.erase(key)
 
     def new_key(self) -> str:
         """A key below the prefix that nothing has."""

@@ -26,6 +26,7 @@ from .key_versitygw import VersitygwKeys
 from .refusals import Unsupported, failure, sentence
 from .report import Feature, State
 from .transport import without_tls
+from .undo import not_taken_back
 from .wanted import Wanted
 
 NAME = "key"
@@ -210,7 +211,9 @@ def _taken_back(
     if had is None:
         return str(refusal)
     error = failure(partial(interface.set_policy, name, had))
-    return f"{refusal} {f'Its new policy is still there: {sentence(error)}' if error else 'Its former policy is back.'}"
+    if error is None:
+        return f"{refusal} Its former policy is back."
+    return not_taken_back(f"The new policy of the key {name!r}", error, str(refusal), "an administrator's key")
 
 
 def _beyond(look: Callable[[], Iterable[tuple[str, bool]]], *, is_patient: bool) -> dict[str, bool]:

@@ -27,11 +27,12 @@ _BLOCKED_THERE = {"Ceph": {**BLOCKED, "BlockPublicAcls": False, "BlockPublicPoli
 class _Way:
     """A way to shut out who has no key, and how it stands with that.
 
-    ``what``: what the server is given. ``is_open``: whether what it has lets anybody in all the same. ``on_condition``:
-    what of it does so on a condition, by name.
+    ``what``: what the server is given; ``made``: what it has then. ``is_open``: whether that lets anybody in all the
+    same. ``on_condition``: what of it does so on a condition, by name.
     """
 
     what: str
+    made: str
     before: Any
     after: Any
     change: Callable[[], None]
@@ -62,7 +63,7 @@ def private(name: str, run: Run) -> Feature:
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, message, before, after)
     if is_changed:
-        if problem := unless_it_shuts_out(able(run), bucket, way.change, way.undo):
+        if problem := unless_it_shuts_out(able(run), bucket, way.made, way.change, way.undo):
             return Feature(name, State.FAILED, problem)
         left = way.read() or {}
         if way.is_open(left):
@@ -87,6 +88,7 @@ def _by_block(bucket: Administration) -> _Way:
     after: Any = next((_BLOCKED_THERE[each] for each in _BLOCKED_THERE if bucket.is_software(each)), BLOCKED)
     return _Way(
         what="the block of public access",
+        made=f"The new block of public access of bucket {bucket.settings.bucket!r}",
         before=before,
         after=after,
         change=partial(bucket.block_public_access, after),
@@ -104,6 +106,7 @@ def _by_policy(bucket: Administration) -> _Way:
     after = policy.with_statements(before, public.not_public_in(before)) if public.public_in(before) else before
     return _Way(
         what="another policy of the bucket",
+        made=f"The policy of bucket {bucket.settings.bucket!r} without what let anybody in",
         before=before,
         after=after,
         change=partial(_close, bucket),

@@ -15,8 +15,9 @@ from .._role.bucket_policy import Statement
 from . import policy
 from .administration import Administration
 from .in_use import able, refusal, unless_it_shuts_out
-from .refusals import Unsupported
+from .refusals import Unsupported, sentence
 from .report import Feature, State
+from .undo import not_taken_back, undone
 from .wanted import Run, Wanted, ignored
 
 _MESSAGE = "what does not come by TLS is refused"
@@ -47,7 +48,7 @@ def tls_only(name: str, run: Run) -> Feature:
                 raise refused
             return Feature(name, State.FAILED, _not_seen(bucket.server, refused))
         change, undo = partial(_write, bucket, own), partial(_set_own, bucket, former)
-        if problem := unless_it_shuts_out(who, bucket, change, undo):
+        if problem := unless_it_shuts_out(who, bucket, _made(settings), change, undo):
             return Feature(name, State.FAILED, problem)
         after = bucket.policy()
     if not policy.has_tls_only(policy.statements_of(after), settings.bucket, settings.region_name):
@@ -77,12 +78,19 @@ def _refusal_of_tls(
     Once the whole bucket refused it, the statement could not be taken away again by that address.
     """
     bucket, settings = run.bucket, run.bucket.settings
-    with bucket.trial_object() as key:
-        try:
-            _write(bucket, partial(policy.tls_only, settings.bucket, settings.region_name, key=key))
-            return refusal(who, lambda synapses: synapses.read_as_provider(key))
-        finally:
-            _set_own(bucket, former)
+    refused: MediaError | Unsupported | None = None
+
+    def tell(error: MediaError | Unsupported, problem: str) -> str:
+        return not_taken_back(_made(settings), error, problem or (sentence(refused) if refused else ""))
+
+    with bucket.trial_object() as key, undone(partial(_set_own, bucket, former), tell):
+        _write(bucket, partial(policy.tls_only, settings.bucket, settings.region_name, key=key))
+        refused = refusal(who, lambda synapses: synapses.read_as_provider(key))
+    return refused
+
+
+def _made(settings: BucketSettings) -> str:
+    return f"The statement {policy.TLS_ONLY!r} in the policy of bucket {settings.bucket!r}"
 
 
 def _not_seen(server: str, refused: MediaError | Unsupported) -> str:

@@ -10,7 +10,9 @@ from unittest import mock
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.administration import Administration
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported, failure
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import PermissionDenied
 from botocore.exceptions import ClientError
 
 ELSEWHERE, AMAZON = "https://s3.example.org", "https://s3.eu-west-1.amazonaws.com"
@@ -132,3 +134,42 @@ def test_what_is_kept_beside_the_lifecycle_rules_stays() -> None:
         LifecycleConfiguration={"Rules": [rule]},
         TransitionDefaultMinimumObjectSize="varies_by_storage_class",
     )
+
+
+LEFT = PermissionDenied("Could not delete object 'hs/x'.")
+# What fails with the object, what is told where that can't be deleted, and of which kind that is.
+TEST_BLOCKS: dict[str, tuple[Exception | None, str]] = {
+    "nothing": (None, "Could not delete object 'hs/x'."),
+    "what was tried": (PermissionDenied("Could not read it."), "Could not read it. Could not delete object 'hs/x'."),
+    "what is not there": (Unsupported("It has none"), "It has none. Could not delete object 'hs/x'."),
+}
+
+
+@pytest.mark.parametrize("what", TEST_BLOCKS)
+def test_an_object_that_can_t_be_deleted_does_not_hide_what_failed_with_it(what: str) -> None:
+    error, told = TEST_BLOCKS[what]
+    with closing(Administration(BucketSettings("media", "hs/", endpoint_url="http://localhost:9"))) as bucket:
+
+        def try_it() -> None:
+            with bucket.trial_object():
+                if error:
+                    raise error
+
+        with mock.patch.object(bucket, "put_as_provider"), mock.patch.object(bucket, "erase", side_effect=LEFT):
+            raised = failure(try_it)
+    assert isinstance(raised, MediaError)
+    assert str(raised) == told
+
+
+@pytest.mark.parametrize("error", [PermissionDenied("Could not read it."), Unsupported("No."), KeyboardInterrupt()])
+def test_an_object_is_deleted_whatever_fails_with_it(error: BaseException) -> None:
+    with closing(Administration(BucketSettings("media", "hs/", endpoint_url="http://localhost:9"))) as bucket:
+        with (
+            mock.patch.object(bucket, "put_as_provider"),
+            mock.patch.object(bucket, "erase") as erase,
+            pytest.raises(error.__class__) as raised,
+            bucket.trial_object() as key,
+        ):
+            raise error
+        assert raised.value is error
+        erase.assert_called_once_with(key)

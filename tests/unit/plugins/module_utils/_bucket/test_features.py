@@ -49,7 +49,12 @@ def private(bucket: mock.MagicMock, *refusals: MediaError | None) -> Feature:
 
 
 REFUSED = PermissionDenied("Could not store object 'hs/x'.")
-TAKES = f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED} The setting"
+REFUSES = f"{SERVER} takes the setting, and then refuses what worked before. {REFUSED}"
+TAKEN_BACK = f"{REFUSES} The setting was taken back."
+BY_HAND = (
+    "could not be taken back, and is likely still there: change that by hand, with the key of the bucket's owner or in"
+    " the console of the service."
+)
 SOME = {**BLOCKED, "BlockPublicPolicy": False}
 
 
@@ -57,7 +62,7 @@ def test_a_block_by_which_nothing_can_be_stored_is_taken_back() -> None:
     """On a bucket in use nothing small was stored from then on."""
     for before in (None, SOME):
         bucket = server(public_access_block=before)
-        assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, f"{TAKES} was taken back.")
+        assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, TAKEN_BACK)
         assert bucket.block_public_access.mock_calls == [mock.call(BLOCKED), mock.call(before)]
 
 
@@ -65,7 +70,8 @@ def test_a_block_that_can_not_be_taken_back() -> None:
     for error in (StoreUnavailable("No answer."), Unsupported("No answer.")):
         bucket = server(public_access_block=None)
         bucket.block_public_access.side_effect = [None, error]
-        assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, f"{TAKES} is still there: No answer.")
+        told = f"The new block of public access of bucket 'media' {BY_HAND} No answer. {REFUSES}"
+        assert private(bucket, None, REFUSED) == Feature("private", State.FAILED, told)
 
 
 def test_a_block_where_nothing_could_be_stored_before_either() -> None:
@@ -181,7 +187,7 @@ def test_an_encryption_that_shuts_synapse_out_is_taken_back() -> None:
         # The administrator and Synapse, before and after.
         synapses.return_value.store.side_effect = (None, None, None, REFUSED)
         found = apply(bucket, encryption="aws:kms", user=user)["encryption"]
-    assert found == Feature("encryption", State.FAILED, f"{TAKES} was taken back.")
+    assert found == Feature("encryption", State.FAILED, TAKEN_BACK)
     assert bucket.set_encryption.mock_calls == [mock.call(KMS), mock.call(None)]
 
 
@@ -246,8 +252,8 @@ def test_an_encryption_that_can_t_be_taken_back(error: Exception) -> None:
     assert (found.state, found.is_changed, found.message) == (
         State.FAILED,
         True,
-        f"{SERVER} takes the setting, and then stores nothing any more. Could not store it: the server failed. The"
-        " setting is still there: Could not change it: the server failed.",
+        f"The new default encryption of bucket 'media' {BY_HAND} Could not change it: the server failed. {SERVER} takes"
+        " the setting, and then stores nothing any more. Could not store it: the server failed.",
     )
 
 
@@ -257,12 +263,15 @@ def test_what_is_not_kept_and_can_t_be_taken_back(error: Exception) -> None:
     bucket.set_encryption.side_effect = (None, error)
     bucket.set_lifecycle.side_effect = (None, error)
     found = apply(bucket, encryption="aws:kms")
-    rule = "a rule with AbortIncompleteMultipartUpload"
-    for name, what in (("encryption", "a default encryption"), ("unfinished_uploads", rule)):
+    rule, rule_id = "a rule with AbortIncompleteMultipartUpload", "matrixops-synapse-s3-unfinished-uploads"
+    for name, what, setting in (
+        ("encryption", "a default encryption", "The new default encryption"),
+        ("unfinished_uploads", rule, f"The lifecycle rule '{rule_id}'"),
+    ):
         assert (found[name].state, found[name].is_changed, found[name].message) == (
             State.FAILED,
             True,
-            f"{SERVER} takes {what}, and does not keep it. The setting is still there: It failed.",
+            f"{setting} of bucket 'media' {BY_HAND} It failed. {SERVER} takes {what}, and does not keep it.",
         )
 
 

@@ -124,6 +124,26 @@ def test_a_policy_that_a_killed_run_has_left_is_taken_back(monkeypatch: pytest.M
     assert written == [bucket_policy("media", tls_only=each) for each in asks_for_tls]
 
 
+def test_a_policy_that_can_not_be_taken_back_is_told_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    interface = mock.Mock(makes_keys=True, lists_by_prefix=True)
+    interface.knows.return_value, interface.policy.return_value = True, {"Statement": []}
+    interface.principal.return_value, interface.other_policies.return_value = "", []
+    interface.set_policy.side_effect = [None, UnavailableError("The answer did not come in time.")]
+    monkeypatch.setitem(keys._INTERFACES, "MinIO", lambda _bucket: interface)
+    monkeypatch.setattr(keys, "_TRIES", 1)
+    see = mock.Mock(side_effect=[None, DENIED])
+    monkeypatch.setattr(keys, "SynapsesBucket", lambda _user: mock.Mock(see=see))
+
+    assert apply("MinIO") == Feature(
+        "key",
+        State.FAILED,
+        "The new policy of the key 'synapse' could not be taken back, and is likely still there: change that by hand,"
+        " with an administrator's key or in the console of the service. The answer did not come in time. Could not"
+        " list it.",
+        changed=True,
+    )
+
+
 @pytest.mark.parametrize("synapses_url", ["https://s3.inside.example.org", "http://s3.inside.example.org"])
 def test_a_key_is_tried_where_synapse_uses_it(monkeypatch: pytest.MonkeyPatch, synapses_url: str) -> None:
     """And its policy does not ask for TLS where Synapse comes without: it would be shut out."""

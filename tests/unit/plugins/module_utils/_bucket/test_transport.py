@@ -13,6 +13,7 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.priva
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.report import Feature, State
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.wanted import Run, Wanted
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
     PermissionDenied,
@@ -109,6 +110,76 @@ def test_an_outage_while_it_is_tried_tells_nothing_of_tls() -> None:
     with pytest.raises(StoreUnavailable, match=r"^The server failed\.$"):
         carried_out(bucket, by_tls, reads=fail)
     assert bucket.kept() == [THEIRS]
+
+
+BY_HAND = (
+    "could not be taken back, and is likely still there: change that by hand, with the key of the bucket's owner or in"
+    " the console of the service. Could not ask for the policy."
+)
+# What is refused once a policy is there, where all is forbidden that a policy does not allow; and what is told.
+TEST_LOCKED: dict[str, tuple[Exception | None, str]] = {
+    "all": (REFUSED, f" {REFUSED}"),
+    "the policy alone": (None, ""),
+    "an outage": (StoreUnavailable("The server failed."), " The server failed."),
+}
+
+
+@pytest.mark.parametrize("what", TEST_LOCKED)
+def test_a_trial_that_locks_out_who_tries_it(what: str) -> None:
+    """That is told first: until the statement is gone nobody may get in."""
+    bucket = Bucket().having()
+    refused, told = TEST_LOCKED[what]
+
+    def read(key: str) -> None:
+        if key == "hs/x":
+            bucket.policy.side_effect = PermissionDenied("Could not ask for the policy.")
+            if refused:
+                raise refused
+
+    with pytest.raises(MediaError) as error:
+        carried_out(bucket, by_tls, reads=read)
+    assert str(error.value) == (
+        f"The statement 'MatrixopsSynapseS3OnlyByTls' in the policy of bucket 'media' {BY_HAND}{told}"
+    )
+
+
+def test_a_statement_that_shuts_out_and_can_not_be_taken_back() -> None:
+    bucket = Bucket().having()
+
+    def read(key: str) -> None:
+        if key == "hs/y" and OWN in bucket.kept():
+            bucket.policy.side_effect = PermissionDenied("Could not ask for the policy.")
+            raise REFUSED
+
+    found = carried_out(bucket, by_tls, reads=read)
+    assert (found.state, found.message) == (
+        State.FAILED,
+        f"The statement 'MatrixopsSynapseS3OnlyByTls' in the policy of bucket 'media' {BY_HAND} {SERVER} takes the"
+        f" setting, and then refuses what worked before. {REFUSED}",
+    )
+
+
+def test_a_trial_that_fails_is_told_where_it_is_taken_back() -> None:
+    bucket = Bucket().having()
+    bucket.set_policy.side_effect = [PermissionDenied("Could not change the policy.")]
+    with pytest.raises(PermissionDenied, match=r"^Could not change the policy\.$"):
+        carried_out(bucket, by_tls, reads=lambda _key: None)
+
+
+def test_a_policy_without_what_let_anybody_in_that_can_not_be_taken_back() -> None:
+    bucket = Bucket().having(PUBLIC)
+
+    def refuse(_key: str) -> None:
+        if PUBLIC not in bucket.kept():
+            bucket.policy.side_effect = PermissionDenied("Could not ask for the policy.")
+            raise REFUSED
+
+    found = carried_out(bucket, private, reads=refuse)
+    assert (found.state, found.message) == (
+        State.FAILED,
+        f"The policy of bucket 'media' without what let anybody in {BY_HAND} {SERVER} takes the setting, and then"
+        f" refuses what worked before. {REFUSED}",
+    )
 
 
 def test_our_former_statement_is_put_back() -> None:
