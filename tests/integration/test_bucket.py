@@ -333,6 +333,28 @@ def test_a_public_statement_among_others_of_many_actions(minio_http: MinioServer
         assert (found.state, found.message) == (State.CHANGED, "nobody but users may use it")
 
 
+def test_a_bucket_that_is_a_website(minio_http: MinioServer, settings: BucketSettings) -> None:
+    """As with Garage, where that makes it public by another address."""
+
+    def answer(exchange: Exchange) -> bool:
+        if b"?website" not in exchange.request.head:
+            return pass_all(exchange)
+        body = "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>"
+        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
+        return True
+
+    with run_proxy(minio_http.host, Plan(Kind.OTHER, answer, None)) as proxy:
+        assert apply(replace(settings, endpoint_url=proxy.url), Wanted(private=False))["private"].message == ""
+        for check_mode in (True, False):
+            found = apply(replace(settings, endpoint_url=proxy.url), Wanted(), check_mode=check_mode)["private"]
+            assert (found.state, found.message) == (
+                State.IGNORED,
+                f"the bucket is a website at {proxy.url}, which may show its objects to anybody, whatever S3 does. Take"
+                f" that away there: aws s3api delete-bucket-website --endpoint-url {proxy.url} --bucket"
+                f" {settings.bucket} or, on Garage, garage bucket website --deny {settings.bucket}.",
+            )
+
+
 def test_a_server_that_fails_where_nobody_asks_has_let_nobody_in(
     minio_http: MinioServer, settings: BucketSettings
 ) -> None:

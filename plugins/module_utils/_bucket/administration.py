@@ -153,6 +153,11 @@ class Administration(TrialBucket):
 
         self._change("change the policy of", change)
 
+    def is_website(self) -> bool:
+        """Whether its objects are shown at an address of their own. Garage has an empty answer for none."""
+        answer = self._read("the website", self._client.get_bucket_website)
+        return bool(set(answer or {}) - {"ResponseMetadata"})
+
     def versioning(self) -> str:
         """'Enabled', 'Suspended', or '' where it never kept old versions."""
         answer = self._read("the versioning", self._client.get_bucket_versioning)

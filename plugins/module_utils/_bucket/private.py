@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from .._media.rules.media_path import Root
+from .._media.rules.profiles import PROFILES
+from .._media.rules.service_profile import find_profile
 from . import policy, public
 from .administration import Administration
 from .in_use import able, unless_it_shuts_out
@@ -41,6 +43,8 @@ class _Way:
     is_open: Callable[[Any], object]
     same: Callable[[Any, Any], bool] = operator.eq
     on_condition: Callable[[Any], list[str]] = lambda _setting: []
+    # Whether it ends what a website shows, too.
+    is_for_websites: bool = False
 
 
 def private(name: str, run: Run) -> Feature:
@@ -54,12 +58,14 @@ def private(name: str, run: Run) -> Feature:
         way = _by_policy(bucket)
     before, after = way.before, way.after
     is_changed, on_condition = before != after, way.on_condition(after)
-    message = _MESSAGE
+    profile, message = find_profile(bucket.settings.endpoint_url), _MESSAGE
     if on_condition:
         message += (
             ", and on their conditions those whom these statements of the bucket's policy let in without a key:"
             f" {listed(on_condition)}"
         )
+    if profile and profile.public_beside:
+        message += f"; what is public beside S3 could not be tried: {profile.public_beside.value}"
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, message, before, after)
     if is_changed:
@@ -68,18 +74,49 @@ def private(name: str, run: Run) -> Feature:
         left = way.read() or {}
         if way.is_open(left):
             return Feature(name, State.IGNORED, ignored(bucket, way.what), before, left, not way.same(left, before))
-    if may := _tried(run):
-        said = (
-            f"anybody may {listed(may)} at {bucket.server}, without a key. Take that away there: look for a"
-            " public setting of the bucket, or for a server that asks nobody for a key."
-        )
-        if on_condition:
-            said += (
-                " Or it is by a condition in the bucket's policy that holds for the machine that runs Ansible, in these"
-                f" statements: {listed(on_condition)}."
-            )
-        return Feature(name, State.IGNORED, said, before, after, is_changed)
+    found = [_let_in(bucket, _tried(run), on_condition)]
+    if not way.is_for_websites:
+        found.append(_shown(bucket))
+    if problems := [*filter(None, found)]:
+        return Feature(name, State.IGNORED, " ".join(problems), before, after, is_changed)
     return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)
+
+
+def _let_in(bucket: Administration, may: Sequence[str], on_condition: Sequence[str]) -> str:
+    """What is told where anybody may do something."""
+    if not may:
+        return ""
+    said = (
+        f"anybody may {listed(may)} at {bucket.server}, without a key. Take that away there: look for a"
+        " public setting of the bucket, or for a server that asks nobody for a key."
+    )
+    if on_condition:
+        said += (
+            " Or it is by a condition in the bucket's policy that holds for the machine that runs Ansible, in these"
+            f" statements: {listed(on_condition)}."
+        )
+    return said
+
+
+def _shown(bucket: Administration) -> str:
+    """What is told where the bucket is a website, which has another address, and may ask nobody for a key there."""
+    try:
+        if not bucket.is_website():
+            return ""
+    except Unsupported:
+        return ""
+    name, url = bucket.settings.bucket, bucket.settings.endpoint_url
+    profile, at = find_profile(url), f" --endpoint-url {url}" if url else ""
+    ways = [
+        f" or, on {each.title}, {each.ends_website.value} {name}"
+        for each in PROFILES.values()
+        # A server that anybody can run may be at any address that is not known.
+        if each.ends_website and profile in (None, each)
+    ]
+    return (
+        f"the bucket is a website at {bucket.server}, which may show its objects to anybody, whatever S3 does. Take"
+        f" that away there: aws s3api delete-bucket-website{at} --bucket {name}{''.join(ways)}."
+    )
 
 
 def _by_block(bucket: Administration) -> _Way:
@@ -95,6 +132,7 @@ def _by_block(bucket: Administration) -> _Way:
         undo=partial(bucket.block_public_access, before or None),
         read=bucket.public_access_block,
         is_open=partial(operator.ne, after),
+        is_for_websites=True,
     )
 
 

@@ -21,6 +21,7 @@ _NONE = frozenset(
         "NoSuchLifecycleConfiguration",
         "ServerSideEncryptionConfigurationNotFoundError",
         "NoSuchBucketPolicy",
+        "NoSuchWebsiteConfiguration",
     }
 )
 _UNKNOWN_REQUEST = frozenset({405, 501})

@@ -70,6 +70,7 @@ PERMISSIONS = {
     "GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
     "PutPublicAccessBlock": "s3:PutBucketPublicAccessBlock",
     "GetBucketPolicy": "s3:GetBucketPolicy",
+    "GetBucketWebsite": "s3:GetBucketWebsite",
     "PutBucketPolicy": "s3:PutBucketPolicy",
     "DeleteBucketPolicy": "s3:DeleteBucketPolicy",
     "PutBucketVersioning": "s3:PutBucketVersioning",

@@ -125,6 +125,11 @@ CLOUDS = (
             f"{_R2}/api/error-codes/",
         ),
         multipart=Fact(S3_PARTS, f"{_R2}/objects/multipart-objects/"),
+        public_beside=Fact(
+            "a bucket of Cloudflare R2 can be public at r2.dev, and at domains of its own. See its settings in"
+            " Cloudflare's dashboard",
+            f"{_R2}/buckets/public-buckets/",
+        ),
         lacks=(
             Fact("All parts of an upload but the last must be of one size.", f"{_R2}/objects/multipart-objects/"),
             Fact("No policies, ACLs, versions, Object Lock or tags.", f"{_R2}/api/s3/api/"),
@@ -255,6 +260,10 @@ CLOUDS = (
             StorageClasses((StorageClass("STANDARD"),), Others.UNUSABLE), f"{_SUPABASE}/compatibility"
         ),
         sse_c=Fact(SseC.NOT_OFFERED, f"{_SUPABASE}/compatibility"),
+        public_beside=Fact(
+            "a bucket of Supabase Storage can be a public one. See that it is private in Supabase's dashboard",
+            "https://supabase.com/docs/guides/storage/buckets/fundamentals",
+        ),
         lacks=(
             Fact("Content-MD5 is not supported.", f"{_SUPABASE}/compatibility"),
             Fact("No lifecycle rules, versions, Object Lock, ACLs or tags.", f"{_SUPABASE}/compatibility"),

@@ -124,6 +124,7 @@ SERVERS = (
         conditional_writes=Fact(ConditionalWrites.NONE, _GARAGE),
         storage_classes=Fact(StorageClasses((StorageClass("STANDARD"),), Others.IGNORED), _GARAGE),
         sse_c=Fact(SseC.ALSO_OVER_HTTP, _GARAGE),
+        ends_website=Fact("garage bucket website --deny", "run against Garage 2.5.0, 2026-11-30"),
         lacks=(
             Fact("No versions of objects, and no policies, default encryption, ACLs or tags of a bucket.", _GARAGE),
             Fact("Object Lock is accepted when a bucket is created, but protects nothing.", _GARAGE),

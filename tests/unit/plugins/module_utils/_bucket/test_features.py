@@ -32,6 +32,7 @@ def server(**answers: Any) -> mock.MagicMock:
     given = {"lifecycle": [], "versioning": "Enabled", "policy": None, "encryption": None, **answers}
     for name, answer in given.items():
         getattr(bucket, name).side_effect = [answer] * 9 if not isinstance(answer, tuple) else answer
+    bucket.is_website.side_effect = AssertionError("It is not asked for where there is a block.")
     return bucket
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -50,6 +51,7 @@ class Bucket(mock.MagicMock):
         self.set_policy.side_effect = write
         self.trial_object.side_effect = trial_object
         self.lets_in.return_value = None
+        self.is_website.return_value = False
         self.anybody_may.return_value = []
         self.public_access_block.side_effect = Unsupported("It has none")
         self.lifecycle.return_value = []
@@ -253,6 +255,57 @@ def test_who_runs_ansible_where_some_are_let_in() -> None:
         f"anybody may read its objects at {SERVER}, without a key. Take that away there: look for a public setting of"
         " the bucket, or for a server that asks nobody for a key. Or it is by a condition in the bucket's policy that"
         " holds for the machine that runs Ansible, in these statements: 'Office'.",
+    )
+
+
+# Where the service is, what it is known for, and what to do.
+TEST_WEBSITES = {
+    "anybody's": (SERVER, " or, on Garage, garage bucket website --deny media"),
+    "one that is not Garage": ("https://s3.fr-par.scw.cloud", ""),
+}
+
+
+@pytest.mark.parametrize("where", TEST_WEBSITES)
+def test_a_website_is_told(where: str) -> None:
+    bucket, (url, own_way) = Bucket().having(), TEST_WEBSITES[where]
+    bucket.settings, bucket.is_website.return_value = replace(bucket.settings, endpoint_url=url), True
+    found = carried_out(bucket, private, reads=lambda _key: None)
+    assert (found.state, found.is_changed, found.message) == (
+        State.IGNORED,
+        False,
+        f"the bucket is a website at {SERVER}, which may show its objects to anybody, whatever S3 does. Take that away"
+        f" there: aws s3api delete-bucket-website --endpoint-url {url} --bucket media{own_way}.",
+    )
+    bucket.anybody_may.return_value = ["list it"]
+    both = carried_out(bucket, private, reads=lambda _key: None).message
+    assert (both.startswith("anybody may list it at "), both.endswith(found.message)) == (True, True)
+
+
+def test_a_website_that_the_service_does_not_know() -> None:
+    bucket = Bucket().having()
+    bucket.is_website.side_effect = Unsupported("It has none")
+    assert carried_out(bucket, private, reads=lambda _key: None).state is State.OK
+
+
+TEST_BESIDE = {
+    "https://a.r2.cloudflarestorage.com": (
+        "a bucket of Cloudflare R2 can be public at r2.dev, and at domains of its own. See its settings in Cloudflare's"
+        " dashboard"
+    ),
+    "https://a.storage.supabase.co/storage/v1/s3": (
+        "a bucket of Supabase Storage can be a public one. See that it is private in Supabase's dashboard"
+    ),
+}
+
+
+@pytest.mark.parametrize("url", TEST_BESIDE)
+def test_what_s3_does_not_show_is_told(url: str) -> None:
+    bucket = Bucket().having()
+    bucket.settings = replace(bucket.settings, endpoint_url=url)
+    found = carried_out(bucket, private, reads=lambda _key: None)
+    assert (found.state, found.message) == (
+        State.OK,
+        f"nobody but users may use it; what is public beside S3 could not be tried: {TEST_BESIDE[url]}",
     )
 
 
