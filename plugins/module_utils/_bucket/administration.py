@@ -14,6 +14,7 @@ from typing import Any
 from .._media.engine.encryption import TEST_OBJECT
 from .._media.rules.errors import AccessError, ConfigurationError
 from .._media.rules.media_path import Root
+from .._media.rules.service_profile import find_profile
 from .._media.rules.settings import BucketSettings
 from .._media.stores.libraries import boto3, botocore
 from .._media.stores.s3 import FIRST_CONTACT
@@ -145,7 +146,20 @@ class Administration(TrialBucket):
             raise Unsupported(f"{self.server} answers with something else than a policy") from error
         return document
 
+    def check_policies_can_be_written(self) -> None:
+        """:raises Unsupported: those of the service have another form than all that is known here."""
+        profile = find_profile(self.settings.endpoint_url)
+        if profile and profile.own_policies:
+            raise Unsupported(
+                f"no policy of a bucket is tried or written at {profile.title}, whose policies have a form of their"
+                f" own: {profile.own_policies.value}"
+            )
+
     def set_policy(self, document: dict[str, Any] | None) -> None:
+        """:raises Unsupported: as `check_policies_can_be_written`."""
+        if document is not None:
+            self.check_policies_can_be_written()
+
         def change() -> object:
             if document is None:
                 return self._client.delete_bucket_policy(Bucket=self._bucket)

@@ -10,6 +10,7 @@ from functools import partial
 
 from .._media.rules.endpoint import is_other_endpoint
 from .._media.rules.errors import AccessError, MediaError
+from .._media.rules.service_profile import find_profile
 from .._media.rules.settings import BucketSettings
 from .._media.stores.object_store import PermissionDenied
 from .._role.bucket_policy import Document, bucket_policy, listing_all, partition_of
@@ -57,9 +58,8 @@ def apply(bucket: Administration, wanted: Wanted, *, is_wanted: bool, check_mode
         )
     connect = _interface_of(bucket)
     if connect is None or not settings.access_key_id or not settings.secret_access_key:
-        return Feature(
-            NAME, State.UNSUPPORTED, f"{bucket.server} has no interface for keys that this collection knows. {PASTE}"
-        )
+        told = f"{bucket.server} has no interface for keys that this collection knows. {_by_hand(settings)}"
+        return Feature(NAME, State.UNSUPPORTED, told)
     try:
         synapse = as_synapse(bucket, wanted)
         # Where it comes without, the feature tls_only fails.
@@ -90,6 +90,17 @@ def _interface_of(bucket: Administration) -> Interface | None:
     if not is_other_endpoint(bucket.settings.endpoint_url or ""):
         return IamKeys
     return next((each for software, each in _INTERFACES.items() if bucket.is_software(software)), None)
+
+
+def _by_hand(settings: BucketSettings) -> str:
+    """What to do where the key can't be made here."""
+    profile = find_profile(settings.endpoint_url)
+    if profile is None or profile.own_policies is None:
+        return PASTE
+    return (
+        "Make a key there for Synapse, and allow it the actions that docs/bucket.md names: not by the policy that it"
+        f" shows, as those of {profile.title} have a form of their own ({profile.own_policies.value})."
+    )
 
 
 def _give(

@@ -15,7 +15,7 @@ from .._media.rules.service_profile import find_profile
 from . import policy, public
 from .administration import Administration
 from .in_use import able, unless_it_shuts_out
-from .refusals import Unsupported
+from .refusals import Unsupported, failure, sentence
 from .report import Feature, State
 from .wanted import Run, ignored, listed
 
@@ -43,7 +43,8 @@ class _Way:
     is_open: Callable[[Any], object]
     same: Callable[[Any, Any], bool] = operator.eq
     on_condition: Callable[[Any], list[str]] = lambda _setting: []
-    # Whether it ends what a website shows, too.
+    # What of it can't be closed, as a sentence; and whether it ends what a website shows, too.
+    left_open: str = ""
     is_for_websites: bool = False
 
 
@@ -74,7 +75,7 @@ def private(name: str, run: Run) -> Feature:
         left = way.read() or {}
         if way.is_open(left):
             return Feature(name, State.IGNORED, ignored(bucket, way.what), before, left, not way.same(left, before))
-    found = [_let_in(bucket, _tried(run), on_condition)]
+    found = [way.left_open, _let_in(bucket, _tried(run), on_condition)]
     if not way.is_for_websites:
         found.append(_shown(bucket))
     if problems := [*filter(None, found)]:
@@ -141,7 +142,15 @@ def _by_policy(bucket: Administration) -> _Way:
         before = bucket.policy()
     except Unsupported:
         before = None
-    after = policy.with_statements(before, public.not_public_in(before)) if public.public_in(before) else before
+    after, left_open = before, ""
+    if opened := public.names(public.is_public, before):
+        if error := failure(bucket.check_policies_can_be_written):
+            left_open = (
+                f"these statements of the bucket's policy let anybody in: {listed(opened)}. Take them out there:"
+                f" {sentence(error)}"
+            )
+        else:
+            after = policy.with_statements(before, public.not_public_in(before))
     return _Way(
         what="another policy of the bucket",
         made=f"The policy of bucket {bucket.settings.bucket!r} without what let anybody in",
@@ -154,6 +163,7 @@ def _by_policy(bucket: Administration) -> _Way:
         # MinIO gives what is in a list in another order each time.
         same=policy.same,
         on_condition=partial(public.names, public.on_a_condition),
+        left_open=left_open,
     )
 
 

@@ -28,6 +28,7 @@ def tls_only(name: str, run: Run) -> Feature:
     bucket, settings = run.bucket, run.bucket.settings
     if problem := without_tls(settings, run.wanted):
         return Feature(name, State.FAILED, problem)
+    bucket.check_policies_can_be_written()
     if not run.is_there:
         return Feature(name, State.CHANGED, _MESSAGE)
     before = bucket.policy()

@@ -99,6 +99,11 @@ CLOUDS_OF_EUROPE = (
             BucketNames(1, 63, r"[a-z0-9.-]+", "lower-case letters, digits, dots and hyphens"), f"{_SCALEWAY}/faq/"
         ),
         multipart=Fact(Multipart(5 * 10**6, 5 * 10**9, 1_000), f"{_SCALEWAY}/faq/"),
+        own_policies=Fact(
+            "version 2023-04-17, principals such as application_id:…, resources without arn:, and what they do not"
+            " allow is forbidden",
+            f"{_SCALEWAY}/api-cli/bucket-policy/",
+        ),
     ),
     ServiceProfile(
         "exoscale",

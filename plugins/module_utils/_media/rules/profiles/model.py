@@ -109,6 +109,7 @@ class ServiceProfile:
     (BUCKET.HOST/KEY).
     ``default_checksums``: whether it takes the checksums that boto3 sends by default since 1.36. Neither the storage
     provider nor this program sends them.
+    ``own_policies``: which form its policies of a bucket have, where that is not Amazon's, as the end of a sentence.
     ``public_beside``: by what a bucket may be public that S3 does not show, as the end of a sentence.
     ``ends_website``: a command of its own that ends a bucket's being a website, but for the bucket's name.
     ``lacks``: what else it does not do, or does in another way than Amazon S3.
@@ -127,6 +128,7 @@ class ServiceProfile:
     sse_c: Fact[SseC] | None = None
     bucket_names: Fact[BucketNames] | None = None
     multipart: Fact[Multipart] | None = None
+    own_policies: Fact[str] | None = None
     public_beside: Fact[str] | None = None
     ends_website: Fact[str] | None = None
     lacks: tuple[Fact[str], ...] = ()

@@ -100,6 +100,27 @@ def test_what_amazon_has_not_for_all_kinds_of_buckets() -> None:
     assert str(refusal) == "Amazon S3 does not implement it (HTTP 405 MethodNotAllowed: 'No')"
 
 
+OWN_FORM = (
+    "no policy of a bucket is tried or written at Scaleway Object Storage, whose policies have a form of their own:"
+    " version 2023-04-17, principals such as application_id:…, resources without arn:, and what they do not allow is"
+    " forbidden"
+)
+
+
+def test_a_policy_is_not_written_where_it_has_another_form() -> None:
+    """But a bucket without one has no form: what a former run has left there can go."""
+    with closing(Administration(BucketSettings("media", endpoint_url="https://s3.fr-par.scw.cloud"))) as bucket:
+        bucket._client = client = mock.MagicMock()
+        for call in (bucket.check_policies_can_be_written, lambda: bucket.set_policy({"Statement": []})):
+            refusal = failure(call)
+            assert (refusal.__class__, str(refusal)) == (Unsupported, OWN_FORM)
+        client.put_bucket_policy.assert_not_called()
+        bucket.set_policy(None)
+        client.delete_bucket_policy.assert_called_once_with(Bucket="media")
+    with closing(Administration(BucketSettings("media", endpoint_url=ELSEWHERE))) as bucket:
+        bucket.check_policies_can_be_written()
+
+
 KMS = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": "theirs"}
 
 

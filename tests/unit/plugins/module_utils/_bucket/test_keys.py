@@ -52,6 +52,21 @@ def test_the_library_for_minio_is_missing_which_is_no_lack_of_the_service(monkey
     )
 
 
+def test_a_service_whose_policies_have_another_form() -> None:
+    """What the filter writes would lock out whoever pastes it."""
+    url = "https://s3.fr-par.scw.cloud"
+    bucket = mock.Mock(settings=replace(ADMINISTRATORS, endpoint_url=url), software="", server=url)
+    bucket.is_software.return_value = False
+    assert keys.apply(bucket, Wanted(user=SYNAPSES), is_wanted=True, check_mode=False) == Feature(
+        "key",
+        State.UNSUPPORTED,
+        f"{url} has no interface for keys that this collection knows. Make a key there for Synapse, and allow it the"
+        " actions that docs/bucket.md names: not by the policy that it shows, as those of Scaleway Object Storage have"
+        " a form of their own (version 2023-04-17, principals such as application_id:…, resources without arn:, and"
+        " what they do not allow is forbidden).",
+    )
+
+
 def test_a_change_without_an_answer_may_have_been_made(monkeypatch: pytest.MonkeyPatch) -> None:
     interface = mock.Mock(makes_keys=True, lists_by_prefix=True)
     interface.knows.return_value, interface.policy.return_value = False, None

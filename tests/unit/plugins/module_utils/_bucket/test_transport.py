@@ -161,6 +161,30 @@ def test_a_statement_that_shuts_out_and_can_not_be_taken_back() -> None:
     )
 
 
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_where_policies_have_another_form_none_is_tried(check_mode: bool, is_there: bool) -> None:
+    bucket = Bucket().having()
+    bucket.check_policies_can_be_written.side_effect = Unsupported("It has another form")
+    with pytest.raises(Unsupported, match=r"^It has another form$"):
+        transport.tls_only("tls_only", Run(bucket, Wanted(tls_only=True), check_mode, is_there))
+    bucket.trial_object.assert_not_called()
+    bucket.set_policy.assert_not_called()
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_lets_anybody_in_where_policies_have_another_form_is_told(check_mode: bool) -> None:
+    bucket = Bucket().having(THEIRS, PUBLIC)
+    bucket.check_policies_can_be_written.side_effect = Unsupported("It has another form")
+    found = make_private("private", Run(bucket, Wanted(), check_mode, True))
+    assert (found.state, found.is_changed, found.message) == (
+        State.IGNORED,
+        False,
+        "these statements of the bucket's policy let anybody in: 'Open'. Take them out there: It has another form.",
+    )
+    bucket.set_policy.assert_not_called()
+
+
 def test_a_trial_that_fails_is_told_where_it_is_taken_back() -> None:
     bucket = Bucket().having()
     bucket.set_policy.side_effect = [PermissionDenied("Could not change the policy.")]
