@@ -355,6 +355,22 @@ def test_a_bucket_that_is_a_website(minio_http: MinioServer, settings: BucketSet
             )
 
 
+def test_a_service_that_takes_an_unknown_question_for_a_wrong_one(
+    minio_http: MinioServer, settings: BucketSettings
+) -> None:
+    """As Google Cloud Storage does: what can be done without a key tells, as where nothing of it is implemented."""
+
+    def refuse(exchange: Exchange) -> bool:
+        if not any(each in exchange.request.head for each in (b"?publicAccessBlock", b"?policy", b"?website")):
+            return pass_all(exchange)
+        exchange.client.sendall(s3_error("400 Bad Request", "InvalidArgument"))
+        return True
+
+    with run_proxy(minio_http.host, Plan(Kind.OTHER, refuse, None)) as proxy:
+        found = apply(replace(settings, endpoint_url=proxy.url), Wanted())
+    assert (found["private"].state, found["private"].message) == (State.OK, "nobody but users may use it")
+
+
 def test_a_server_that_fails_where_nobody_asks_has_let_nobody_in(
     minio_http: MinioServer, settings: BucketSettings
 ) -> None:

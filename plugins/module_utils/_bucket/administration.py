@@ -333,7 +333,7 @@ class Administration(TrialBucket):
                 if is_none(error):
                     return None
                 self._check_whose(error, f"ask for {what} of")
-                if is_unknown_request(error):
+                if is_unknown_request(error, self.settings):
                     raise unsupported(error, self.settings) from error
                 raise
 

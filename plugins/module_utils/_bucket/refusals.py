@@ -25,6 +25,9 @@ _NONE = frozenset(
     }
 )
 _UNKNOWN_REQUEST = frozenset({405, 501})
+# So others than Amazon answer, with status 400, where they don't know a question: Google Cloud Storage the first
+# (https://github.com/boto/boto3/issues/3174), Garage, before it had 501, the second.
+_UNKNOWN_ELSEWHERE = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
 _REFUSALS = frozenset({301, 302, 307, 308, 401, 403})
 # These are no refusals of a setting, although their status is 400 too.
 _OF_THE_REQUEST = frozenset(
@@ -64,9 +67,10 @@ def is_none(error: botocore.exceptions.ClientError) -> bool:
     return code_of(error) in _NONE
 
 
-def is_unknown_request(error: botocore.exceptions.ClientError) -> bool:
+def is_unknown_request(error: botocore.exceptions.ClientError, settings: BucketSettings) -> bool:
     """Whether the server does not know what it was asked for."""
-    return http_status(error) in _UNKNOWN_REQUEST
+    is_elsewhere = not is_amazons(settings) and http_status(error) == HTTPStatus.BAD_REQUEST
+    return http_status(error) in _UNKNOWN_REQUEST or (is_elsewhere and code_of(error) in _UNKNOWN_ELSEWHERE)
 
 
 def is_unknown_setting(error: botocore.exceptions.ClientError, settings: BucketSettings) -> bool:
@@ -77,7 +81,7 @@ def is_unknown_setting(error: botocore.exceptions.ClientError, settings: BucketS
     code, status = code_of(error), http_status(error)
     if code in _OF_THE_REQUEST or code in _OF_THE_CONTENT or code.startswith(_KMS):
         return False
-    return is_unknown_request(error) or (status == HTTPStatus.BAD_REQUEST and not is_amazons(settings))
+    return status in _UNKNOWN_REQUEST or (status == HTTPStatus.BAD_REQUEST and not is_amazons(settings))
 
 
 def is_of_another_account(error: botocore.exceptions.ClientError, settings: BucketSettings) -> bool:

@@ -100,6 +100,64 @@ def test_what_amazon_has_not_for_all_kinds_of_buckets() -> None:
     assert str(refusal) == "Amazon S3 does not implement it (HTTP 405 MethodNotAllowed: 'No')"
 
 
+# What a service answers to a question for a setting, and what that means.
+GOOGLE, MINUTES = (400, "InvalidArgument", "Invalid argument."), "The difference is too large."
+TEST_QUESTIONS: dict[str, tuple[str | None, tuple[int, str, str], str]] = {
+    "Google": (
+        ELSEWHERE,
+        GOOGLE,
+        f"{ELSEWHERE} does not implement it (HTTP 400 InvalidArgument: 'Invalid argument')",
+    ),
+    "an older Garage": (
+        ELSEWHERE,
+        (400, "InvalidRequest", "Bad request"),
+        f"{ELSEWHERE} does not implement it (HTTP 400 InvalidRequest: 'Bad request')",
+    ),
+    "one that says it so": (
+        ELSEWHERE,
+        (400, "NotImplemented", ""),
+        f"{ELSEWHERE} does not implement it (HTTP 400 NotImplemented)",
+    ),
+    "Amazon, which knows all": (
+        AMAZON,
+        GOOGLE,
+        f"Could not ask for the policy of bucket 'media': the server {AMAZON} answered HTTP 400 InvalidArgument"
+        f" 'Invalid argument.'. {UNKNOWN}",
+    ),
+    "of the token": (
+        ELSEWHERE,
+        (400, "ExpiredToken", "It has expired."),
+        "Could not ask for the policy of bucket 'media': the session token is not valid or has expired. Give a new"
+        " session_token with its access key, or remove session_token when the access key needs none. The server said:"
+        " 'It has expired.'.",
+    ),
+    "of the signature": (
+        ELSEWHERE,
+        (400, "AuthorizationHeaderMalformed", "It is malformed."),
+        "Could not ask for the policy of bucket 'media': ",
+    ),
+    "of the time": (
+        ELSEWHERE,
+        (400, "RequestTimeTooSkewed", MINUTES),
+        "Could not ask for the policy of bucket 'media': ",
+    ),
+    "of what is not known": (
+        ELSEWHERE,
+        (400, "BadDigest", ""),
+        "Could not ask for the policy of bucket 'media': ",
+    ),
+}
+
+
+@pytest.mark.parametrize("who", TEST_QUESTIONS)
+def test_a_question_that_is_not_known(who: str) -> None:
+    url, answer, message = TEST_QUESTIONS[who]
+    refusal = refusal_by(url, answer, "GetBucketPolicy", Administration.policy)
+    is_whole = not message.endswith(": ")
+    assert (str(refusal) if is_whole else str(refusal)[: len(message)]) == message
+    assert isinstance(refusal, Unsupported) == ("does not implement it" in message)
+
+
 OWN_FORM = (
     "no policy of a bucket is tried or written at Scaleway Object Storage, whose policies have a form of their own:"
     " version 2023-04-17, principals such as application_id:…, resources without arn:, and what they do not allow is"
