@@ -535,6 +535,37 @@ def test_encryption_with_a_key_that_is_not_there(minio_with_kms: MinioServer) ->
     assert Administration(settings).encryption() is None
 
 
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_an_encryption_that_boto3_would_change_is_left(minio_with_kms: MinioServer, check_mode: bool) -> None:
+    """An older one knows nothing of BlockedEncryptionTypes, by which Amazon says whether SSE-C may be used."""
+    settings, seen = minio_with_kms.new_bucket(), list[bytes]()
+    rule = (
+        "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
+        "</ApplyServerSideEncryptionByDefault><OfTomorrow><Type>NONE</Type></OfTomorrow></Rule>"
+    )
+
+    def answer(exchange: Exchange) -> bool:
+        head = exchange.request.head
+        if b"?encryption" not in head:
+            return pass_all(exchange)
+        seen.append(head.split(b" ", 1)[0])
+        body = f"<ServerSideEncryptionConfiguration>{rule}</ServerSideEncryptionConfiguration>"
+        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
+        return True
+
+    plans = [Plan(kind, answer, None) for kind in Kind]
+    with run_proxy(minio_with_kms.host, *plans) as proxy:
+        wanted = Wanted(private=False, encryption="aws:kms")
+        found = apply(replace(settings, endpoint_url=proxy.url), wanted, check_mode=check_mode)["encryption"]
+    assert (found.state, found.is_changed, found.message) == (
+        State.FAILED,
+        False,
+        f"Could not change the default encryption of bucket '{settings.bucket}': the rule that is there has"
+        f" 'OfTomorrow', which is unknown here and would be lost. Install a newer boto3, or change it at {proxy.url}.",
+    )
+    assert set(seen) == {b"GET"}
+
+
 def test_encryption_without_a_kms(settings: BucketSettings) -> None:
     found = apply(settings, Wanted(encryption="AES256"))["encryption"]
     assert (found.state, found.message) == (

@@ -40,6 +40,9 @@ from .undo import undone
 _CEPHS_REQUEST = re.compile(r"tx[0-9a-f]{21}-[0-9a-f]{10}-[0-9a-f]+-.+")
 # Its region has no name of its own where a bucket is made.
 _FIRST_REGION = "us-east-1"
+_LIFECYCLE, _ENCRYPTION = "GetBucketLifecycleConfiguration", "GetBucketEncryption"
+# What asks for rules, which are changed one by one, and how boto3 calls such a rule.
+_RULES = {_LIFECYCLE: "LifecycleRule", _ENCRYPTION: "ServerSideEncryptionRule"}
 # What Amazon keeps beside the rules, and sets anew where rules are written without it.
 _BESIDE_RULES = ("TransitionDefaultMinimumObjectSize",)
 _TRIAL = b"matrixops.synapse_s3 tries this bucket.\n"
@@ -67,11 +70,12 @@ class Administration(TrialBucket):
         # As it names itself in its answers, '' where it does not.
         self.software = ""
         self._client.meta.events.register("after-call.s3", self._note_software)
-        # Parts of its lifecycle rules that boto3 does not know, and would drop where it writes them.
-        self._unknown_in_rules: list[str] = []
+        # Parts of its rules that boto3 does not know, and would drop where it writes them, by what asked for them.
+        self._unknown_in_rules: dict[str, list[str]] = {}
         # As the server has them, by their names in `_BESIDE_RULES`.
         self._beside_rules: dict[str, Any] = {}
-        self._client.meta.events.register("after-call.s3.GetBucketLifecycleConfiguration", self._note_unknown_in_rules)
+        for operation in _RULES:
+            self._client.meta.events.register(f"after-call.s3.{operation}", self._note_unknown_in_rules)
 
     def _note_software(self, http_response: Any = None, **_event: object) -> None:
         headers = getattr(http_response, "headers", {})
@@ -81,9 +85,9 @@ class Administration(TrialBucket):
             named = "Ceph"
         self.software = named or self.software
 
-    def _note_unknown_in_rules(self, http_response: Any = None, **_event: object) -> None:
-        known = {"Rule"} | _names_within(self._client.meta.service_model.shape_for("LifecycleRule"))
-        self._unknown_in_rules = unknown_in_rules(getattr(http_response, "content", b""), known)
+    def _note_unknown_in_rules(self, model: Any, http_response: Any = None, **_event: object) -> None:
+        known = {"Rule"} | _names_within(self._client.meta.service_model.shape_for(_RULES[model.name]))
+        self._unknown_in_rules[model.name] = unknown_in_rules(getattr(http_response, "content", b""), known)
 
     def is_software(self, name: str) -> bool:
         """Whether the server has called itself so by now."""
@@ -195,10 +199,10 @@ class Administration(TrialBucket):
 
         :raises MediaError: a rule that is there would mean something else then.
         """
-        if self._unknown_in_rules:
+        if unknown := self._unknown_in_rules.get(_LIFECYCLE):
             raise ConfigurationError(
                 f"Could not change the lifecycle rules of bucket {self._bucket!r}: one that is there has"
-                f" {self._unknown_in_rules[0]!r}, which is unknown here and would be lost. Change the rules at"
+                f" {unknown[0]!r}, which is unknown here and would be lost. Change the rules at"
                 f" {self.server}, or ask for none here."
             )
 
@@ -222,13 +226,31 @@ class Administration(TrialBucket):
         rules = (answer or {}).get("ServerSideEncryptionConfiguration", {}).get("Rules", ())
         return dict(next(iter(rules), {}))
 
+    def check_encryption_can_be_kept(self) -> None:
+        """To be called after `encryption`, before that is changed.
+
+        :raises MediaError: what else its rule says would be lost.
+        """
+        if unknown := self._unknown_in_rules.get(_ENCRYPTION):
+            raise ConfigurationError(
+                f"Could not change the default encryption of bucket {self._bucket!r}: the rule that is there has"
+                f" {unknown[0]!r}, which is unknown here and would be lost. Install a newer boto3, or change it at"
+                f" {self.server}."
+            )
+
     def set_encryption(self, encryption: dict[str, str] | None) -> None:
-        """Change the default encryption; what else the rule says, as of bucket keys and of SSE-C, it goes on saying."""
+        """Change the default encryption; what else the rule says, as of bucket keys and of SSE-C, it goes on saying.
+
+        :raises MediaError: also as `check_encryption_can_be_kept`.
+        """
+        rule: Any = {}
+        if encryption is not None:
+            rule = {**self._encryption_rule(), "ApplyServerSideEncryptionByDefault": encryption}
+            self.check_encryption_can_be_kept()
 
         def change() -> object:
             if encryption is None:
                 return self._client.delete_bucket_encryption(Bucket=self._bucket)
-            rule: Any = {**self._encryption_rule(), "ApplyServerSideEncryptionByDefault": encryption}
             return self._client.put_bucket_encryption(
                 Bucket=self._bucket, ServerSideEncryptionConfiguration={"Rules": [rule]}
             )

@@ -209,6 +209,8 @@ def _encryption(name: str, run: Run) -> Feature:
         # With whichever key: no other was asked for.
         after = before
     is_changed = before != after
+    if is_changed:
+        bucket.check_encryption_can_be_kept()
     if is_changed and run.check_mode:
         return Feature(name, State.CHANGED, message, before, after)
     users, undo = able(run) if is_changed else [], partial(bucket.set_encryption, before)
