@@ -36,16 +36,21 @@ def undone(
 
     ``tell``: what is told where that fails, from why, and from what the block failed with, '' for nothing.
 
-    :raises MediaError: it could not be undone.
+    :raises MediaError: it could not be undone; of the kind of what failed first.
     """
     try:
         yield
     except (MediaError, Unsupported) as error:
         if left := failure(undo):
-            raise MediaError(tell(left, sentence(error))) from error.__cause__
+            raise _alike(error, tell(left, sentence(error))) from error.__cause__
         raise
     except BaseException:
         undo()
         raise
     if left := failure(undo):
-        raise MediaError(tell(left, "")) from left.__cause__
+        raise _alike(left, tell(left, "")) from left.__cause__
+
+
+def _alike(error: MediaError | Unsupported, text: str) -> MediaError:
+    """What is left behind is a failure, also where the service does not implement something."""
+    return error.__class__(text) if isinstance(error, MediaError) else MediaError(text)

@@ -12,7 +12,10 @@ from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.admin
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._bucket.refusals import Unsupported, failure
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.errors import MediaError
 from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.rules.settings import BucketSettings
-from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import PermissionDenied
+from ansible_collections.matrixops.synapse_s3.plugins.module_utils._media.stores.object_store import (
+    PermissionDenied,
+    StoreUnavailable,
+)
 from botocore.exceptions import ClientError
 
 ELSEWHERE, AMAZON = "https://s3.example.org", "https://s3.eu-west-1.amazonaws.com"
@@ -72,7 +75,12 @@ def refusal_by(
     with closing(Administration(settings)) as bucket:
         error = ClientError(told, operation)  # type: ignore[arg-type]  # of boto3's types the half
         bucket._client = client = mock.MagicMock()
-        for method in (client.delete_bucket_policy, client.get_bucket_policy, client.put_bucket_versioning):
+        for method in (
+            client.delete_bucket_policy,
+            client.get_bucket_policy,
+            client.get_bucket_website,
+            client.put_bucket_versioning,
+        ):
             method.side_effect = error
         refusal = failure(lambda: call(bucket))
     assert refusal is not None
@@ -158,6 +166,26 @@ def test_a_question_that_is_not_known(who: str) -> None:
     assert isinstance(refusal, Unsupported) == ("does not implement it" in message)
 
 
+def test_a_website_that_may_not_be_asked_for_is_not_known() -> None:
+    refusal = refusal_by(ELSEWHERE, (403, "AccessDenied", ""), "GetBucketWebsite", Administration.is_website)
+    assert str(refusal) == (
+        "Could not ask for the website of bucket 'media': the access key does not have the permission"
+        " s3:GetBucketWebsite. Allow it in the policy of the access key or of the bucket; if it is allowed there, check"
+        " the bucket's name."
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [({}, False), ({"IndexDocument": {}}, True), ({"RedirectAllRequestsTo": {}}, True)]
+)
+def test_a_website(answer: dict[str, object], expected: bool) -> None:
+    """Garage has an answer without content where there is none."""
+    with closing(Administration(BucketSettings("media", endpoint_url=ELSEWHERE))) as bucket:
+        bucket._client = client = mock.MagicMock()
+        client.get_bucket_website.return_value = {"ResponseMetadata": {"HTTPStatusCode": 204}, **answer}
+        assert bucket.is_website() is expected
+
+
 OWN_FORM = (
     "no policy of a bucket is tried or written at Scaleway Object Storage, whose policies have a form of their own:"
     " version 2023-04-17, principals such as application_id:…, resources without arn:, and what they do not allow is"
@@ -217,16 +245,20 @@ def test_what_is_kept_beside_the_lifecycle_rules_stays() -> None:
 
 LEFT = PermissionDenied("Could not delete object 'hs/x'.")
 # What fails with the object, what is told where that can't be deleted, and of which kind that is.
-TEST_BLOCKS: dict[str, tuple[Exception | None, str]] = {
-    "nothing": (None, "Could not delete object 'hs/x'."),
-    "what was tried": (PermissionDenied("Could not read it."), "Could not read it. Could not delete object 'hs/x'."),
-    "what is not there": (Unsupported("It has none"), "It has none. Could not delete object 'hs/x'."),
+TEST_BLOCKS: dict[str, tuple[Exception | None, type[MediaError], str]] = {
+    "nothing": (None, PermissionDenied, "Could not delete object 'hs/x'."),
+    "what was tried": (
+        StoreUnavailable("Could not read it."),
+        StoreUnavailable,
+        "Could not read it. Could not delete object 'hs/x'.",
+    ),
+    "what is not there": (Unsupported("It has none"), MediaError, "It has none. Could not delete object 'hs/x'."),
 }
 
 
 @pytest.mark.parametrize("what", TEST_BLOCKS)
 def test_an_object_that_can_t_be_deleted_does_not_hide_what_failed_with_it(what: str) -> None:
-    error, told = TEST_BLOCKS[what]
+    error, kind, told = TEST_BLOCKS[what]
     with closing(Administration(BucketSettings("media", "hs/", endpoint_url="http://localhost:9"))) as bucket:
 
         def try_it() -> None:
@@ -236,8 +268,7 @@ def test_an_object_that_can_t_be_deleted_does_not_hide_what_failed_with_it(what:
 
         with mock.patch.object(bucket, "put_as_provider"), mock.patch.object(bucket, "erase", side_effect=LEFT):
             raised = failure(try_it)
-    assert isinstance(raised, MediaError)
-    assert str(raised) == told
+    assert (raised.__class__, str(raised)) == (kind, told)
 
 
 @pytest.mark.parametrize("error", [PermissionDenied("Could not read it."), Unsupported("No."), KeyboardInterrupt()])
