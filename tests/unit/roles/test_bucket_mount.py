@@ -655,6 +655,33 @@ def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
     return found
 
 
+DROPIN = "/etc/systemd/system/matrix-synapse.service.d/matrix-synapse-bucket-mount.conf"
+# What a run that fails takes away: the drop-ins that were there, whether it was mounted, the command, and enabled.
+TEST_FIRST: dict[str, tuple[Sequence[str], int, Mapping[str, str], int, bool]] = {
+    "nothing": ([], 1, {}, 1, True),
+    "drop-ins": ([DROPIN], 1, {}, 1, False),
+    "services with other names now": ([], 0, {"place": "/media"}, 0, False),
+    "those, while it is away": ([], 1, {"place": "/media"}, 0, False),
+    "mounted, without a command": ([], 0, {}, 1, False),
+    "a first run that was interrupted": ([], 1, {"place": "/media"}, 1, True),
+    "that, once mounted": ([], 0, {"place": "/media"}, 0, False),
+}
+
+
+@pytest.mark.parametrize("name", TEST_FIRST)
+def test_only_a_mount_that_was_not_there_is_taken_away_by_a_failure(name: str) -> None:
+    there, rc, now, enabled_rc, is_first = TEST_FIRST[name]
+    variables = {
+        "__bucket_mount_dropins": [DROPIN],
+        "__bucket_mount_compared": {"previous": {"absent": [path for path in [DROPIN] if path not in there]}},
+        "__bucket_mount_mounted": {"rc": rc},
+        "__bucket_mount_now": now,
+        "__bucket_mount_enabled_now": {"rc": enabled_rc},
+    }
+    text = load("vars/main.yml")["__bucket_mount_is_first"]
+    assert Templar(loader=DataLoader(), variables=variables).template(trust_as_template(text)) is is_first
+
+
 @pytest.mark.parametrize(
     ("now", "accepted", "is_refused"),
     [
