@@ -41,6 +41,11 @@ options:
       - If it is empty, the units must not set the variable.
     type: str
     default: ""
+  user:
+    description:
+      - The user that the services are expected to run as. Empty, it is not judged.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - ansible.builtin.action_common_attributes
   - matrixops.synapse_s3.attributes
@@ -91,6 +96,32 @@ stopped:
   type: list
   elements: str
   sample: []
+failed:
+  description: The services that have failed, and do not run now.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+user_problems:
+  description: Which services run as another user than O(user), but for root.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+root_problems:
+  description: Which services run as root, which no permission keeps out, where O(user) is given.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+dependent_problems:
+  description:
+    - Which other units run now that systemd stops with one of the services, by their C(Requires=), C(BindsTo=) or
+      C(PartOf=), and would not start again with it. Looked for where O(user) is given.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 working_directory:
   description: The directory in which the first of the services runs.
   returned: success
@@ -98,8 +129,9 @@ working_directory:
   sample: /
 """
 
+import pwd
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -118,8 +150,11 @@ PROPERTIES = (
     "ExecMainStartTimestamp",
     "Environment",
     "WorkingDirectory",
+    "User",
 )
 RUNNING = ("active", "reloading")
+# What is stopped with a unit: those that name it in Requires=, BindsTo= and PartOf=
+STOPPED_WITH_IT = ("RequiredBy", "BoundBy", "ConsistsOf")
 
 
 @dataclass(frozen=True)
@@ -149,6 +184,12 @@ def is_stopped(properties: Mapping[str, str]) -> bool:
     # A unit that is none of a service's, such as a target, has no result. What is not there is not known to be stopped.
     has_failed = properties.get("Result", "success") != "success"
     return properties.get("ActiveState") == "inactive" and not has_failed and properties.get("LoadState") != "not-found"
+
+
+def has_failed(properties: Mapping[str, str]) -> bool:
+    """Whether the service has failed, also where systemd is about to start it again."""
+    state = properties.get("ActiveState")
+    return state == "failed" or (state not in RUNNING and properties.get("Result", "success") != "success")
 
 
 def is_outdated(properties: Mapping[str, str], newest: float, setting: Setting, *, has_dropin: bool) -> bool:
@@ -199,6 +240,56 @@ def service_problems(service: str, properties: Mapping[str, str], setting: Setti
     return []
 
 
+def user_name(properties: Mapping[str, str]) -> str:
+    """As whom the service runs."""
+    user = properties.get("User") or "root"
+    try:
+        return pwd.getpwuid(int(user)).pw_name if user.isdecimal() else user
+    except KeyError:
+        return user
+
+
+def user_problems(service: str, properties: Mapping[str, str], user: str) -> list[str]:
+    """Why ``user`` is not the one that is to have the media."""
+    other = user_name(properties)
+    if not user or properties.get("LoadState") != "loaded" or other in (user, "root"):
+        return []
+    return [f"bucket_mount_synapse_user: {user!r} is not the user of {service!r}, which is {other!r}. Set it to that."]
+
+
+def root_problems(service: str, properties: Mapping[str, str], user: str) -> list[str]:
+    """Why nothing could keep the service from writing where nothing is mounted."""
+    if not user or properties.get("LoadState") != "loaded" or user_name(properties) != "root":
+        return []
+    problem = f"Could not keep {service!r} from writing to the disk while the bucket is not mounted: it runs as root."
+    return [f"{problem} Give its unit a user of its own (User=), and bucket_mount_synapse_user that user."]
+
+
+def dependents(services: Iterable[str], show: Callable[[str], Mapping[str, str]]) -> dict[str, str]:
+    """The units that run and are stopped with the services, each with the unit that it is stopped with."""
+    found: dict[str, str] = {}
+    to_ask = list(services)
+    seen = set(to_ask)
+    for unit in to_ask:
+        for other in sorted({name for kind in STOPPED_WITH_IT for name in show(unit).get(kind, "").split()}):
+            if other not in seen:
+                seen.add(other)
+                if show(other).get("ActiveState") in (*RUNNING, "activating"):
+                    found[other] = unit
+                    to_ask.append(other)
+    return found
+
+
+def dependent_problems(found: Mapping[str, str]) -> list[str]:
+    """What is stopped with the services, and would stay so. A target does nothing itself."""
+    return [
+        f"bucket_mount_synapse_services: systemd stops {unit!r} with {with_what!r}, and would not start it again."
+        " Write it there too, or let it have Wants= instead of Requires=, BindsTo= or PartOf=."
+        for unit, with_what in found.items()
+        if not unit.endswith(".target")
+    ]
+
+
 def working_directory(properties: Mapping[str, str]) -> str:
     """Where the service runs; systemd puts ``-`` or ``!`` before a directory that may be missing."""
     return properties.get("WorkingDirectory", "").lstrip("-!") or "/"
@@ -212,6 +303,7 @@ def main() -> None:
             "variable": {"type": "str", "required": True},
             "value": {"type": "str", "required": True},
             "base_image": {"type": "str", "default": ""},
+            "user": {"type": "str", "default": ""},
             "config_path": {"type": "str", "default": ""},
             "worker_path": {"type": "str", "default": ""},
             "health_url": {"type": "str", "default": ""},
@@ -223,7 +315,13 @@ def main() -> None:
     setting = Setting(module.params["variable"], module.params["value"], module.params["base_image"])
     systemctl = module.get_bin_path("systemctl", required=True)
     shown: dict[str, dict[str, str]] = {}
+    user = module.params["user"]
     problems, outdated, stopped = [], [], []
+
+    def show(unit: str) -> dict[str, str]:
+        command = [systemctl, "show", f"--property=ActiveState,{','.join(STOPPED_WITH_IT)}", "--", unit]
+        return parse_properties(module.run_command(command, check_rc=True)[1])
+
     for service, dropin in dropins.items():
         command = [systemctl, "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", service]
         _status, output, _errors = module.run_command(command, check_rc=True)
@@ -251,6 +349,10 @@ def main() -> None:
         health_problems=health_problems(module.params["health_url"], all_run=all_run),
         outdated=outdated,
         stopped=stopped,
+        failed=[service for service, properties in shown.items() if has_failed(properties)],
+        user_problems=[text for name, properties in shown.items() for text in user_problems(name, properties, user)],
+        root_problems=[text for name, properties in shown.items() for text in root_problems(name, properties, user)],
+        dependent_problems=dependent_problems(dependents(dropins, show)) if user else [],
         working_directory=directory,
     )
 

@@ -6,11 +6,16 @@ from __future__ import annotations
 import pytest
 from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
     Setting,
+    dependent_problems,
+    dependents,
+    has_failed,
     is_outdated,
     is_stopped,
     parse_properties,
     parse_timestamp,
+    root_problems,
     service_problems,
+    user_problems,
     working_directory,
 )
 
@@ -157,3 +162,70 @@ def test_a_service_that_still_runs_an_image_of_ours(tag: str, outdated: bool) ->
 )
 def test_working_directory(shown: str, directory: str) -> None:
     assert working_directory({"WorkingDirectory": shown}) == directory
+
+
+TEST_FAILED = [
+    ({}, False),
+    # a start after one that failed
+    ({"Result": "exit-code"}, False),
+    ({"ActiveState": "inactive"}, False),
+    ({"ActiveState": "failed", "Result": "exit-code"}, True),
+    # between two starts
+    ({"ActiveState": "activating", "Result": "exit-code"}, True),
+    ({"ActiveState": "activating"}, False),
+]
+
+
+@pytest.mark.parametrize(("properties", "failed"), TEST_FAILED)
+def test_failed(properties: dict[str, str], failed: bool) -> None:
+    assert has_failed({**RUNNING, **properties}) is failed
+
+
+OTHER_USER = "bucket_mount_synapse_user: 'synapse' is not the user of 'a.service', which is 'nobody'. Set it to that."
+ROOT = (
+    "Could not keep 'a.service' from writing to the disk while the bucket is not mounted: it runs as root. Give its unit"
+    " a user of its own (User=), and bucket_mount_synapse_user that user."
+)
+TEST_USERS: list[tuple[str, str, list[str], list[str]]] = [
+    # whom the unit has, who is expected
+    ("synapse", "synapse", [], []),
+    ("nobody", "synapse", [OTHER_USER], []),
+    ("65534", "synapse", [OTHER_USER], []),
+    ("65534", "nobody", [], []),
+    ("", "synapse", [], [ROOT]),
+    ("root", "root", [], [ROOT]),
+    ("0", "synapse", [], [ROOT]),
+    ("", "", [], []),
+]
+
+
+@pytest.mark.parametrize(("own", "expected", "other_user", "root"), TEST_USERS)
+def test_users(own: str, expected: str, other_user: list[str], root: list[str]) -> None:
+    properties = {**RUNNING, "User": own}
+    assert user_problems("a.service", properties, expected) == other_user
+    assert root_problems("a.service", properties, expected) == root
+
+
+def test_the_user_of_a_unit_that_is_not_there_is_not_judged() -> None:
+    properties = {"LoadState": "not-found", "User": ""}
+    assert user_problems("a.service", properties, "synapse") == root_problems("a.service", properties, "synapse") == []
+
+
+UNITS = {
+    "a.service": {"ActiveState": "active", "RequiredBy": "matrix.target b.service", "ConsistsOf": "off.service"},
+    "b.service": {"ActiveState": "active", "RequiredBy": "a.service"},
+    "matrix.target": {"ActiveState": "active", "ConsistsOf": "c.service a.service"},
+    "c.service": {"ActiveState": "activating", "BoundBy": "d.timer"},
+    "d.timer": {"ActiveState": "active"},
+    "off.service": {"ActiveState": "inactive", "RequiredBy": "behind.service"},
+}
+
+
+def test_what_is_stopped_with_the_services_and_is_not_named() -> None:
+    found = dependents(["a.service", "b.service"], lambda unit: UNITS[unit])
+    assert found == {"matrix.target": "a.service", "c.service": "matrix.target", "d.timer": "c.service"}
+    assert dependent_problems(found) == [
+        f"bucket_mount_synapse_services: systemd stops {unit!r} with {with_what!r}, and would not start it again. Write"
+        " it there too, or let it have Wants= instead of Requires=, BindsTo= or PartOf=."
+        for unit, with_what in (("c.service", "matrix.target"), ("d.timer", "c.service"))
+    ]
