@@ -436,7 +436,14 @@ PREFLIGHT = """\
   gather_facts: false
   vars:
     answers: {}
-    nothing: {problems: [], health_problems: [], stopped: []}
+    nothing:
+      problems: []
+      health_problems: []
+      user_problems: []
+      root_problems: []
+      dependent_problems: []
+      outdated: []
+      stopped: []
     __bucket_mount_user: {rc: 0}
     __bucket_mount_needed: {results: []}
     __bucket_mount_mounted: {stdout: ""}
@@ -490,12 +497,9 @@ TEST_CHANGES: dict[str, tuple[str, dict[str, object], str, str]] = {
     "the bucket": ("rclone", {"bucket": "new"}, "bucket/media/hs", f"Could not mount new/hs/ {AT} with rclone now: "),
     "the prefix": ("rclone", {"prefix": "h[s]/"}, "bucket/media/hs", f"Could not mount media/h[s]/ {AT} with rclone "),
     "back to the prefix": ("rclone", {"prefix": "h[s]/"}, "bucket/media/h[s]", ""),
-    "the endpoint": (
-        "rclone",
-        {"endpoint_url": ""},
-        "bucket/media/hs",
-        "Could not mount media/hs/ at Amazon S3 with rclone now: ",
-    ),
+    # They leave the cache where it is, and may be what lets the file be uploaded.
+    "the endpoint": ("rclone", {"endpoint_url": ""}, "bucket/media/hs", ""),
+    "options of the transfer": ("rclone", {"options": ["--timeout=1m", "--bwlimit=1M"]}, "bucket/media/hs", ""),
     "the options": ("rclone", {"options": [S3]}, "bucket/media/hs", f"Could not mount media/hs/ {AT} with rclone now"),
     "with options": ("rclone", {"region_name": "eu-west-1"}, "bucket{C_ZIC}/media/hs", ""),
 }
@@ -541,8 +545,9 @@ def test_what_waits_in_the_cache_is_not_left_behind_by_a_change(tmp_path: Path) 
         assert lines[1].startswith(f"- {beginning}")
         assert lines[1].endswith(
             f" now: 1 files in {tmp_path}/{number} are not in the bucket yet, and would never be uploaded. Leave the"
-            " bucket, bucket_mount_tool (rclone) and bucket_mount_options as they were until"
-            " 'matrix-synapse-bucket-mount pending' says 0 on the host, and then run this again."
+            " bucket, its prefix, bucket_mount_tool (rclone) and what begins with --s3- in bucket_mount_options as they"
+            " were until 'matrix-synapse-bucket-mount pending' says 0 on the host, and then run this again. If the"
+            ' bucket does not take them that way, copy them by hand, as docs/bucket-mount.md tells ("Copy by hand").'
         )
 
 
@@ -628,9 +633,11 @@ def test_a_refusal_tells_that_synapse_stays_stopped() -> None:
 def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
     """What the preflight finds wrong, by what the command says of itself, with a host that is well else."""
     (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Stop at what is not ready"]
-    nothing: dict[str, object] = {"problems": [], "health_problems": [], "stopped": []}
+    kinds = ("problems", "health_problems", "user_problems", "root_problems", "dependent_problems", "stopped")
+    nothing: dict[str, object] = {kind: [] for kind in kinds}
     own = load("vars/main.yml")
-    texts = {**task["vars"], **{name: own[name] for name in ("__bucket_mount_source", "__bucket_mount_now")}}
+    names = ("__bucket_mount_source", "__bucket_mount_now", "__bucket_mount_is_another")
+    texts = {**task["vars"], **{name: own[name] for name in names}}
     variables = {
         "bucket_mount_bucket": "media",
         "bucket_mount_prefix": "hs/",
@@ -711,17 +718,19 @@ REMOVAL = """\
   vars:
     bucket_mount_path: /media
     bucket_mount_synapse_user: nobody
-    bucket_mount_cache_path: /cache
+    bucket_mount_cache_path: /empty
     bucket_mount_accept_unserved_media: false
     __bucket_mount_command: /command
     __bucket_mount_service: mount.service
     __bucket_mount_mounted: {rc: 1}
     __bucket_mount_there: {paths: [/command]}
-    __bucket_mount_now: {place: /media, cache: /cache}
+    __bucket_mount_now: {place: /media, cache: /empty}
     __bucket_mount_systemd_path: /etc/systemd/system
     __bucket_mount_dropins: [/etc/systemd/system/synapse.service.d/mount.conf]
     __bucket_mount_waiting_services: {files: []}
     __bucket_mount_stays_stopped: []
+    __bucket_mount_name: matrix-synapse-bucket-mount
+    __bucket_mount_synapse_info: {user_problems: [], dependent_problems: []}
     answers: {}
   tasks:
 """
@@ -733,16 +742,24 @@ AWAY = (
 OTHERS = """\
 Nothing was changed, because:
 - bucket_mount_path: '/media' is not where the bucket was mounted, which is /other. Set it to that.
-- bucket_mount_cache_path: '/cache' is not where the cache is, which is /else. Set it to that."""
+- bucket_mount_cache_path: '/empty' is not where the cache is, which is /else. Set it to that."""
 UNNAMED = """\
 Nothing was changed, because:
 - bucket_mount_synapse_services: worker@1.service and worker@2.service would not start any more without the mount's \
 command, and could write meanwhile. Write them there too; where it is no service any more, remove its directory in \
 /etc/systemd/system."""
 WAITING = (
-    "Nothing was changed: 1 files in /cache are not in the bucket yet. Run this role with bucket_mount_enabled set to"
-    " true first, which mounts the bucket and uploads them."
+    "Nothing was changed: 1 files in /cache are not in the bucket yet, and nothing uploads them now (one of them is"
+    " /cache/vfs/bucket/file). {} If the bucket does not take them that way, copy them by hand, as docs/bucket-mount.md"
+    ' tells ("Copy by hand").'
 )
+BY_SERVICE = (
+    "Mount the bucket ('systemctl restart mount.service'; 'journalctl --unit=mount.service' says why it is away), wait"
+    " until 'matrix-synapse-bucket-mount pending' says 0, and run this again."
+)
+BY_ROLE = "Run this role with bucket_mount_enabled set to true first, which mounts the bucket and uploads them."
+NOT_NAMED = "bucket_mount_synapse_services: systemd stops 'worker.service'."
+WAITS: dict[str, object] = {"bucket_mount_cache_path": "/cache", "__bucket_mount_now": {"place": "/media"}}
 # The media store is not mounted; what else is so, and the role's refusal. Below a mount the directory is not Synapse's.
 SYNAPSES: dict[str, object] = {"bucket_mount_synapse_user": getpass.getuser()}
 TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
@@ -759,12 +776,23 @@ TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
     "it is mounted": ({"__bucket_mount_mounted": {"rc": 0}}, ""),
     "an interrupted removal": (SYNAPSES, ""),
     "nothing of the role's": (
-        {"__bucket_mount_there": {"paths": []}, "__bucket_mount_now": {}, "bucket_mount_cache_path": "/nothing"},
+        {"__bucket_mount_there": {"paths": []}, "__bucket_mount_now": {}},
         "",
     ),
     "no command, and media in the cache": (
-        {**SYNAPSES, "__bucket_mount_there": {"paths": ["/unit"]}, "__bucket_mount_now": {}},
-        WAITING,
+        {**SYNAPSES, **WAITS, "__bucket_mount_there": {"paths": ["/unit"]}, "__bucket_mount_now": {}},
+        WAITING.format(BY_ROLE),
+    ),
+    "the mount is away, and media in the cache": (WAITS, WAITING.format(BY_SERVICE)),
+    "that, although it is accepted": (
+        {**WAITS, "bucket_mount_accept_unserved_media": True},
+        WAITING.format(BY_SERVICE),
+    ),
+    "an interrupted removal, and media in the cache": ({**SYNAPSES, **WAITS}, WAITING.format(BY_SERVICE)),
+    "media in the cache that is on its way": ({**WAITS, "__bucket_mount_mounted": {"rc": 0}}, ""),
+    "what is stopped with Synapse": (
+        {**SYNAPSES, "__bucket_mount_synapse_info": {"user_problems": [], "dependent_problems": [NOT_NAMED]}},
+        f"Nothing was changed, because:\n- {NOT_NAMED}",
     ),
     "services that are not named": (
         {
@@ -784,11 +812,11 @@ TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
 
 def test_removal_is_refused_where_media_would_be_lost_or_unserved(tmp_path: Path) -> None:
     names = ("Look whether a", "Refuse where nothing can tell, as", "Refuse where the var", "Look for what is only")
-    tasks = [task for task in load("tasks/uninstall.yml") if task["name"].startswith((*names, "Refuse to remove"))]
+    tasks = [task for task in load("tasks/uninstall.yml") if task["name"].startswith((*names, "Refuse while a"))]
     assert len(tasks) == len(names) + 1
     (tmp_path / "media").mkdir()
-    (tmp_path / "cache" / "vfsMeta").mkdir(parents=True)
-    (tmp_path / "cache" / "vfsMeta" / "file").write_text('{\n\t"Dirty": true\n}')
+    (tmp_path / "cache" / "vfsMeta" / "bucket").mkdir(parents=True)
+    (tmp_path / "cache" / "vfsMeta" / "bucket" / "file").write_text('{\n\t"Dirty": true\n}')
 
     def here(text: str) -> str:
         return text.replace("/media", f"{tmp_path}/media").replace("/cache", f"{tmp_path}/cache")
