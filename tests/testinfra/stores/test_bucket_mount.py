@@ -6,6 +6,7 @@ The tests build on each other. They begin with media on the local disk, and end 
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from ansible_collections.matrixops.synapse_s3.tests.testinfra.play import HostSt
 from testinfra.host import Host
 
 MOUNT = str(Path(__file__).parents[3] / "molecule/stores/converge.yml")
+DOCUMENT = Path(__file__).parents[3] / "docs/bucket-mount.md"
 COMMAND = "matrix-synapse-bucket-mount"
 SERVICE = f"{COMMAND}.service"
 SYNAPSE = "matrix-synapse.service"
@@ -43,9 +45,9 @@ def mount(run_role: RoleRunner, *arguments: str, label: str = "mount") -> PlayRe
     return run_role({}, *arguments, label=label, playbook=MOUNT)
 
 
-def move_from_mount(run_role: RoleRunner, host_name: str, label: str) -> PlayResult:
+def move_from_mount(run_role: RoleRunner, host_name: str, label: str, *arguments: str) -> PlayResult:
     playbook = "matrixops.synapse_s3.move_from_mount"
-    return run_role({}, f"--extra-vars=matrix_hosts={host_name}", label=label, playbook=playbook)
+    return run_role({}, f"--extra-vars=matrix_hosts={host_name}", *arguments, label=label, playbook=playbook)
 
 
 def objects(endpoints: Endpoints) -> dict[str, tuple[str, str]]:
@@ -301,6 +303,9 @@ def test_settings_that_do_not_work_change_nothing(run_role: RoleRunner, host: Ho
     result = mount(run_role, "--extra-vars=bucket_mount_secret_access_key=another-secret-access-key", label="wrong key")
     assert result.message(host_name).startswith("Nothing was changed, because: Could not ")
     assert result.states[host_name] == before
+    # Nor does the next run take the mount for an older one than its files.
+    result = mount(run_role, label="the right key")
+    assert (result.failed(host_name), result.changed(host_name)) == (0, 0), result.output
     assert main_pid(host, SERVICE) == pid
 
 
@@ -345,6 +350,123 @@ def test_a_repair_that_fails_leaves_the_mount_that_was_away_for_a_moment(
     )
     assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("fuse.rclone", True)
     wait_for(host, SERVES)
+
+
+def test_a_failure_leaves_a_mount_that_no_service_waited_for(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout
+) -> None:
+    """As after `systemctl revert`, or with services that have other names now."""
+    host.check_output(f"rm /etc/systemd/system/{SYNAPSE}.d/{COMMAND}.conf && systemctl daemon-reload")
+    with synapse_does_not_start(host):
+        result = mount(run_role, '--extra-vars={"bucket_mount_synapse_start_timeout": 2}', label="no drop-ins")
+    assert "The previous state was put back." in result.message(host_name)
+    assert (file_system(host, layout), host.service(SERVICE).is_enabled) == ("fuse.rclone", True)
+    result = mount(run_role, label="with drop-ins")
+    assert result.failed(host_name) == 0, result.output
+    wait_for(host, SERVES)
+
+
+def test_what_synapse_stored_in_a_bucket_that_was_put_back_can_be_copied(
+    run_role: RoleRunner, host: Host, host_name: str, endpoints: Endpoints, layout: Layout
+) -> None:
+    other, path = f"{endpoints.bucket}-other", f"{layout.media_store}/local_content/late"
+    s3_client(endpoints).create_bucket(Bucket=other)
+    # It stores a file, and does not come up.
+    write = f"ExecStartPost=/bin/sh -c 'mkdir -p $(dirname {path}) && echo late > {path} && false'"
+    late = f"/run/systemd/system/{SYNAPSE}.d/late.conf"
+    host.check_output(
+        "mkdir -p $(dirname %s) && echo %s > %s && systemctl daemon-reload", late, f"[Service]\n{write}", late
+    )
+    # The role's own key is for one bucket alone.
+    keys = {"access_key_id": endpoints.root_user, "secret_access_key": endpoints.root_password}
+    values = {"bucket": other, "accept_unserved_media": True, **keys}
+    variables = json.dumps({f"bucket_mount_{name}": value for name, value in values.items()})
+    result = mount(run_role, f"--extra-vars={variables}", label="another bucket")
+    host.check_output(f"rm {late} && systemctl daemon-reload && systemctl restart {SYNAPSE}")
+    message = result.message(host_name)
+    assert f"What Synapse has stored while {other}/{endpoints.prefix} at " in message
+    assert 'Copy it there, as docs/bucket-mount.md tells ("Copy by hand").' in message
+    assert endpoints.bucket in host.check_output(f"{COMMAND} check")
+    wait_for(host, SERVES)
+    assert s3_client(endpoints).get_object(Bucket=other, Key=f"{endpoints.prefix}local_content/late")["Body"].read()
+    # As the document tells
+    places = " ".join(f"bucket:{bucket}/{endpoints.prefix}" for bucket in (other, endpoints.bucket))
+    key = f"--s3-access-key-id={endpoints.root_user} --s3-secret-access-key={endpoints.root_password}"
+    host.check_output(f"rclone copy --ignore-existing --config=/etc/{COMMAND}/rclone.conf {key} {places}")
+    host.check_output(f"systemctl restart {SERVICE}")
+    assert host.check_output(f"cat {path}") == "late"
+    host.check_output(f"rm {path}")
+
+
+def test_what_a_bucket_does_not_take_can_be_copied(
+    run_role: RoleRunner, host: Host, host_name: str, endpoints: Endpoints, layout: Layout
+) -> None:
+    """The mount is away, and a file waits: no removal stops Synapse for it, and the document tells the way on."""
+    file, cache = "local_content/waits", f"/var/lib/{COMMAND}"
+    place = f"{endpoints.bucket}/{endpoints.prefix}"
+    write = f"runuser -u {layout.user} -- sh -c 'echo waits > {layout.media_store}/{file}'"
+    host.check_output(f"{write} && systemctl kill --signal=KILL {SERVICE} && systemctl stop {SERVICE}")
+    before, synapse = run_role.look()[host_name], main_pid(host, SYNAPSE)
+    variables = '{"bucket_mount_enabled": false, "bucket_mount_accept_unserved_media": true}'
+    result = mount(run_role, f"--extra-vars={variables}", label="a file waits, and the mount is away")
+    assert result.message(host_name).startswith(
+        f"Nothing was changed: 1 files in {cache} are not in the bucket yet, and nothing uploads them now (one of them"
+        f" is {cache}/vfs/bucket/{place}{file})."
+    )
+    assert (result.states[host_name], main_pid(host, SYNAPSE)) == (before, synapse)
+    (_head, text) = DOCUMENT.read_text().split("## Copy by hand\n")
+    commands = text.split("```sh example\n")[1].split("```")[0]
+    for old, new in (("OLD", place.rstrip("/")), ("NEW", place.rstrip("/")), ("/root/", "/root/by-hand-")):
+        commands = commands.replace(old, new)
+    assert host.check_output(f"set -e; {commands}") == ""
+    assert read_objects(endpoints)[f"{endpoints.prefix}{file}"] == b"waits\n"
+    result = mount(run_role, label="after the copy")
+    assert result.failed(host_name) == 0, result.output
+    host.check_output(f"systemctl start {SYNAPSE}")
+    wait_for(host, SERVES)
+    assert host.check_output(f"cat {layout.media_store}/{file}") == "waits"
+    host.check_output(f"rm {layout.media_store}/{file}")
+
+
+def test_what_is_stopped_with_synapse_is_named(run_role: RoleRunner, host: Host, host_name: str) -> None:
+    unit = "/run/systemd/system/worker.service"
+    text = f"[Unit]\\nRequires={SYNAPSE}\\n[Service]\\nExecStart=/bin/sleep infinity\\n"
+    host.check_output(f"printf '{text}' > {unit} && systemctl daemon-reload && systemctl start worker")
+    try:
+        result = mount(run_role, label="a worker that is not named")
+        assert result.message(host_name) == (
+            "Nothing was changed, because:\n- bucket_mount_synapse_services: systemd stops 'worker.service' with"
+            f" '{SYNAPSE}', and would not start it again. Write it there too, or let it have Wants= instead of"
+            " Requires=, BindsTo= or PartOf=."
+        )
+    finally:
+        host.check_output(f"systemctl stop worker; rm {unit} && systemctl daemon-reload")
+
+
+def test_a_removal_is_not_done_until_synapse_serves(
+    run_role: RoleRunner, host: Host, host_name: str, layout: Layout, record: Record
+) -> None:
+    values = {"enabled": False, "accept_unserved_media": True, "synapse_start_timeout": 2}
+    variables = json.dumps({f"bucket_mount_{name}": value for name, value in values.items()})
+    with synapse_does_not_start(host):
+        for label in ("removed, and Synapse does not start", "once more"):
+            result = mount(run_role, f"--extra-vars={variables}", label=label)
+            message = result.message(host_name)
+            assert message.startswith("Synapse does not serve: ")
+            assert "run this again, which starts Synapse and waits for it.\nThe end of the journal:\n" in message
+            assert file_system(host, layout) == ""
+    result = mount(run_role, f"--extra-vars={variables}", label="Synapse starts")
+    assert result.failed(host_name) == 0, result.output
+    result = mount(run_role, label="mounted again")
+    assert result.failed(host_name) == 0, result.output
+    assert differences(record) == []
+
+
+def test_check_mode_of_the_move_does_not_ask_for_what_the_move_installs(run_role: RoleRunner, host_name: str) -> None:
+    before = run_role.look()[host_name]
+    result = move_from_mount(run_role, host_name, "check mode of the move", "--check")
+    assert (result.failed(host_name), result.states[host_name]) == (0, before), result.output
+    assert "can't be seen in check mode" in result.output
 
 
 def test_removal_keeps_a_cache_in_which_a_file_waits(

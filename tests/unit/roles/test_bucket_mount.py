@@ -841,3 +841,240 @@ def test_the_role_judges_the_provider_s_encryption_too(tmp_path: Path) -> None:
         " bucket without such objects.\n- bucket_mount_tol: is not a variable of this role. Did you mean"
         " bucket_mount_tool?"
     )
+
+
+def tasks_of(tasks: Sequence[Any]) -> list[Any]:
+    """Those in blocks too."""
+    return [
+        inner
+        for task in tasks
+        for inner in (task, *tasks_of([*task.get("block", []), *task.get("rescue", []), *task.get("always", [])]))
+    ]
+
+
+def message(path: str, name: str, **variables: object) -> str:
+    """What the task of that name says."""
+    (task,) = [task for task in tasks_of(load(path)) if task["name"] == name]
+    own = {text: trust_as_template(value) for text, value in task.get("vars", {}).items()}
+    (says,) = [task[module] for module in ("ansible.builtin.fail", "ansible.builtin.debug") if module in task]
+    told: str = Templar(loader=DataLoader(), variables={**own, **variables}).template(trust_as_template(says["msg"]))
+    return told
+
+
+NEW, OLD = "new/hs/ at https://s3.example.org", "'old/hs/ at https://s3.example.org'"
+FAILED = """\
+Could not give Synapse the mounted bucket: the step "Wait until Synapse serves" failed. Correct what is said below, \
+and run this again.
+It says: Status code was -1
+{}
+The end of the journal:
+oh"""
+PUT_BACK = "The previous state was put back."
+SERVES = "Synapse serves with it."
+STORED = (
+    f"What Synapse has stored while {NEW} was mounted is there alone, and Synapse does not find it in {OLD}. Copy it"
+    ' there, as docs/bucket-mount.md tells ("Copy by hand").'
+)
+STORED_FIRST = (
+    "What Synapse has stored while the bucket was mounted is in the bucket alone, and is served when it is mounted"
+    " again."
+)
+SILENT = "Synapse does not answer at http://127.0.0.1:8008/health with it either."
+TEST_FAILURES: dict[str, tuple[dict[str, object], str]] = {
+    "a change of settings": ({}, f"{PUT_BACK} {SERVES}"),
+    "the first": ({"__bucket_mount_is_first": True}, f"{PUT_BACK} {SERVES} {STORED_FIRST}"),
+    "another bucket": ({"__bucket_mount_is_another": True}, f"{PUT_BACK} {SERVES} {STORED}"),
+    "another bucket, which does not take it": (
+        {"__bucket_mount_is_another": True, "__bucket_mount_uploaded": {"rc": 1, "stderr": "2 files are not there."}},
+        f"{PUT_BACK} {SERVES} {STORED} 2 files are not there.",
+    ),
+    "nothing serves": ({"__bucket_mount_health": {"status": -1}}, f"{PUT_BACK} {SILENT}"),
+    "somebody has stopped Synapse": ({"__bucket_mount_stopped": ["synapse.service"]}, PUT_BACK),
+    "the disk is full": (
+        {"__bucket_mount_put_back_command": {"msg": "Could not write '/c': No space left on device."}},
+        "Could not put back all of the previous state: Could not write '/c': No space left on device. " + SERVES,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEST_FAILURES)
+def test_a_failure_tells_what_was_put_back_and_where_new_media_is(name: str) -> None:
+    other, told = TEST_FAILURES[name]
+    kinds = ("dropins", "credentials", "command", "mount")
+    variables: dict[str, object] = {
+        **{f"__bucket_mount_put_back_{kind}": {"changed": True} for kind in kinds},
+        "__bucket_mount_health": {"status": 200},
+        "__bucket_mount_stopped": [],
+        "__bucket_mount_is_first": False,
+        "__bucket_mount_is_another": False,
+        "__bucket_mount_source": NEW,
+        "__bucket_mount_now": {"bucket": OLD},
+        "__bucket_mount_synapse_started": {"results": []},
+        "__bucket_mount_uploaded": {"skipped": True},
+        "__bucket_mount_journal": {"stdout": "oh"},
+        "bucket_mount_synapse_health_url": "http://127.0.0.1:8008/health",
+        "ansible_failed_task": {"name": "Wait until Synapse serves"},
+        "ansible_failed_result": {"msg": "Status code was -1"},
+        **other,
+    }
+    assert message("tasks/apply.yml", "Fail with the end of the journal", **variables) == FAILED.format(told)
+
+
+def test_what_is_put_back_waits_for_what_synapse_stores_in_another_bucket() -> None:
+    (ending,) = [task for task in tasks_of(load("tasks/apply.yml")) if task["name"].startswith("Let Synapse end what")]
+    (tasks,) = [task["rescue"] for task in load("tasks/apply.yml") if "rescue" in task]
+    names = [task["name"] for task in tasks]
+    # Before anything is put back.
+    assert names[1] == ending["name"]
+    for first, another, cache, ends in (
+        (False, False, False, False),
+        (True, False, False, True),
+        (False, True, False, True),
+        (False, False, True, True),
+    ):
+        variables = {
+            "__bucket_mount_is_first": first,
+            "__bucket_mount_is_another": another,
+            "__bucket_mount_leaves_cache": cache,
+            "__bucket_mount_synapse_started": {"results": []},
+        }
+        template = trust_as_template("{{ " + ending["when"] + " }}")
+        assert Templar(loader=DataLoader(), variables=variables).template(template) is ends
+
+
+GONE = """\
+Synapse does not serve: there is no answer with status 200 at http://127.0.0.1:8008/health. The mount is taken away \
+already; with bucket_mount_enabled set to true it comes back. Correct what is said below, and run this again, which \
+starts Synapse and waits for it.
+The end of the journal:
+oh"""
+STAYS = """\
+Synapse does not serve: Unable to start service synapse.service The mount was not taken away, since another step \
+failed, which is told above. Correct what is said there and below, and run this again.
+The end of the journal:
+oh"""
+
+
+@pytest.mark.parametrize(
+    ("results", "removed", "told"),
+    [
+        ([{"state": "started"}], {"paths": []}, GONE),
+        ([{"msg": "Unable to start service synapse.service"}], {"skipped": True}, STAYS),
+    ],
+)
+def test_a_removal_after_which_synapse_does_not_serve_tells_the_way_on(
+    results: object, removed: object, told: str
+) -> None:
+    variables = {
+        "__bucket_mount_synapse_started": {"results": results},
+        "__bucket_mount_removed": removed,
+        "__bucket_mount_journal": {"stdout": "oh"},
+        "bucket_mount_synapse_health_url": "http://127.0.0.1:8008/health",
+    }
+    assert message("tasks/uninstall.yml", "Fail with the end of the journal", **variables) == told
+
+
+def test_a_removal_forgets_what_it_has_stopped_only_when_synapse_serves() -> None:
+    (tasks,) = [task["always"] for task in load("tasks/uninstall.yml") if "always" in task]
+    names = [task["name"] for task in tasks]
+    assert names.index("Tell that Synapse does not serve") < names.index("Forget what was stopped, as it is started")
+
+
+def test_a_removal_with_nothing_to_do_tells_that_synapse_has_failed() -> None:
+    assert message(
+        "tasks/uninstall.yml",
+        "Fail where Synapse has failed",
+        __bucket_mount_synapse_info={"failed": ["synapse.service", "worker.service"]},
+    ) == (
+        "Nothing of the mount is on this host, but Synapse has failed (synapse.service, worker.service). 'journalctl"
+        " --unit=synapse.service' says why. If it fails without the mount, bucket_mount_enabled set to true brings that"
+        " back."
+    )
+
+
+NO_PROVIDER = (
+    "Nothing was changed: all media is in the bucket, and without the mount Synapse would serve none of it. Give it the"
+    " storage provider first (role matrixops.synapse_s3.storage_provider, with the same bucket and prefix; the playbook"
+    " matrixops.synapse_s3.move_from_mount does both), or set bucket_mount_accept_unserved_media to true."
+)
+
+
+@pytest.mark.parametrize(("words", "told"), [((), {"told": NO_PROVIDER}), (("--check",), {})])
+def test_check_mode_does_not_ask_for_a_provider_that_is_installed_before(
+    tmp_path: Path, words: Sequence[str], told: object
+) -> None:
+    names = ("Say what can't be", "Refuse where nothing else", "Wait until all that", "Refuse where it is not", "See t")
+    tasks = [task for task in load("tasks/uninstall.yml") if task["name"].startswith(names)]
+    assert len(tasks) == len(names)
+    variables: dict[str, object] = {
+        "__bucket_mount_provider_program": {"rc": 1},
+        "__bucket_mount_mounted": {"rc": 0},
+        "__bucket_mount_command": "/bin/true",
+        "__bucket_mount_there": {"paths": ["/bin/true"]},
+    }
+    assert played(tmp_path, REMOVAL, [trial("told", tasks, variables)], *words) == told
+
+
+def test_what_check_mode_can_not_see_is_said() -> None:
+    assert message("tasks/uninstall.yml", "Say what can't be seen in check mode") == (
+        "Whether Synapse would serve its media without the mount can't be seen in check mode, since no storage provider"
+        " is installed on this host. The real run asks it before anything is taken away, and refuses where there is"
+        " none."
+    )
+
+
+TRIED = """\
+#!/bin/sh
+# Refuses all but one key, as the server does.
+[ "$1" = try ] && grep -q good {{ __bucket_mount_credentials | quote }} || { echo "Could not mount." >&2; exit 1; }
+"""
+
+
+def test_what_is_refused_leaves_what_is_installed_as_it_was(tmp_path: Path) -> None:
+    shutil.copytree(ROLE / "templates", tmp_path / "templates")
+    (tmp_path / "templates" / "command.j2").write_text(TRIED)
+    for name in ("systemd", "bin"):
+        (tmp_path / name).mkdir()
+    variables: dict[str, object] = {
+        "__bucket_mount_systemd_path": f"{tmp_path}/systemd",
+        "__bucket_mount_command": f"{tmp_path}/bin/command",
+        "__bucket_mount_directory": f"{tmp_path}/etc",
+        "__bucket_mount_trial_directory": f"{tmp_path}/trial",
+        "__bucket_mount_stays_stopped": [],
+        "bucket_mount_bucket": "media",
+        "bucket_mount_access_key_id": "AKID",
+        "bucket_mount_secret_access_key": "good",
+    }
+    info: dict[str, list[str]] = {"outdated": [], "stopped": []}
+    facts = {
+        **{f"__bucket_mount_{name}_info": info for name in ("service", "synapse")},
+        "__bucket_mount_left_stopped": [],
+    }
+    names = ("compare", "try", "configure")
+    tasks = [task for name in names for task in load(f"tasks/{name}.yml")]
+    files = {"vars_files": [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]}
+
+    def run(**other: object) -> Any:
+        trials = [trial("told", tasks, {**variables, **facts, **other})]
+        return played(tmp_path, PREFLIGHT, trials, **files).get("told", "")
+
+    def seen() -> dict[str, tuple[int, int]]:
+        places = (tmp_path / "bin", tmp_path / "etc", tmp_path / "systemd")
+        found = [path for place in places for path in place.rglob("*")]
+        return {str(path): (path.stat().st_ino, path.stat().st_ctime_ns) for path in found}
+
+    assert run() == ""
+    before = seen()
+    assert f"{tmp_path}/bin/command" in before
+    assert f"{tmp_path}/etc/rclone.conf" in before
+    refused = "Nothing was changed, because: Could not mount."
+    assert run(bucket_mount_secret_access_key="bad") == refused
+    assert run(bucket_mount_secret_access_key="bad", bucket_mount_tool="s3fs") == refused
+    assert seen() == before
+    assert not (tmp_path / "trial").exists()
+    # What keeps a file with the secret out is no secret.
+    assert run(__bucket_mount_directory=f"{tmp_path}/bin/command") == (
+        f"Nothing was changed, because: Could not make the directory '{tmp_path}/bin/command': a file is there. Move it"
+        " away."
+    )
+    assert seen() == before

@@ -183,8 +183,8 @@ def test_failed(properties: dict[str, str], failed: bool) -> None:
 
 OTHER_USER = "bucket_mount_synapse_user: 'synapse' is not the user of 'a.service', which is 'nobody'. Set it to that."
 ROOT = (
-    "Could not keep 'a.service' from writing to the disk while the bucket is not mounted: it runs as root. Give its unit"
-    " a user of its own (User=), and bucket_mount_synapse_user that user."
+    "Could not keep 'a.service' from writing to the disk while the bucket is not mounted: it runs as root. Give its"
+    " unit a user of its own (User=), and bucket_mount_synapse_user that user."
 )
 TEST_USERS: list[tuple[str, str, list[str], list[str]]] = [
     # whom the unit has, who is expected
