@@ -371,28 +371,32 @@ def test_what_synapse_stored_in_a_bucket_that_was_put_back_can_be_copied(
 ) -> None:
     other, path = f"{endpoints.bucket}-other", f"{layout.media_store}/local_content/late"
     s3_client(endpoints).create_bucket(Bucket=other)
-    # It stores a file, and does not come up.
-    write = f"ExecStartPost=/bin/sh -c 'mkdir -p $(dirname {path}) && echo late > {path} && false'"
+    # At its first start it stores a file, and it never comes up.
+    once = "/var/lib/matrix-synapse/late"
+    store = f"test -e {once} || {{ mkdir -p $(dirname {path}) && echo late > {path} && touch {once}; }}"
+    write = f"ExecStartPost=/bin/sh -c '{store}; false'"
     late = f"/run/systemd/system/{SYNAPSE}.d/late.conf"
     host.check_output(
         "mkdir -p $(dirname %s) && echo %s > %s && systemctl daemon-reload", late, f"[Service]\n{write}", late
     )
     # The role's own key is for one bucket alone.
     keys = {"access_key_id": endpoints.root_user, "secret_access_key": endpoints.root_password}
-    values = {"bucket": other, "accept_unserved_media": True, **keys}
+    values = {"bucket": other, "accept_unserved_media": True, "synapse_start_timeout": 2, **keys}
     variables = json.dumps({f"bucket_mount_{name}": value for name, value in values.items()})
     result = mount(run_role, f"--extra-vars={variables}", label="another bucket")
-    host.check_output(f"rm {late} && systemctl daemon-reload && systemctl restart {SYNAPSE}")
+    host.check_output(f"rm {late} {once} && systemctl daemon-reload && systemctl restart {SYNAPSE}")
     message = result.message(host_name)
     assert f"What Synapse has stored while {other}/{endpoints.prefix} at " in message
     assert 'Copy it there, as docs/bucket-mount.md tells ("Copy by hand").' in message
     assert endpoints.bucket in host.check_output(f"{COMMAND} check")
     wait_for(host, SERVES)
-    assert s3_client(endpoints).get_object(Bucket=other, Key=f"{endpoints.prefix}local_content/late")["Body"].read()
+    key = f"{endpoints.prefix}local_content/late"
+    assert s3_client(endpoints).get_object(Bucket=other, Key=key)["Body"].read() == b"late\n"
+    assert key not in read_objects(endpoints)
     # As the document tells
     places = " ".join(f"bucket:{bucket}/{endpoints.prefix}" for bucket in (other, endpoints.bucket))
-    key = f"--s3-access-key-id={endpoints.root_user} --s3-secret-access-key={endpoints.root_password}"
-    host.check_output(f"rclone copy --ignore-existing --config=/etc/{COMMAND}/rclone.conf {key} {places}")
+    keys_of_both = f"--s3-access-key-id={endpoints.root_user} --s3-secret-access-key={endpoints.root_password}"
+    host.check_output(f"rclone copy --ignore-existing --config=/etc/{COMMAND}/rclone.conf {keys_of_both} {places}")
     host.check_output(f"systemctl restart {SERVICE}")
     assert host.check_output(f"cat {path}") == "late"
     host.check_output(f"rm {path}")
