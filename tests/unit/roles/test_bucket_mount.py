@@ -446,7 +446,8 @@ PREFLIGHT = """\
       stopped: []
     __bucket_mount_user: {rc: 0}
     __bucket_mount_needed: {results: []}
-    __bucket_mount_mounted: {stdout: ""}
+    __bucket_mount_mounted: {stdout_lines: []}
+    __bucket_mount_fstab: {rc: 1}
     __bucket_mount_hidden: {}
     __bucket_mount_left: {stdout_lines: []}
     __bucket_mount_command_says: {stdout_lines: []}
@@ -613,6 +614,22 @@ def test_another_place_is_refused_where_synapse_s_is_not_known(place: str, media
     ]
 
 
+def test_what_else_is_mounted_there_is_refused() -> None:
+    """Now, also over the bucket, or at the next boot."""
+    upper = ["fuse.rclone bucket:media/hs", "ext4 /dev/sdb1"]
+    fstab = {"rc": 0, "stdout": "/dev/sdb1\n"}
+
+    assert preflight_problems(
+        {"stdout_lines": []}, __bucket_mount_mounted={"stdout_lines": upper}, __bucket_mount_fstab=fstab
+    ) == [
+        "Could not mount the bucket at /media: something else is mounted there (ext4 /dev/sdb1). Unmount it, or correct"
+        " bucket_mount_path.",
+        "Could not mount the bucket at /media: /etc/fstab has /dev/sdb1 mounted there, which 'mount --all' or the next"
+        " boot would do. Take that out of it, or correct bucket_mount_path.",
+    ]
+    assert preflight_problems({"stdout_lines": []}, __bucket_mount_mounted={"stdout_lines": upper[:1]}) == []
+
+
 def test_a_refusal_tells_that_synapse_stays_stopped() -> None:
     says = {"stdout_lines": ["place=/media", "stopped=synapse.service worker.service"]}
     own = load("vars/main.yml")
@@ -651,7 +668,8 @@ def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
         "__bucket_mount_real_paths": {"stdout_lines": []},
         "__bucket_mount_user": {"rc": 0},
         "__bucket_mount_needed": {"results": []},
-        "__bucket_mount_mounted": {"stdout": ""},
+        "__bucket_mount_mounted": {"stdout_lines": []},
+        "__bucket_mount_fstab": {"rc": 1},
         "__bucket_mount_hidden": {},
         "__bucket_mount_service_info": nothing,
         "__bucket_mount_synapse_info": nothing,
