@@ -96,7 +96,7 @@ stopped:
   type: list
   elements: str
   sample: []
-failed:
+failed_services:
   description: The services that have failed, and do not run now.
   returned: success
   type: list
@@ -349,7 +349,7 @@ def main() -> None:
         health_problems=health_problems(module.params["health_url"], all_run=all_run),
         outdated=outdated,
         stopped=stopped,
-        failed=[service for service, properties in shown.items() if has_failed(properties)],
+        failed_services=[service for service, properties in shown.items() if has_failed(properties)],
         user_problems=[text for name, properties in shown.items() for text in user_problems(name, properties, user)],
         root_problems=[text for name, properties in shown.items() for text in root_problems(name, properties, user)],
         dependent_problems=dependent_problems(dependents(dropins, show)) if user else [],

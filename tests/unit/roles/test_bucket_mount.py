@@ -1002,7 +1002,7 @@ def test_a_removal_with_nothing_to_do_tells_that_synapse_has_failed() -> None:
     assert message(
         "tasks/uninstall.yml",
         "Fail where Synapse has failed",
-        __bucket_mount_synapse_info={"failed": ["synapse.service", "worker.service"]},
+        __bucket_mount_synapse_info={"failed_services": ["synapse.service", "worker.service"]},
     ) == (
         "Nothing of the mount is on this host, but Synapse has failed (synapse.service, worker.service). 'journalctl"
         " --unit=synapse.service' says why. If it fails without the mount, bucket_mount_enabled set to true brings that"

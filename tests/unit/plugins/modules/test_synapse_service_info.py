@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
+    RETURN,
     Setting,
     dependent_problems,
     dependents,
@@ -179,6 +181,10 @@ TEST_FAILED = [
 @pytest.mark.parametrize(("properties", "failed"), TEST_FAILED)
 def test_failed(properties: dict[str, str], failed: bool) -> None:
     assert has_failed({**RUNNING, **properties}) is failed
+
+
+def test_what_is_returned_is_not_what_ansible_takes_for_a_failure() -> None:
+    assert not {"failed", "msg", "rc", "skipped", "exception"} & set(yaml.safe_load(RETURN))
 
 
 OTHER_USER = "bucket_mount_synapse_user: 'synapse' is not the user of 'a.service', which is 'nobody'. Set it to that."
