@@ -824,6 +824,21 @@ TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
         },
         UNNAMED,
     ),
+    "something else over it": (
+        {"__bucket_mount_mounted": {"rc": 0, "stdout_lines": ["fuse.rclone bucket:media", "ext4 /dev/sdb1"]}},
+        "Nothing was changed, because:\n- Could not unmount the bucket at /media: something else is mounted there (ext4"
+        " /dev/sdb1). Unmount that, and take it out of /etc/fstab.",
+    ),
+    "the media store's own disk, and nothing of the role's": (
+        {
+            **SYNAPSES,
+            "__bucket_mount_mounted": {"rc": 0, "stdout_lines": ["ext4 /dev/sdb1"]},
+            "__bucket_mount_there": {"paths": []},
+            "__bucket_mount_now": {},
+            "bucket_mount_cache_path": "/nothing",
+        },
+        "",
+    ),
     "other places": ({**SYNAPSES, "__bucket_mount_now": {"place": "/other", "cache": "/else"}}, OTHERS),
 }
 
