@@ -422,6 +422,20 @@ def test_rules_of_others_stay(minio_http: MinioServer, settings: BucketSettings)
     assert client.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
 
 
+def answering(question: bytes, body: str, seen: list[bytes]) -> list[Plan]:
+    """Answer whatever is asked of one of the bucket's settings with this body; its methods come into ``seen``."""
+
+    def answer(exchange: Exchange) -> bool:
+        head = exchange.request.head
+        if question not in head:
+            return pass_all(exchange)
+        seen.append(head.split(b" ", 1)[0])
+        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
+        return True
+
+    return [Plan(kind, answer, None) for kind in Kind]
+
+
 def test_a_rule_that_boto3_would_change_is_left(minio_http: MinioServer, settings: BucketSettings) -> None:
     """Ceph has rules for its archive zone alone: without that part one would delete the objects themselves."""
     seen: list[bytes] = []
@@ -430,16 +444,7 @@ def test_a_rule_that_boto3_would_change_is_left(minio_http: MinioServer, setting
         "<Expiration><Days>9</Days></Expiration></Rule>"
     )
 
-    def answer(exchange: Exchange) -> bool:
-        head = exchange.request.head
-        if b"?lifecycle" not in head:
-            return pass_all(exchange)
-        seen.append(head.split(b" ", 1)[0])
-        body = f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>"
-        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
-        return True
-
-    plans = [Plan(kind, answer, None) for kind in Kind]
+    plans = answering(b"?lifecycle", f"<LifecycleConfiguration>{rule}</LifecycleConfiguration>", seen)
     with run_proxy(minio_http.host, *plans) as proxy:
         elsewhere = replace(settings, endpoint_url=proxy.url)
         for check_mode in (False, True):
@@ -539,21 +544,14 @@ def test_encryption_with_a_key_that_is_not_there(minio_with_kms: MinioServer) ->
 def test_an_encryption_that_boto3_would_change_is_left(minio_with_kms: MinioServer, check_mode: bool) -> None:
     """An older one knows nothing of BlockedEncryptionTypes, by which Amazon says whether SSE-C may be used."""
     settings, seen = minio_with_kms.new_bucket(), list[bytes]()
-    rule = (
+    body = (
+        "<ServerSideEncryptionConfiguration>"
         "<Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>"
         "</ApplyServerSideEncryptionByDefault><OfTomorrow><Type>NONE</Type></OfTomorrow></Rule>"
+        "</ServerSideEncryptionConfiguration>"
     )
 
-    def answer(exchange: Exchange) -> bool:
-        head = exchange.request.head
-        if b"?encryption" not in head:
-            return pass_all(exchange)
-        seen.append(head.split(b" ", 1)[0])
-        body = f"<ServerSideEncryptionConfiguration>{rule}</ServerSideEncryptionConfiguration>"
-        exchange.client.sendall(http_answer("200 OK", body, content_type="application/xml"))
-        return True
-
-    plans = [Plan(kind, answer, None) for kind in Kind]
+    plans = answering(b"?encryption", body, seen)
     with run_proxy(minio_with_kms.host, *plans) as proxy:
         wanted = Wanted(private=False, encryption="aws:kms")
         found = apply(replace(settings, endpoint_url=proxy.url), wanted, check_mode=check_mode)["encryption"]
