@@ -200,11 +200,11 @@ def test_a_full_disk_costs_no_medium(host: Host, endpoints_path: Path, layout: L
     """Rclone destroys what waits when it can't write its notes of it: before that, Synapse's uploads are refused."""
     host.check_output(
         f"{COMMAND} wait-until-uploaded 60 && systemctl stop {SERVICE}"
-        f" && mount -t tmpfs -o size=1100m,mode=0700 tmpfs {CACHE} && systemctl start {SERVICE}"
+        f" && mount -t tmpfs -o size=1500m,mode=0700 tmpfs {CACHE} && systemctl start {SERVICE}"
     )
     try:
         upload_and_record(endpoints_path, "with room")
-        host.check_output(f"fallocate --length=200M {CACHE}/others")
+        host.check_output(f"fallocate --length=600M {CACHE}/others")
         wait_for(host, f"findmnt --output=OPTIONS --mountpoint={layout.media_store} | grep -q ^ro,")
         with pytest.raises(requests.HTTPError):
             upload_and_record(endpoints_path, "without")
