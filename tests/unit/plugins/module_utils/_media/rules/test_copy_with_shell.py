@@ -119,9 +119,9 @@ def test_the_key_goes_also_when_a_signal_ends_the_script(tmp_path: Path, shell: 
         "AWS_SECRET_ACCESS_KEY": "the-secret",
         "SSE_CUSTOMER_KEY": "the-key",
     }
-    process = subprocess.Popen(
-        [shell, "-c", shell_script(call)], env=environment, stdout=subprocess.PIPE, start_new_session=True
-    )
+    # What nohup, or a CI machine, lets be ignored stays so in a shell, whatever it is told.
+    words = ["env", "--default-signal", shell, "-c", shell_script(call)]
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, start_new_session=True)
     seen = tmp_path / "aws.sees"
     while not (seen.exists() and seen.read_text()):
         assert process.poll() is None
