@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from .._media.rules.errors import MediaError
 from .._media.rules.media_path import Root
 from .._media.rules.profiles import PROFILES
 from .._media.rules.service_profile import find_profile
@@ -76,8 +77,11 @@ def private(name: str, run: Run) -> Feature:
         if way.is_open(left):
             return Feature(name, State.IGNORED, ignored(bucket, way.what), before, left, not way.same(left, before))
     found = [way.left_open, _let_in(bucket, _tried(run), on_condition)]
-    if not way.is_for_websites:
-        found.append(_shown(bucket))
+    try:
+        found.append("" if way.is_for_websites else _shown(bucket))
+    except MediaError as error:
+        message = " ".join([*filter(None, found), sentence(error)])
+        return Feature(name, State.FAILED, message, before, after, is_changed)
     if problems := [*filter(None, found)]:
         return Feature(name, State.IGNORED, " ".join(problems), before, after, is_changed)
     return Feature(name, State.CHANGED if is_changed else State.OK, message, before, after)

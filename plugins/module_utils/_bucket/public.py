@@ -23,6 +23,9 @@ _ACCESS_POINT = re.compile(r"arn:[a-z-]+:s3:[a-z0-9-]*:[0-9]{12}:accesspoint/.*"
 # How many bits of an address must be given, by the version of IP.
 _BITS = {4: 8, 6: 32}
 _BITS_BEFORE_IPV4 = 96
+_ALL_OF_IPV4 = IPv6Network("::ffff:0:0/96")
+# Nobody comes from these through the internet, however many addresses they have.
+_LOCAL = (IPv6Network("fc00::/7"), IPv6Network("fe80::/10"))
 
 
 def _is_fixed(value: str) -> bool:
@@ -38,9 +41,12 @@ def _is_narrow(value: str) -> bool:
         network = ip_network(value, strict=False)
     except ValueError:
         return False
-    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-        # Servers take it for what it is within IPv4.
-        return network.prefixlen - _BITS_BEFORE_IPV4 >= _BITS[4]
+    if isinstance(network, IPv6Network):
+        # Servers take such an address for what it is within IPv4.
+        if network.network_address.ipv4_mapped or _ALL_OF_IPV4.subnet_of(network):
+            return network.prefixlen - _BITS_BEFORE_IPV4 >= _BITS[4]
+        if any(network.subnet_of(local) for local in _LOCAL):
+            return True
     return network.prefixlen >= _BITS[network.version]
 
 
@@ -55,13 +61,12 @@ class _Pin(NamedTuple):
 _EQUALS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"})
 # In lower case, as S3 takes them in any.
 _PINS: Mapping[str, _Pin] = {
-    # Principals, of which the page names the first alone; the last is what MinIO's users have.
+    # Principals, of which the page names the first alone. Not aws:userid, which it names too, nor aws:username: MinIO
+    # takes them from a header or a query of the request where that has no key.
     "aws:principalorgid": _Pin(_EQUALS, _is_fixed),
     "aws:principalarn": _Pin(_EQUALS, _is_fixed),
     "aws:principalaccount": _Pin(_EQUALS, _is_fixed),
-    "aws:username": _Pin(_EQUALS, _is_fixed),
     # The rest is named.
-    "aws:userid": _Pin(_EQUALS, _is_fixed),
     "aws:sourcearn": _Pin(_EQUALS, _is_fixed),
     "aws:sourcevpc": _Pin(_EQUALS, _is_fixed),
     "aws:sourcevpce": _Pin(_EQUALS, _is_fixed),
@@ -99,8 +104,8 @@ def names(which: Callable[[Statement], bool], document: Document | None) -> list
 
 
 def _is_for_anybody(statement: Statement) -> bool:
-    principals = list(_texts(statement.get("Principal")))
-    is_open = "NotPrincipal" in statement or not all(map(_is_fixed, principals))
+    # A pattern for some users is met by their keys alone.
+    is_open = "NotPrincipal" in statement or any(not text.strip("*?") for text in _texts(statement.get("Principal")))
     return statement.get("Effect") == "Allow" and is_open
 
 

@@ -108,6 +108,19 @@ def test_who_runs_ansible_where_some_are_let_in() -> None:
     )
 
 
+def test_a_website_that_can_not_be_seen_hides_nothing_else() -> None:
+    bucket = Bucket().having()
+    bucket.anybody_may.return_value = ["list it"]
+    bucket.is_website.side_effect = REFUSED
+    found = carried_out(bucket, private, reads=lambda _key: None)
+    assert (found.state, found.is_changed, found.message) == (
+        State.FAILED,
+        False,
+        f"anybody may list it at {SERVER}, without a key. Take that away there: look for a public setting of the"
+        f" bucket, or for a server that asks nobody for a key. {REFUSED}",
+    )
+
+
 # Where the service is, what it is known for, and what to do.
 TEST_WEBSITES = {
     "anybody's": (SERVER, " or, on Garage, garage bucket website --deny media"),
