@@ -34,6 +34,8 @@ _CONTAINER_ARGUMENTS = (
     *("--rm", "--init", "--interactive", "--pull=never", "--log-driver=none", "--no-healthcheck"),
     *("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--env=HOME=/tmp"),
 )
+# Options of the engine's, each with its value in the same word or in the next
+_SETTING_VARIABLES = frozenset({"--env", "-e", "--env-file", "--secret"})
 # What is compared with paths that a host tells, which have no slash too many
 _PATHS = frozenset(
     {
@@ -369,7 +371,11 @@ def host_plan(layout: Layout, given: Values, requirements: str, found: Found) ->
         base_image=synapse_image if provider_source == "image" else "",
         image_of=image_of,
         container_user=_container_user(synapse_user, run_user),
-        copy_container={"engine": engine, "arguments": shared_arguments, "volumes": container_volumes},
+        copy_container={
+            "engine": engine,
+            "arguments": _without_environment(shared_arguments),
+            "volumes": container_volumes,
+        },
         run=Run(
             words=program_words(program_path, import_path),
             environment=installed_environment,
@@ -519,6 +525,17 @@ def _container_user(synapse_user: str, run_user: str) -> str:
     if synapse_user.isdecimal():
         return f"{synapse_user}:{synapse_user}"
     return f'"$(id -u {synapse_user}):$(id -g {synapse_user})"'
+
+
+def _without_environment(arguments: Texts) -> Texts:
+    """What of a container's arguments sets no variable: their values may be secrets, and are for Synapse's image."""
+    kept: list[str] = []
+    is_value = False
+    for argument in arguments:
+        if not is_value and argument.partition("=")[0] not in _SETTING_VARIABLES:
+            kept.append(argument)
+        is_value = not is_value and argument in _SETTING_VARIABLES
+    return kept
 
 
 def _one_spelling(value: Any) -> Any:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,20 +42,23 @@ def container_on(
 
     :raises ConfigurationError: when only Synapse's image has the file of certificates.
     """
-    mounts = [volume.split(":")[:2] for volume in host.get("volumes", ())]
-    below = [target for _source, target in mounts if target.startswith(f"{media_store}/")]
-    if ca_bundle_path and host and not _holding(ca_bundle_path, mounts):
+    arguments = host.get("arguments", ["--network=host"])
+    mounts = [_mount(volume) for volume in host.get("volumes", ())]
+    own = [_mount(volume) for volume in _values(arguments, "--volume", "-v")]
+    below = [target for target, _source in mounts if target.startswith(f"{media_store}/")]
+    if ca_bundle_path and host and not _holding(ca_bundle_path, [*mounts, *own]):
         raise ConfigurationError(
             f"Could not print the command: the file of certificates {ca_bundle_path} is in Synapse's image alone, and"
             " the tool's image does not have it. Put it on this host too, and mount it there with synapse_volumes."
         )
-    paths = [media_store, *below, *([ca_bundle_path] if ca_bundle_path else [])]
+    paths = dict.fromkeys([media_store, *below, *([ca_bundle_path] if ca_bundle_path else [])])
+    is_mounted = {target for target, _source in own}
     return Container(
         engine=host.get("engine", "docker"),
         image=image,
         user=user,
-        arguments=host.get("arguments", ["--network=host"]),
-        volumes=[(_on_host(path, mounts), path) for path in paths],
+        arguments=arguments,
+        volumes=[(_on_host(path, [*mounts, *own]), path) for path in paths if path not in is_mounted],
     )
 
 
@@ -72,7 +76,7 @@ def shell_script(call: Call, container: Container | None = None) -> str:
     if container is None:
         lines += ["# Nothing else of yours is to lead it elsewhere, or to change what it does.", _unset(call)]
     if uses_files:
-        lines += ["umask 077", f"COPY_WITH_FILES=$(mktemp -d) && trap 'rm -rf \"{DIRECTORY}\"' EXIT"]
+        lines += ["umask 077", "COPY_WITH_FILES=$(mktemp -d)", f"trap 'rm -rf \"{DIRECTORY}\"' EXIT"]
         # Debian's sh ends without the trap for EXIT where a signal has no trap of its own.
         lines.append("trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM")
         for name, secret in call.files.items():
@@ -113,15 +117,30 @@ def _unset(call: Call) -> str:
     return f"unset {' '.join(names)} $(env | grep -oE '^({'|'.join(OF_TOOLS)})[A-Z0-9_]+'{but})"
 
 
-def _holding(path: str, mounts: Sequence[Sequence[str]]) -> Sequence[tuple[str, str]]:
-    """The volumes that hold ``path`` of a container: below which path of it each is, and where the host has that."""
-    return [(target, source) for source, target in mounts if f"{path}/".startswith(f"{target.rstrip('/')}/")]
+def _values(arguments: Sequence[str], *options: str) -> list[str]:
+    """What an option is given among arguments, in one word or in two."""
+    return [
+        after if word in options else word.partition("=")[2]
+        for word, after in zip(arguments, [*arguments[1:], ""], strict=True)
+        if word.partition("=")[0] in options
+    ]
 
 
-def _on_host(path: str, mounts: Sequence[Sequence[str]]) -> str:
+def _mount(volume: str) -> tuple[str, str]:
+    """The path in the container, in its plain form, and the host's."""
+    source, _colon, rest = volume.partition(":")
+    return posixpath.normpath(rest.partition(":")[0]), source.rstrip("/")
+
+
+def _holding(path: str, mounts: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    """The volumes that hold a path of a container."""
+    return [(target, source) for target, source in mounts if f"{path}/".startswith(f"{target.rstrip('/')}/")]
+
+
+def _on_host(path: str, mounts: Sequence[tuple[str, str]]) -> str:
     """Where the host has ``path`` of a container: below the innermost of the volumes that hold it."""
     target, source = max(_holding(path, mounts), key=lambda mount: len(mount[0]), default=("", ""))
-    return f"{source}{path[len(target) :]}"
+    return f"{source}{path[len(target.rstrip('/')) :]}"
 
 
 def _quoted(word: str) -> str:

@@ -91,6 +91,21 @@ TABLE: dict[str, list[tuple[dict[str, Any], str, Any]]] = {
         ),
     ],
     "docker": [
+        # What a tool's container gets of them, too; a variable may be a secret.
+        (
+            {
+                "container_arguments": [
+                    "--add-host",
+                    "s3:192.0.2.1",
+                    "-e",
+                    "A=secret",
+                    "--env=B=secret",
+                    "--dns=192.0.2.2",
+                ]
+            },
+            "copy_container.arguments",
+            ["--network=matrix", "--add-host", "s3:192.0.2.1", "--dns=192.0.2.2"],
+        ),
         ({}, "container_user", "991:991"),
         ({"synapse_user": "synapse"}, "container_user", '"$(id -u synapse):$(id -g synapse)"'),
         ({}, "config_path", "/srv/synapse/conf.d/synapse-s3-storage-provider.yaml"),

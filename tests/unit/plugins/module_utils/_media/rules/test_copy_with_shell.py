@@ -54,7 +54,8 @@ def test_script() -> None:
         "# Nothing else of yours is to lead it elsewhere, or to change what it does.",
         UNSET,
         "umask 077",
-        "COPY_WITH_FILES=$(mktemp -d) && trap 'rm -rf \"$COPY_WITH_FILES\"' EXIT",
+        "COPY_WITH_FILES=$(mktemp -d)",
+        "trap 'rm -rf \"$COPY_WITH_FILES\"' EXIT",
         "trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM",
         'printf %s "${SSE_CUSTOMER_KEY:?is sse_customer_key in the configuration of Synapse}"'
         ' >"$COPY_WITH_FILES/sse-c-key"',
@@ -67,7 +68,7 @@ def test_script() -> None:
 def test_script_with_an_image() -> None:
     container = container_on(ROLES, "docker.io/amazon/aws-cli", "/data/media_store", "/etc/ca.pem", "991:991")
 
-    assert shell_script(CALL, container).splitlines()[9:] == [
+    assert shell_script(CALL, container).splitlines()[10:] == [
         'chown -R 991:991 "$COPY_WITH_FILES"',
         "podman run --rm --init --user=991:991 --network=matrix --add-host=s3:192.0.2.1"
         " --volume=/srv/media:/data/media_store:ro --volume=/etc/ca.pem:/etc/ca.pem:ro"
@@ -178,6 +179,30 @@ def test_a_directory_of_media_on_a_disk_of_its_own() -> None:
         ("/srv/media", "/data/media_store"),
         ("/mnt/big", "/data/media_store/remote_content"),
     ]
+
+
+def test_volumes_are_named_once_however_they_are_written() -> None:
+    """An engine refuses two for one place."""
+    host = {
+        "arguments": ["--network=matrix", "--volume=/srv/ca.pem:/etc/ca.pem:ro", "-v", "/srv/t:/usr/bin/t"],
+        "volumes": ["/srv/media/:/data//media_store/:rw"],
+    }
+
+    container = container_on(host, "image", "/data/media_store", "/etc/ca.pem", "1:1")
+
+    assert container.volumes == [("/srv/media", "/data/media_store")]
+    assert container.arguments == host["arguments"]
+
+
+def test_without_a_directory_for_the_key_nothing_is_run(tmp_path: Path) -> None:
+    call = Call("touch", [("touch", str(tmp_path / "run"))], secrets=CALL.secrets, files=CALL.files)
+    environment = {"AWS_SECRET_ACCESS_KEY": "the-secret", "SSE_CUSTOMER_KEY": "the-key", "TMPDIR": "/nonexistent"}
+
+    ran = subprocess.run(["sh", "-c", shell_script(call)], env={"PATH": "/usr/bin:/bin", **environment}, check=False)
+
+    assert ran.returncode != 0
+    assert not (tmp_path / "run").exists()
+    assert not Path("/sse-c-key").exists()
 
 
 def test_certificates_that_only_synapse_s_image_has() -> None:
