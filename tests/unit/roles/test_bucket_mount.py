@@ -372,6 +372,30 @@ def test_a_disk_that_is_nearly_full_is_told(programs: Programs, tool: str) -> No
     assert programs.run("check")[::2] == (1 if says else 0, says)
 
 
+def test_a_mount_that_stays_read_only_is_told(programs: Programs) -> None:
+    programs.cache.mkdir()
+    programs.let("sleep", "true")
+    programs.let("findmnt", 'case "$*" in *OPTIONS*) echo ro,nosuid ;; *) echo fuse ;; esac')
+
+    assert programs.run("check") == (
+        1,
+        "",
+        f"Synapse can't store media: the mount at {programs.place} is read-only, though there is room. 'systemctl"
+        " restart matrix-synapse-bucket-mount.service' mounts it anew.\n",
+    )
+
+
+def test_a_trial_without_room_leaves_nothing(programs: Programs, tool: str) -> None:
+    programs.let("df", "printf 'Avail\\n1\\n'")
+    programs.let("mount", "exit 9")
+    programs.let("findmnt", "true")
+    if tool == "goofys":  # It needs none.
+        return
+    status, _output, said = programs.run("try")
+    assert (status, said.startswith("Less than 1")) == (1, True)
+    assert not programs.cache.exists()
+
+
 def test_the_upper_of_two_mounts_counts(programs: Programs, tool: str) -> None:
     """It is the one that Synapse sees, and not the role's to unmount."""
     programs.cache.mkdir()
@@ -446,8 +470,9 @@ PREFLIGHT = """\
       stopped: []
     __bucket_mount_user: {rc: 0}
     __bucket_mount_needed: {results: []}
-    __bucket_mount_mounted: {stdout_lines: []}
+    __bucket_mount_mounted: {stdout_lines: [], rc: 1}
     __bucket_mount_fstab: {rc: 1}
+    __bucket_mount_aside: {stdout_lines: []}
     __bucket_mount_hidden: {}
     __bucket_mount_left: {stdout_lines: []}
     __bucket_mount_command_says: {stdout_lines: []}
@@ -630,6 +655,20 @@ def test_what_else_is_mounted_there_is_refused() -> None:
     assert preflight_problems({"stdout_lines": []}, __bucket_mount_mounted={"stdout_lines": upper[:1]}) == []
 
 
+ASIDE = (
+    f"2 files are in {CACHE}/aside (one of them is {CACHE}/aside/a), and the bucket may not have them. While it is"
+    " mounted, copy into /media what is missing there (docs/bucket-mount.md tells how), remove them, and run this"
+    " again."
+)
+
+
+def test_what_was_set_aside_is_not_left_behind_with_another_bucket() -> None:
+    aside = {"stdout_lines": [f"{CACHE}/aside/a", f"{CACHE}/aside/b"]}
+    accepted: dict[str, object] = {"bucket_mount_accept_unserved_media": True, "__bucket_mount_aside": aside}
+    assert preflight_problems({"stdout_lines": ["bucket=other"]}, **accepted) == [ASIDE]
+    assert preflight_problems({"stdout_lines": []}, **accepted) == []
+
+
 def test_a_refusal_tells_that_synapse_stays_stopped() -> None:
     says = {"stdout_lines": ["place=/media", "stopped=synapse.service worker.service"]}
     own = load("vars/main.yml")
@@ -653,7 +692,7 @@ def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
     kinds = ("problems", "health_problems", "user_problems", "root_problems", "dependent_problems", "stopped")
     nothing: dict[str, object] = {kind: [] for kind in kinds}
     own = load("vars/main.yml")
-    names = ("__bucket_mount_source", "__bucket_mount_now", "__bucket_mount_is_another")
+    names = ("__bucket_mount_source", "__bucket_mount_now", "__bucket_mount_is_another", "__bucket_mount_aside_problem")
     texts = {**task["vars"], **{name: own[name] for name in names}}
     variables = {
         "bucket_mount_bucket": "media",
@@ -670,6 +709,8 @@ def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
         "__bucket_mount_needed": {"results": []},
         "__bucket_mount_mounted": {"stdout_lines": []},
         "__bucket_mount_fstab": {"rc": 1},
+        "__bucket_mount_aside": {"stdout_lines": []},
+        "__bucket_mount_stops_synapse": True,
         "__bucket_mount_hidden": {},
         "__bucket_mount_service_info": nothing,
         "__bucket_mount_synapse_info": nothing,
@@ -989,22 +1030,38 @@ oh"""
 
 
 @pytest.mark.parametrize(
-    ("results", "removed", "told"),
+    ("results", "removed", "there", "told"),
     [
-        ([{"state": "started"}], {"paths": []}, GONE),
-        ([{"msg": "Unable to start service synapse.service"}], {"skipped": True}, STAYS),
+        ([{"state": "started"}], {"paths": []}, ["/unit"], GONE),
+        # By an earlier run
+        ([{"state": "started"}], {"skipped": True}, [], GONE),
+        ([{"msg": "Unable to start service synapse.service"}], {"skipped": True}, ["/unit"], STAYS),
     ],
 )
 def test_a_removal_after_which_synapse_does_not_serve_tells_the_way_on(
-    results: object, removed: object, told: str
+    results: object, removed: object, there: object, told: str
 ) -> None:
     variables = {
         "__bucket_mount_synapse_started": {"results": results},
         "__bucket_mount_removed": removed,
+        "__bucket_mount_there": {"paths": there},
         "__bucket_mount_journal": {"stdout": "oh"},
         "bucket_mount_synapse_health_url": "http://127.0.0.1:8008/health",
     }
     assert message("tasks/uninstall.yml", "Fail with the end of the journal", **variables) == told
+
+
+def test_a_removal_does_not_leave_what_was_set_aside() -> None:
+    own = load("vars/main.yml")
+    variables = {
+        "bucket_mount_cache_path": CACHE,
+        "bucket_mount_path": "/media",
+        "__bucket_mount_stays_stopped": [],
+        "__bucket_mount_aside": {"stdout_lines": [f"{CACHE}/aside/a", f"{CACHE}/aside/b"]},
+        "__bucket_mount_aside_problem": trust_as_template(own["__bucket_mount_aside_problem"]),
+    }
+    told = message("tasks/uninstall.yml", "Refuse while the bucket may not have what was set aside", **variables)
+    assert told == f"Nothing was changed: {ASIDE}"
 
 
 def test_a_removal_forgets_what_it_has_stopped_only_when_synapse_serves() -> None:
