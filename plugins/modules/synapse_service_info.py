@@ -151,6 +151,7 @@ PROPERTIES = (
     "Environment",
     "WorkingDirectory",
     "User",
+    "MainPID",
 )
 RUNNING = ("active", "reloading")
 # What is stopped with a unit: those that name it in Requires=, BindsTo= and PartOf=
@@ -241,18 +242,26 @@ def service_problems(service: str, properties: Mapping[str, str], setting: Setti
 
 
 def user_name(properties: Mapping[str, str]) -> str:
-    """As whom the service runs."""
-    user = properties.get("User") or "root"
+    """As whom the service runs; '' where that is not known: a program may take another user than its unit has."""
+    user = properties.get("User") or _owner(properties.get("MainPID", "0"))
     try:
         return pwd.getpwuid(int(user)).pw_name if user.isdecimal() else user
     except KeyError:
         return user
 
 
+def _owner(pid: str) -> str:
+    """The number of the user whose a process is; '' where there is none (0)."""
+    try:
+        return "" if pid == "0" else str(Path("/proc", pid).stat().st_uid)
+    except OSError:  # It may have ended since.
+        return ""
+
+
 def user_problems(service: str, properties: Mapping[str, str], user: str) -> list[str]:
     """Why ``user`` is not the one that is to have the media."""
     other = user_name(properties)
-    if not user or properties.get("LoadState") != "loaded" or other in (user, "root"):
+    if not user or properties.get("LoadState") != "loaded" or other in (user, "root", ""):
         return []
     return [f"bucket_mount_synapse_user: {user!r} is not the user of {service!r}, which is {other!r}. Set it to that."]
 

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+
 import pytest
 import yaml
 from ansible_collections.matrixops.synapse_s3.plugins.modules.synapse_service_info import (
@@ -198,7 +201,6 @@ TEST_USERS: list[tuple[str, str, list[str], list[str]]] = [
     ("nobody", "synapse", [OTHER_USER], []),
     ("65534", "synapse", [OTHER_USER], []),
     ("65534", "nobody", [], []),
-    ("", "synapse", [], [ROOT]),
     ("root", "root", [], [ROOT]),
     ("0", "synapse", [], [ROOT]),
     ("", "", [], []),
@@ -210,6 +212,17 @@ def test_users(own: str, expected: str, other_user: list[str], root: list[str]) 
     properties = {**RUNNING, "User": own}
     assert user_problems("a.service", properties, expected) == other_user
     assert root_problems("a.service", properties, expected) == root
+
+
+def test_a_unit_without_a_user_is_judged_by_its_process() -> None:
+    """A script of its own may have given up root."""
+    own = pwd.getpwuid(os.getuid()).pw_name
+    properties = {**RUNNING, "User": "", "MainPID": str(os.getpid())}
+    assert bool(root_problems("a.service", properties, "synapse")) == (own == "root")
+    assert bool(user_problems("a.service", properties, "synapse")) == (own not in ("root", "synapse"))
+    for pid in ("0", "999999999"):
+        stopped = {**properties, "MainPID": pid}
+        assert user_problems("a.service", stopped, "synapse") == root_problems("a.service", stopped, "synapse") == []
 
 
 def test_the_user_of_a_unit_that_is_not_there_is_not_judged() -> None:
