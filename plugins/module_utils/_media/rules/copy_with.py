@@ -35,8 +35,8 @@ IMAGES: Mapping[str, str] = {
 }
 # Of the caller's environment a tool gets nothing that begins so: it would lead elsewhere, or change what is done.
 OF_TOOLS = ("RCLONE_", "S3_", "S5CMD_", "B2_", "PYTHON")
-# Who gives credentials of his own means these, and no other.
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+# Who gives credentials of his own means those, and none that these lead to.
 OTHER_CREDENTIALS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 
 KEY_FILE = "sse-c-key"

@@ -45,8 +45,9 @@ def container_on(
     arguments = host.get("arguments", ["--network=host"])
     mounts = [_mount(volume) for volume in host.get("volumes", ())]
     own = [_mount(volume) for volume in _values(arguments, "--volume", "-v")]
+    all_mounts = [*mounts, *own]
     below = [target for target, _source in mounts if target.startswith(f"{media_store}/")]
-    if ca_bundle_path and host and not _holding(ca_bundle_path, [*mounts, *own]):
+    if ca_bundle_path and host and not _holding(ca_bundle_path, all_mounts):
         raise ConfigurationError(
             f"Could not print the command: the file of certificates {ca_bundle_path} is in Synapse's image alone, and"
             " the tool's image does not have it. Put it on this host too, and mount it there with synapse_volumes."
@@ -58,7 +59,7 @@ def container_on(
         image=image,
         user=user,
         arguments=arguments,
-        volumes=[(_on_host(path, [*mounts, *own]), path) for path in paths if path not in is_mounted],
+        volumes=[(_on_host(path, all_mounts), path) for path in paths if path not in is_mounted],
     )
 
 
