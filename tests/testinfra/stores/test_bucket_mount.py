@@ -414,8 +414,8 @@ def test_what_a_bucket_does_not_take_can_be_copied(
     variables = '{"bucket_mount_enabled": false, "bucket_mount_accept_unserved_media": true}'
     result = mount(run_role, f"--extra-vars={variables}", label="a file waits, and the mount is away")
     assert result.message(host_name).startswith(
-        f"Nothing was changed: 1 files in {cache} are not in the bucket yet, and nothing uploads them now (one of them"
-        f" is {cache}/vfs/bucket/{place}{file})."
+        f"Nothing was changed, because:\n- 1 files in {cache} are not in the bucket yet, and nothing uploads them now"
+        f" (one of them is {cache}/vfs/bucket/{place}{file})."
     )
     assert (result.states[host_name], main_pid(host, SYNAPSE)) == (before, synapse)
     (_head, text) = DOCUMENT.read_text().split("## Copy by hand\n")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -471,7 +472,8 @@ PREFLIGHT = """\
     __bucket_mount_user: {rc: 0}
     __bucket_mount_needed: {results: []}
     __bucket_mount_mounted: {stdout_lines: [], rc: 1}
-    __bucket_mount_fstab: {rc: 1}
+    __bucket_mount_fstab: {stdout: ""}
+    __bucket_mount_media_lines: {stdout_lines: []}
     __bucket_mount_aside: {stdout_lines: []}
     __bucket_mount_hidden: {}
     __bucket_mount_left: {stdout_lines: []}
@@ -618,156 +620,33 @@ def test_a_mount_that_synapse_would_not_use_is_refused(tmp_path: Path) -> None:
     }
 
 
-# The place that the command has; Synapse's media_store_path, where it is known; whether another place is refused.
-@pytest.mark.parametrize(
-    ("place", "media_path", "is_refused"),
-    [
-        ("/media", "", False),
-        ("", "", False),
-        ("/old", "/media", False),
-        ("/old", "", True),
-    ],
-)
-def test_another_place_is_refused_where_synapse_s_is_not_known(place: str, media_path: str, is_refused: bool) -> None:
-    problems = preflight_problems(
-        {"stdout_lines": [f"place={place}"] if place else []}, __bucket_mount_media_path=media_path
-    )
-    assert problems == is_refused * [
-        "bucket_mount_path: '/media' is not where the bucket was mounted, which is /old, and whether Synapse's"
-        " media_store_path is another now could not be seen. Set it to that, or take the mount away first"
-        " (bucket_mount_enabled set to false)."
-    ]
-
-
-def test_what_else_is_mounted_there_is_refused() -> None:
-    """Now, also over the bucket, or at the next boot."""
-    upper = ["fuse.rclone bucket:media/hs", "ext4 /dev/sdb1"]
-    fstab = {"rc": 0, "stdout": "/dev/sdb1\n"}
-
-    assert preflight_problems(
-        {"stdout_lines": []}, __bucket_mount_mounted={"stdout_lines": upper}, __bucket_mount_fstab=fstab
-    ) == [
-        "Could not mount the bucket at /media: something else is mounted there (ext4 /dev/sdb1). Unmount it, or correct"
-        " bucket_mount_path.",
-        "Could not mount the bucket at /media: /etc/fstab has /dev/sdb1 mounted there, which 'mount --all' or the next"
-        " boot would do. Take that out of it, or correct bucket_mount_path.",
-    ]
-    assert preflight_problems({"stdout_lines": []}, __bucket_mount_mounted={"stdout_lines": upper[:1]}) == []
-
-
-ASIDE = (
-    f"2 files are in {CACHE}/aside (one of them is {CACHE}/aside/a), and the bucket may not have them. While it is"
-    " mounted, copy into /media what is missing there (docs/bucket-mount.md tells how), remove them, and run this"
-    " again."
-)
-
-
-def test_what_was_set_aside_is_not_left_behind_with_another_bucket() -> None:
-    aside = {"stdout_lines": [f"{CACHE}/aside/a", f"{CACHE}/aside/b"]}
-    accepted: dict[str, object] = {"bucket_mount_accept_unserved_media": True, "__bucket_mount_aside": aside}
-    assert preflight_problems({"stdout_lines": ["bucket=other"]}, **accepted) == [ASIDE]
-    assert preflight_problems({"stdout_lines": []}, **accepted) == []
-
-
-def test_a_refusal_tells_that_synapse_stays_stopped() -> None:
-    says = {"stdout_lines": ["place=/media", "stopped=synapse.service worker.service"]}
-    own = load("vars/main.yml")
-    texts = {name: own[name] for name in ("__bucket_mount_now", "__bucket_mount_left_stopped")}
-    variables = {
-        "__bucket_mount_command_says": says,
-        **{name: trust_as_template(text) for name, text in texts.items()},
-    }
-    told = Templar(loader=DataLoader(), variables=variables).template(
-        trust_as_template(own["__bucket_mount_stays_stopped"])
-    )
-    assert told == [
-        "Synapse stays stopped (synapse.service, worker.service), by a run of this role that was interrupted, until one"
-        " goes through."
-    ]
-
-
-def preflight_problems(says: Mapping[str, object], **more: object) -> list[str]:
-    """What the preflight finds wrong, by what the command says of itself, with a host that is well else."""
-    (task,) = [task for task in load("tasks/preflight.yml") if task["name"] == "Stop at what is not ready"]
-    kinds = ("problems", "health_problems", "user_problems", "root_problems", "dependent_problems", "stopped")
-    nothing: dict[str, object] = {kind: [] for kind in kinds}
-    own = load("vars/main.yml")
-    names = ("__bucket_mount_source", "__bucket_mount_now", "__bucket_mount_is_another", "__bucket_mount_aside_problem")
-    texts = {**task["vars"], **{name: own[name] for name in names}}
-    variables = {
-        "bucket_mount_bucket": "media",
-        "bucket_mount_prefix": "hs/",
-        "bucket_mount_endpoint_url": "https://s3.example.org",
-        "bucket_mount_cache_path": CACHE,
-        "bucket_mount_path": "/media",
-        "bucket_mount_accept_unserved_media": False,
-        "__bucket_mount_command_says": says,
-        "__bucket_mount_media_path": "",
-        "__bucket_mount_left": {"stdout_lines": []},
-        "__bucket_mount_real_paths": {"stdout_lines": []},
-        "__bucket_mount_user": {"rc": 0},
-        "__bucket_mount_needed": {"results": []},
-        "__bucket_mount_mounted": {"stdout_lines": []},
-        "__bucket_mount_fstab": {"rc": 1},
-        "__bucket_mount_aside": {"stdout_lines": []},
-        "__bucket_mount_stops_synapse": True,
-        "__bucket_mount_hidden": {},
-        "__bucket_mount_service_info": nothing,
-        "__bucket_mount_synapse_info": nothing,
-        **more,
-        **{name: trust_as_template(text) for name, text in texts.items()},
-    }
-    found: list[str] = Templar(loader=DataLoader(), variables=variables).template(trust_as_template("{{ problems }}"))
-    return found
-
-
+MOUNTED = ["fuse.rclone bucket:media/hs"]
 DROPIN = "/etc/systemd/system/matrix-synapse.service.d/matrix-synapse-bucket-mount.conf"
-# What a run that fails takes away: the drop-ins that were there, whether it was mounted, the command, and enabled.
-TEST_FIRST: dict[str, tuple[Sequence[str], int, Mapping[str, str], int, bool]] = {
-    "nothing": ([], 1, {}, 1, True),
-    "drop-ins": ([DROPIN], 1, {}, 1, False),
-    "services with other names now": ([], 0, {"place": "/media"}, 0, False),
-    "those, while it is away": ([], 1, {"place": "/media"}, 0, False),
-    "mounted, without a command": ([], 0, {}, 1, False),
-    "a first run that was interrupted": ([], 1, {"place": "/media"}, 1, True),
-    "that, once mounted": ([], 0, {"place": "/media"}, 0, False),
+# What a run that fails takes away: the drop-ins that were there, what is mounted, the command's place, and whether its
+# service is enabled.
+TEST_FIRST: dict[str, tuple[Sequence[str], Sequence[str], str, int, bool]] = {
+    "nothing": ([], [], "", 1, True),
+    "drop-ins": ([DROPIN], [], "", 1, False),
+    "services with other names now": ([], MOUNTED, "/media", 0, False),
+    "those, while it is away": ([], [], "/media", 0, False),
+    "mounted, without a command": ([], MOUNTED, "", 1, False),
+    "a first run that was interrupted": ([], [], "/media", 1, True),
+    "that, once mounted": ([], MOUNTED, "/media", 0, False),
 }
 
 
 @pytest.mark.parametrize("name", TEST_FIRST)
 def test_only_a_mount_that_was_not_there_is_taken_away_by_a_failure(name: str) -> None:
-    there, rc, now, enabled_rc, is_first = TEST_FIRST[name]
+    there, mounted, place, enabled_rc, is_first = TEST_FIRST[name]
     variables = {
         "__bucket_mount_dropins": [DROPIN],
         "__bucket_mount_compared": {"previous": {"absent": [path for path in [DROPIN] if path not in there]}},
-        "__bucket_mount_mounted": {"rc": rc},
-        "__bucket_mount_now": now,
+        "__bucket_mount_seen": {"mounted": mounted},
+        "__bucket_mount_state": {"place": place},
         "__bucket_mount_enabled_now": {"rc": enabled_rc},
     }
     text = load("vars/main.yml")["__bucket_mount_is_first"]
     assert Templar(loader=DataLoader(), variables=variables).template(trust_as_template(text)) is is_first
-
-
-@pytest.mark.parametrize(
-    ("now", "accepted", "is_refused"),
-    [
-        ("media", False, False),
-        ("old", False, True),
-        ("old", True, False),
-        ("", False, False),
-    ],
-)
-def test_another_bucket_is_not_mounted_in_place_of_the_one_with_the_media(
-    now: str, accepted: bool, is_refused: bool
-) -> None:
-    was = f"'{now}/hs/ at https://s3.example.org'"
-    says = {"stdout_lines": [f"bucket={was}", f"cache={CACHE}"] if now else []}
-    problems = preflight_problems(says, bucket_mount_accept_unserved_media=accepted)
-    assert len(problems) == is_refused
-    assert all(
-        problem.startswith(f"Could not mount media/hs/ at https://s3.example.org in place of {was}: ")
-        for problem in problems
-    )
 
 
 REMOVAL = """\
@@ -775,129 +654,93 @@ REMOVAL = """\
   connection: local
   gather_facts: false
   vars:
-    bucket_mount_path: /media
-    bucket_mount_synapse_user: nobody
-    bucket_mount_cache_path: /empty
-    bucket_mount_accept_unserved_media: false
-    __bucket_mount_command: /command
-    __bucket_mount_service: mount.service
-    __bucket_mount_mounted: {rc: 1}
-    __bucket_mount_there: {paths: [/command]}
-    __bucket_mount_now: {place: /media, cache: /empty}
-    __bucket_mount_systemd_path: /etc/systemd/system
-    __bucket_mount_dropins: [/etc/systemd/system/synapse.service.d/mount.conf]
-    __bucket_mount_waiting_services: {files: []}
-    __bucket_mount_stays_stopped: []
-    __bucket_mount_name: matrix-synapse-bucket-mount
-    __bucket_mount_synapse_info: {user_problems: [], dependent_problems: []}
     answers: {}
+    __bucket_mount_mounted: {rc: 1, stdout_lines: []}
+    __bucket_mount_there: {paths: [/command]}
+    __bucket_mount_command_says: {stdout_lines: [place=/media, cache=/empty]}
+    __bucket_mount_aside: {stdout_lines: []}
+    __bucket_mount_waiting_services: {files: []}
+    __bucket_mount_service_info: {outdated: []}
+    __bucket_mount_synapse_info: {stopped: [], user_problems: [], dependent_problems: []}
   tasks:
 """
-AWAY = (
-    "Nothing was changed: the bucket is not mounted at /media now, and so nothing can tell whether Synapse would serve"
-    " its media without it. Mount it ('systemctl restart mount.service'; 'journalctl --unit=mount.service' says why it"
-    " is away) and run this again, or set bucket_mount_accept_unserved_media to true."
-)
-OTHERS = """\
-Nothing was changed, because:
-- bucket_mount_path: '/media' is not where the bucket was mounted, which is /other. Set it to that.
-- bucket_mount_cache_path: '/empty' is not where the cache is, which is /else. Set it to that."""
-UNNAMED = """\
-Nothing was changed, because:
-- bucket_mount_synapse_services: worker@1.service and worker@2.service would not start any more without the mount's \
-command, and could write meanwhile. Write them there too; where it is no service any more, remove its directory in \
-/etc/systemd/system."""
-WAITING = (
-    "Nothing was changed: 1 files in /cache are not in the bucket yet, and nothing uploads them now (one of them is"
-    " /cache/vfs/bucket/file). {} If the bucket does not take them that way, copy them by hand, as docs/bucket-mount.md"
-    ' tells ("Copy by hand").'
-)
-BY_SERVICE = (
-    "Mount the bucket ('systemctl restart mount.service'; 'journalctl --unit=mount.service' says why it is away), wait"
-    " until 'matrix-synapse-bucket-mount pending' says 0, and run this again."
-)
-BY_ROLE = "Run this role with bucket_mount_enabled set to true first, which mounts the bucket and uploads them."
-NOT_NAMED = "bucket_mount_synapse_services: systemd stops 'worker.service'."
-WAITS: dict[str, object] = {"bucket_mount_cache_path": "/cache", "__bucket_mount_now": {"place": "/media"}}
-# The media store is not mounted; what else is so, and the role's refusal. Below a mount the directory is not Synapse's.
-SYNAPSES: dict[str, object] = {"bucket_mount_synapse_user": getpass.getuser()}
-TEST_REMOVALS: dict[str, tuple[dict[str, object], str]] = {
-    "the mount is away, or was disabled": ({}, AWAY),
+ON_HOST: Mapping[str, object] = {
+    "bucket_mount_path": "/media",
+    "bucket_mount_cache_path": "/empty",
+    "bucket_mount_synapse_user": "nobody",
+    # What a removal neither judges nor needs
+    "bucket_mount_bucket": None,
+    "bucket_mount_prefix": None,
+    "bucket_mount_options": None,
+    "__bucket_mount_command": "/command",
+}
+# Below a mount the directory is not Synapse's.
+SYNAPSES: Mapping[str, object] = {"bucket_mount_synapse_user": getpass.getuser()}
+WAITS: Mapping[str, object] = {
+    "bucket_mount_cache_path": "/cache",
+    "__bucket_mount_command_says": {"stdout_lines": ["place=/media", "cache=/cache"]},
+}
+# What else is so than that the media store is not mounted, and how the role's refusal begins.
+TEST_REMOVALS: dict[str, tuple[Mapping[str, object], Sequence[str]]] = {
+    "the mount is away, or was disabled": ({}, ["The bucket is not mounted at /media now, "]),
     "so is the directory": (
-        {**SYNAPSES, "bucket_mount_path": "/media/none", "__bucket_mount_now": {}},
-        AWAY.replace("/media", "/media/none"),
+        {**SYNAPSES, "bucket_mount_path": "/none", "__bucket_mount_command_says": {"stdout_lines": []}},
+        ["The bucket is not mounted at /none now, "],
     ),
-    "the mount is away, and Synapse stopped": (
-        {"__bucket_mount_stays_stopped": ["Synapse stays stopped."]},
-        f"{AWAY} Synapse stays stopped.",
+    "an interrupted removal": (SYNAPSES, []),
+    "that, and Synapse stopped": (
+        {**SYNAPSES, **WAITS, "__bucket_mount_command_says": {"stdout_lines": ["stopped=a.service b.service"]}},
+        ["1 files in /cache are not in the bucket yet, ", "Synapse stays stopped (a.service, b.service), "],
     ),
-    "the mount is away, and that is accepted": ({"bucket_mount_accept_unserved_media": True}, ""),
-    "it is mounted": ({"__bucket_mount_mounted": {"rc": 0}}, ""),
-    "an interrupted removal": (SYNAPSES, ""),
-    "nothing of the role's": (
-        {"__bucket_mount_there": {"paths": []}, "__bucket_mount_now": {}},
-        "",
+    "media in the cache": (WAITS, ["1 files in /cache ", "The bucket is not mounted "]),
+    "that, and no command": (
+        {**SYNAPSES, **WAITS, "__bucket_mount_there": {"paths": ["/unit"]}},
+        ["1 files in /cache are not in the bucket yet, "],
     ),
-    "no command, and media in the cache": (
-        {**SYNAPSES, **WAITS, "__bucket_mount_there": {"paths": ["/unit"]}, "__bucket_mount_now": {}},
-        WAITING.format(BY_ROLE),
+    "media in the cache that is on its way": (
+        {**WAITS, "__bucket_mount_mounted": {"rc": 0, "stdout_lines": MOUNTED}},
+        [],
     ),
-    "the mount is away, and media in the cache": (WAITS, WAITING.format(BY_SERVICE)),
-    "that, although it is accepted": (
-        {**WAITS, "bucket_mount_accept_unserved_media": True},
-        WAITING.format(BY_SERVICE),
-    ),
-    "an interrupted removal, and media in the cache": ({**SYNAPSES, **WAITS}, WAITING.format(BY_SERVICE)),
-    "media in the cache that is on its way": ({**WAITS, "__bucket_mount_mounted": {"rc": 0}}, ""),
-    "what is stopped with Synapse": (
-        {**SYNAPSES, "__bucket_mount_synapse_info": {"user_problems": [], "dependent_problems": [NOT_NAMED]}},
-        f"Nothing was changed, because:\n- {NOT_NAMED}",
+    "a file where the cache is to be": (
+        {**SYNAPSES, "bucket_mount_cache_path": "/cache/vfsMeta/bucket/file"},
+        ["bucket_mount_cache_path: "],
     ),
     "services that are not named": (
         {
             **SYNAPSES,
             "__bucket_mount_waiting_services": {
                 "files": [
-                    {"path": f"/etc/systemd/system/{unit}.service.d/mount.conf"}
-                    for unit in ("worker@1", "synapse", "worker@2")
+                    {"path": f"/etc/systemd/system/{unit}.service.d/matrix-synapse-bucket-mount.conf"}
+                    for unit in ("worker@1", "matrix-synapse", "worker@2")
                 ]
             },
         },
-        UNNAMED,
+        ["bucket_mount_synapse_services: worker@1.service and worker@2.service would not start "],
     ),
-    "something else over it": (
-        {"__bucket_mount_mounted": {"rc": 0, "stdout_lines": ["fuse.rclone bucket:media", "ext4 /dev/sdb1"]}},
-        "Nothing was changed, because:\n- Could not unmount the bucket at /media: something else is mounted there (ext4"
-        " /dev/sdb1). Unmount that, and take it out of /etc/fstab.",
-    ),
-    "the media store's own disk, and nothing of the role's": (
-        {
-            **SYNAPSES,
-            "__bucket_mount_mounted": {"rc": 0, "stdout_lines": ["ext4 /dev/sdb1"]},
-            "__bucket_mount_there": {"paths": []},
-            "__bucket_mount_now": {},
-            "bucket_mount_cache_path": "/nothing",
-        },
-        "",
-    ),
-    "other places": ({**SYNAPSES, "__bucket_mount_now": {"place": "/other", "cache": "/else"}}, OTHERS),
 }
 
 
 def test_removal_is_refused_where_media_would_be_lost_or_unserved(tmp_path: Path) -> None:
-    names = ("Look whether a", "Refuse where nothing can tell, as", "Refuse where the var", "Look for what is only")
-    tasks = [task for task in load("tasks/uninstall.yml") if task["name"].startswith((*names, "Refuse while a"))]
-    assert len(tasks) == len(names) + 1
+    names = ("Look whether a", "Look for what is only", "Refuse where media would be")
+    tasks = [task for task in load("tasks/uninstall.yml") if task["name"].startswith(names)]
+    assert len(tasks) == len(names)
     (tmp_path / "media").mkdir()
     (tmp_path / "cache" / "vfsMeta" / "bucket").mkdir(parents=True)
     (tmp_path / "cache" / "vfsMeta" / "bucket" / "file").write_text('{\n\t"Dirty": true\n}')
 
     def here(text: str) -> str:
-        return text.replace("/media", f"{tmp_path}/media").replace("/cache", f"{tmp_path}/cache")
+        return re.sub("/(media|cache|none)(?![a-z:])", rf"{tmp_path}/\1", text)
 
-    given = json.loads(here(json.dumps({name: given for name, (given, _message) in TEST_REMOVALS.items()})))
-    told = played(tmp_path, here(REMOVAL), [trial(name, tasks, values) for name, values in given.items()])
-    assert told == {name: here(message) for name, (_given, message) in TEST_REMOVALS.items() if message}
+    given = json.loads(here(json.dumps({name: {**ON_HOST, **given} for name, (given, _told) in TEST_REMOVALS.items()})))
+    files = [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]
+    trials = [trial(name, tasks, values) for name, values in given.items()]
+    told = played(tmp_path, here(REMOVAL), trials, vars_files=files)
+    assert sorted(told) == sorted(name for name, (_given, beginnings) in TEST_REMOVALS.items() if beginnings)
+    for name, text in told.items():
+        lines = text.split("\n- ")
+        beginnings = ["Nothing was changed, because:", *map(here, TEST_REMOVALS[name][1])]
+        assert len(lines) == len(beginnings), lines
+        assert all(map(str.startswith, lines, beginnings)), lines
 
 
 def test_the_role_judges_the_provider_s_encryption_too(tmp_path: Path) -> None:
@@ -935,63 +778,32 @@ def message(path: str, name: str, **variables: object) -> str:
     return told
 
 
-NEW, OLD = "new/hs/ at https://s3.example.org", "'old/hs/ at https://s3.example.org'"
 FAILED = """\
 Could not give Synapse the mounted bucket: the step "Wait until Synapse serves" failed. Correct what is said below, \
 and run this again.
 It says: Status code was -1
-{}
+The previous state was put back. Synapse serves with it.
 The end of the journal:
 oh"""
-PUT_BACK = "The previous state was put back."
-SERVES = "Synapse serves with it."
-STORED = (
-    f"What Synapse has stored while {NEW} was mounted is there alone, and Synapse does not find it in {OLD}. Copy it"
-    ' there, as docs/bucket-mount.md tells ("Copy by hand").'
-)
-STORED_FIRST = (
-    "What Synapse has stored while the bucket was mounted is in the bucket alone, and is served when it is mounted"
-    " again."
-)
-SILENT = "Synapse does not answer at http://127.0.0.1:8008/health with it either."
-TEST_FAILURES: dict[str, tuple[dict[str, object], str]] = {
-    "a change of settings": ({}, f"{PUT_BACK} {SERVES}"),
-    "the first": ({"__bucket_mount_is_first": True}, f"{PUT_BACK} {SERVES} {STORED_FIRST}"),
-    "another bucket": ({"__bucket_mount_is_another": True}, f"{PUT_BACK} {SERVES} {STORED}"),
-    "another bucket, which does not take it": (
-        {"__bucket_mount_is_another": True, "__bucket_mount_uploaded": {"rc": 1, "stderr": "2 files are not there."}},
-        f"{PUT_BACK} {SERVES} {STORED} 2 files are not there.",
-    ),
-    "nothing serves": ({"__bucket_mount_health": {"status": -1}}, f"{PUT_BACK} {SILENT}"),
-    "somebody has stopped Synapse": ({"__bucket_mount_stopped": ["synapse.service"]}, PUT_BACK),
-    "the disk is full": (
-        {"__bucket_mount_put_back_command": {"msg": "Could not write '/c': No space left on device."}},
-        "Could not put back all of the previous state: Could not write '/c': No space left on device. " + SERVES,
-    ),
-}
 
 
-@pytest.mark.parametrize("name", TEST_FAILURES)
-def test_a_failure_tells_what_was_put_back_and_where_new_media_is(name: str) -> None:
-    other, told = TEST_FAILURES[name]
-    kinds = ("dropins", "credentials", "command", "mount")
+def test_a_failure_tells_what_was_put_back(tmp_path: Path) -> None:
+    (task,) = [task for task in tasks_of(load("tasks/apply.yml")) if task["name"] == "Fail with the end of the journal"]
     variables: dict[str, object] = {
-        **{f"__bucket_mount_put_back_{kind}": {"changed": True} for kind in kinds},
+        **{
+            f"__bucket_mount_put_back_{kind}": {"changed": True}
+            for kind in ("dropins", "credentials", "command", "mount")
+        },
+        "bucket_mount_bucket": "media",
         "__bucket_mount_health": {"status": 200},
-        "__bucket_mount_stopped": [],
         "__bucket_mount_is_first": False,
-        "__bucket_mount_is_another": False,
-        "__bucket_mount_source": NEW,
-        "__bucket_mount_now": {"bucket": OLD},
-        "__bucket_mount_synapse_started": {"results": []},
-        "__bucket_mount_uploaded": {"skipped": True},
         "__bucket_mount_journal": {"stdout": "oh"},
-        "bucket_mount_synapse_health_url": "http://127.0.0.1:8008/health",
+        "__bucket_mount_aside": {"stdout_lines": []},
         "ansible_failed_task": {"name": "Wait until Synapse serves"},
         "ansible_failed_result": {"msg": "Status code was -1"},
-        **other,
     }
-    assert message("tasks/apply.yml", "Fail with the end of the journal", **variables) == FAILED.format(told)
+    files = [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]
+    assert played(tmp_path, PREFLIGHT, [trial("told", [task], variables)], vars_files=files) == {"told": FAILED}
 
 
 def test_what_is_put_back_waits_for_what_synapse_stores_in_another_bucket() -> None:
@@ -1008,8 +820,7 @@ def test_what_is_put_back_waits_for_what_synapse_stores_in_another_bucket() -> N
     ):
         variables = {
             "__bucket_mount_is_first": first,
-            "__bucket_mount_is_another": another,
-            "__bucket_mount_leaves_cache": cache,
+            "__bucket_mount_change": {"is_another": another, "leaves_cache": cache},
             "__bucket_mount_synapse_started": {"results": []},
         }
         template = trust_as_template("{{ " + ending["when"] + " }}")
@@ -1051,19 +862,6 @@ def test_a_removal_after_which_synapse_does_not_serve_tells_the_way_on(
     assert message("tasks/uninstall.yml", "Fail with the end of the journal", **variables) == told
 
 
-def test_a_removal_does_not_leave_what_was_set_aside() -> None:
-    own = load("vars/main.yml")
-    variables = {
-        "bucket_mount_cache_path": CACHE,
-        "bucket_mount_path": "/media",
-        "__bucket_mount_stays_stopped": [],
-        "__bucket_mount_aside": {"stdout_lines": [f"{CACHE}/aside/a", f"{CACHE}/aside/b"]},
-        "__bucket_mount_aside_problem": trust_as_template(own["__bucket_mount_aside_problem"]),
-    }
-    told = message("tasks/uninstall.yml", "Refuse while the bucket may not have what was set aside", **variables)
-    assert told == f"Nothing was changed: {ASIDE}"
-
-
 def test_a_removal_forgets_what_it_has_stopped_only_when_synapse_serves() -> None:
     (tasks,) = [task["always"] for task in load("tasks/uninstall.yml") if "always" in task]
     names = [task["name"] for task in tasks]
@@ -1098,11 +896,12 @@ def test_check_mode_does_not_ask_for_a_provider_that_is_installed_before(
     assert len(tasks) == len(names)
     variables: dict[str, object] = {
         "__bucket_mount_provider_program": {"rc": 1},
-        "__bucket_mount_mounted": {"rc": 0},
+        "__bucket_mount_mounted": {"rc": 0, "stdout_lines": MOUNTED},
         "__bucket_mount_command": "/bin/true",
         "__bucket_mount_there": {"paths": ["/bin/true"]},
     }
-    assert played(tmp_path, REMOVAL, [trial("told", tasks, variables)], *words) == told
+    files = [f"{ROLE}/defaults/main.yml", f"{ROLE}/vars/main.yml"]
+    assert played(tmp_path, REMOVAL, [trial("told", tasks, variables)], *words, vars_files=files) == told
 
 
 def test_what_check_mode_can_not_see_is_said() -> None:
@@ -1130,7 +929,7 @@ def test_what_is_refused_leaves_what_is_installed_as_it_was(tmp_path: Path) -> N
         "__bucket_mount_command": f"{tmp_path}/bin/command",
         "__bucket_mount_directory": f"{tmp_path}/etc",
         "__bucket_mount_trial_directory": f"{tmp_path}/trial",
-        "__bucket_mount_stays_stopped": [],
+        "__bucket_mount_state": {"stays_stopped": [], "left_stopped": []},
         "bucket_mount_bucket": "media",
         "bucket_mount_access_key_id": "AKID",
         "bucket_mount_secret_access_key": "good",
@@ -1138,7 +937,6 @@ def test_what_is_refused_leaves_what_is_installed_as_it_was(tmp_path: Path) -> N
     info: dict[str, list[str]] = {"outdated": [], "stopped": []}
     facts = {
         **{f"__bucket_mount_{name}_info": info for name in ("service", "synapse")},
-        "__bucket_mount_left_stopped": [],
     }
     names = ("compare", "try", "configure")
     tasks = [task for name in names for task in load(f"tasks/{name}.yml")]
