@@ -43,10 +43,10 @@ PLAYBOOK = """\
   tasks:
     - ansible.builtin.include_vars: {file: "{{ role_path }}/vars/{{ layout }}.yml", name: __storage_provider_layout}
     - ansible.builtin.include_tasks: "{{ role_path }}/tasks/plan.yml"
-      vars: {found: {}}
+      vars: {__found: {}}
     - ansible.builtin.include_tasks: "{{ role_path }}/tasks/plan.yml"
       vars:
-        found:
+        __found:
           image: localhost/theirs:1
           base_image_id: sha256:4e0c
           image_texts: ["{{ lookup('ansible.builtin.template', 'Containerfile.j2') }}"]
