@@ -129,7 +129,7 @@ def put_back_words(tried: Seen, seen: Seen, wanted: Wanted) -> str:
         copy = f'Copy it there, as {_DOC} tells ("Copy by hand")'
         words.append(f"What Synapse has stored while {wanted['source']} was mounted {where}. {copy}.")
     if tried["uploaded"].get("rc", 0) != 0:
-        words.append(tried["uploaded"]["stderr"])
+        words.append(tried["uploaded"].get("stderr") or tried["uploaded"]["msg"])
     return " ".join(words)
 
 
@@ -262,6 +262,11 @@ def _loss_problems(seen: Seen, wanted: Wanted) -> list[str]:
     path, cache, service = wanted["path"], wanted["cache_path"], wanted["service"]
     remount = f"('systemctl restart {service}'; 'journalctl --unit={service}' says why it is away)"
     problems = []
+    if seen["unreadable"]:
+        said = " ".join(seen["unreadable"])
+        problems.append(
+            f"Could not see what is only in the cache {cache}: {said}. Correct that, or {NAME_PREFIX}cache_path."
+        )
     # No wait would end, and without the mount Synapse would not start again.
     if seen["waiting"] and not (seen["mounted"] and seen["has_command"]):
         example = seen["waiting"][0].replace(f"{cache}/vfsMeta/", f"{cache}/vfs/")

@@ -701,9 +701,18 @@ TEST_REMOVALS: dict[str, tuple[Mapping[str, object], Sequence[str]]] = {
         {**WAITS, "__bucket_mount_mounted": {"rc": 0, "stdout_lines": MOUNTED}},
         [],
     ),
-    "a file where the cache is to be": (
+    "a file where the cache is to be, and the command names another": (
         {**SYNAPSES, "bucket_mount_cache_path": "/cache/vfsMeta/bucket/file"},
         ["bucket_mount_cache_path: "],
+    ),
+    "a file where the cache is to be, and no command": (
+        {
+            **SYNAPSES,
+            "bucket_mount_cache_path": "/cache/vfsMeta/bucket/file",
+            "__bucket_mount_command_says": {"stdout_lines": []},
+            "__bucket_mount_there": {"paths": ["/cache/vfsMeta/bucket/file"]},
+        },
+        ["Could not see what is only in the cache /cache/vfsMeta/bucket/file: "],
     ),
     "services that are not named": (
         {

@@ -75,6 +75,7 @@ AT_REMOVAL: Mapping[str, Any] = {
     "has_command": True,
     "other_services": [],
     "waiting": [],
+    "unreadable": [],
     "is_given_back": False,
 }
 
@@ -325,6 +326,14 @@ TEST_REMOVAL: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], Sequence[str
     "media in the cache, and no command": ({"has_command": False, "waiting": WAITING}, {}, [BY_ROLE]),
     "media in the cache, and nothing of the role's": ({**NOTHING, "mounted": [], "waiting": WAITING}, {}, [BY_ROLE]),
     "media in the cache that is on its way": ({"waiting": WAITING}, {}, []),
+    "a cache that can't be read": (
+        {"unreadable": [f"grep: {CACHE}/vfsMeta: Not a directory"]},
+        {},
+        [
+            f"Could not see what is only in the cache {CACHE}: grep: {CACHE}/vfsMeta: Not a directory. Correct that, or"
+            " bucket_mount_cache_path."
+        ],
+    ),
     "what was set aside": ({"aside": ASIDE}, {}, [ASIDE_PROBLEM]),
     "that, and nothing of the role's": ({**NOTHING, "aside": ASIDE}, {}, []),
     "other variables, by which nothing else is judged": (
@@ -390,6 +399,11 @@ TEST_PUT_BACK: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
         {"uploaded": {"rc": 1, "stderr": "2 files are not there."}},
         ANOTHER,
         f"{PUT_BACK} {SERVES} {STORED} 2 files are not there.",
+    ),
+    "another bucket, and no command to ask": (
+        {"uploaded": {"rc": 2, "stderr": "", "msg": "No such file."}},
+        ANOTHER,
+        f"{PUT_BACK} {SERVES} {STORED} No such file.",
     ),
     "nothing serves": ({"health": {"status": -1}}, {}, f"{PUT_BACK} {SILENT}"),
     "nothing answers": ({"health": {"msg": "refused"}}, {}, f"{PUT_BACK} {SILENT}"),
