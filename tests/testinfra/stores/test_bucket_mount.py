@@ -437,7 +437,10 @@ def test_what_is_stopped_with_synapse_is_named(run_role: RoleRunner, host: Host,
     text = f"[Unit]\\nRequires={SYNAPSE}\\n[Service]\\nExecStart=/bin/sleep infinity\\n"
     host.check_output(f"printf '{text}' > {unit} && systemctl daemon-reload && systemctl start worker")
     try:
-        result = mount(run_role, label="a worker that is not named")
+        result = mount(run_role, label="a worker that is not named, and Synapse goes on")
+        assert result.failed(host_name) == 0, result.output
+        variables = '{"bucket_mount_options": ["--s3-upload-concurrency=8"]}'
+        result = mount(run_role, f"--extra-vars={variables}", label="a worker that would stop with Synapse")
         assert result.message(host_name) == (
             "Nothing was changed, because:\n- bucket_mount_synapse_services: systemd stops 'worker.service' with"
             f" '{SYNAPSE}', and would not start it again. Write it there too, or let it have Wants= instead of"
