@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import NoReturn
 MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([f"{__package__}.warm_imports"])
+_START = threading.Lock()
 
 
 def run_warm(arguments: Sequence[str], environment: Mapping[str, str], timeout: float) -> tuple[int, str, str]:
@@ -30,7 +32,10 @@ def run_warm(arguments: Sequence[str], environment: Mapping[str, str], timeout: 
     with tempfile.TemporaryDirectory() as directory:
         outputs = [Path(directory, name) for name in ("stdout", "stderr")]
         process = _CONTEXT.Process(target=_become, args=(list(arguments), dict(environment), Path.cwd(), outputs))
-        process.start()
+        # A start asks all processes that it knows whether they have ended, and the thread that waits for one gets 255.
+        with _START:
+            process.start()
+            multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
